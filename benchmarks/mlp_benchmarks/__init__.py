@@ -1,0 +1,1 @@
+"""The comparison harness: the engine timed side by side with the frameworks."""

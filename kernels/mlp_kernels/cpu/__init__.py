@@ -1,0 +1,1 @@
+"""Tiled Numba kernels for CPUs."""
