@@ -30,9 +30,7 @@ class ArgumentError(MlpScratchError, ValueError):
         return (_rebuild, (type(self), self.argument, self.given, self.expected, self.mend))
 
 
-def _rebuild(
-    kind: type[ArgumentError], argument: str, given: object, expected: str, mend: str
-) -> ArgumentError:
+def _rebuild(kind: type[ArgumentError], argument: str, given: object, expected: str, mend: str) -> ArgumentError:
     return kind(argument, given=given, expected=expected, mend=mend)
 
 

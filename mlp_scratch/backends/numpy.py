@@ -1,0 +1,146 @@
+"""The NumPy backend: the specification. Plain, slow, obviously right; the others are held to it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.errors import DivergedError
+from mlp_scratch.layers import Context
+from mlp_scratch.model import Field, Placed
+from mlp_scratch.program import Program
+
+ROWS_AT_ONCE = 4096
+"""Inference goes through the samples in blocks of so many rows, so that no activation is the size of the data."""
+
+
+class NumpyBackend:
+    """Walks the operations of a program one by one, calling each layer's own forward and backward.
+
+    Args:
+        threads: of NumPy's BLAS while training; None leaves its own setting.
+    """
+
+    name = "numpy"
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+
+    def logits(self, program: Program, state: State, X: Array) -> Array:
+        out = np.empty((len(X), program.operations[-1].n_out), dtype=program.dtype)
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            x = np.ascontiguousarray(X[rows], dtype=program.dtype)
+            out[rows], _, _ = forward(program, state, x, training=False, seed=0, step=0)
+        return out
+
+    def loss_and_gradient(
+        self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
+    ) -> tuple[float, Array]:
+        batch = samples.batch(np.arange(len(samples.X)), program.dtype)
+        z, caches, _ = forward(program, state, batch.X, training=training, seed=seed, step=step)
+        loss = program.loss.value(z, batch.targets, batch.weights)
+        dz = program.loss.gradient(z, batch.targets, batch.weights)
+        return float(loss), backward(program, state, caches, dz)
+
+    def train(
+        self,
+        program: Program,
+        state: State,
+        samples: Samples,
+        plan: Plan,
+        records: Records,
+        stop: Callable[[], bool],
+    ) -> int:
+        with _blas_threads(self._threads):
+            for i, lr in enumerate(plan.lr):
+                if stop():
+                    return i
+                rows = plan.order[i * plan.batch_size : (i + 1) * plan.batch_size]
+                batch = samples.batch(rows, program.dtype)
+                records.losses[i], records.accuracies[i] = _step(program, state, batch, float(lr), plan.seed)
+        return len(plan.lr)
+
+
+def _blas_threads(threads: int | None) -> AbstractContextManager[object]:
+    if threads is None:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits  # looks through all loaded libraries: only when asked for
+
+    return threadpool_limits(threads, user_api="blas")
+
+
+def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) -> tuple[float, float]:
+    """One training step: forward, loss, backward, update. Returns the loss and the accuracy before the update."""
+    step = state.step + 1
+    # Overflow is not hidden, it is looked for: see _diverged.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        z, caches, outputs = forward(program, state, batch.X, training=True, seed=seed, step=step)
+        loss = program.loss.value(z, batch.targets, batch.weights)
+        dz = program.loss.gradient(z, batch.targets, batch.weights)
+        g = backward(program, state, caches, dz)
+        p, slots = program.optimizer.update(state.flat, g, state.slots, step=step, lr=lr, decayed=program.decayed)
+        buffers = _next_buffers(program, state, caches)
+    if not (np.isfinite(loss) and np.isfinite(p).all() and np.isfinite(slots).all() and np.isfinite(buffers).all()):
+        raise _diverged(program, step, outputs, float(loss), g)
+    state.flat[...], state.slots[...], state.buffers[...], state.step = p, slots, buffers, step
+    accuracies = program.loss.accuracies(z, batch.targets)
+    return float(loss), float("nan") if accuracies is None else float(accuracies.mean())
+
+
+def forward(
+    program: Program, state: State, x: Array, *, training: bool, seed: int, step: int
+) -> tuple[Array, list[Any], list[Array]]:
+    """Logits, (N, K), with the cache and the output of each layer."""
+    caches: list[Any] = []
+    outputs: list[Array] = []
+    for op in program.operations:
+        context = Context(training, seed, step, op.index, _views(op.buffers, state.buffers))
+        x, cache = op.layer.forward(_views(op.parameters, state.flat), x, context)
+        caches.append(cache)
+        outputs.append(x)
+    return x, caches, outputs
+
+
+def backward(program: Program, state: State, caches: list[Any], dz: Array) -> Array:
+    """The gradient of the loss with respect to all parameters, (P,), from its gradient with respect to the logits."""
+    g = np.empty(program.n_parameters, dtype=dz.dtype)
+    dy = dz
+    for op, cache in zip(reversed(program.operations), reversed(caches), strict=True):
+        dy, grads = op.layer.backward(_views(op.parameters, state.flat), cache, dy)
+        for field in op.parameters:
+            field.view(g)[...] = grads[field.name]
+    return g
+
+
+def _next_buffers(program: Program, state: State, caches: list[Any]) -> Array:
+    buffers = state.buffers.copy()
+    for op, cache in zip(program.operations, caches, strict=True):
+        if op.buffers:
+            for name, value in op.layer.next_buffers(_views(op.buffers, state.buffers), cache).items():
+                _views(op.buffers, buffers)[name][...] = value
+    return buffers
+
+
+def _views(fields: tuple[Field, ...], flat: Array) -> dict[str, Array]:
+    return {field.name: field.view(flat) for field in fields}
+
+
+def _diverged(program: Program, step: int, outputs: list[Array], loss: float, g: Array) -> DivergedError:
+    """The error that names the first quantity of this step that was not finite."""
+    for op, y in zip(program.operations, outputs, strict=True):
+        if not np.isfinite(y).all():
+            return DivergedError(step, _called(op), "output")
+    if not np.isfinite(loss):
+        return DivergedError(step, f"the loss ({program.loss.kind})", "value")
+    for op in reversed(program.operations):
+        if any(not np.isfinite(field.view(g)).all() for field in op.parameters):
+            return DivergedError(step, _called(op), "gradient")
+    return DivergedError(step, f"the optimiser ({program.optimizer.kind})", "update")
+
+
+def _called(op: Placed) -> str:
+    return f"layer {op.index} ({op.layer.kind})"

@@ -1,0 +1,117 @@
+"""What may watch a fit and end it: callbacks, called after each epoch."""
+
+from os import PathLike
+from typing import Protocol
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentError, unknown_name
+from mlp_scratch.history import History
+
+
+class FittedModel(Protocol):
+    """What callbacks use of a model."""
+
+    flat: Array
+    buffer_vector: Array
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model with its training state."""
+
+
+class Run:
+    """A fit under way, as callbacks see it.
+
+    Attributes:
+        model: the model, at the end of the last epoch of `history`.
+        history: what was reported so far.
+        stopped: the reason given to `stop`; empty while the fit goes on.
+    """
+
+    def __init__(self, model: FittedModel, history: History) -> None:
+        self.model, self.history = model, history
+        self.stopped = ""
+
+    def stop(self, reason: str) -> None:
+        """End the fit after this epoch's callbacks."""
+        self.stopped = reason
+
+
+class Callback:
+    """Base class: override what you need."""
+
+    def on_fit_start(self, run: Run) -> None:
+        """Called before the first step."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Called after each epoch and its validation."""
+
+    def on_fit_end(self, run: Run) -> None:
+        """Called after the last epoch, unless the fit ended with an error."""
+
+
+class EarlyStopping(Callback):
+    """Stop after `patience` epochs in a row without an improvement, and go back to the best epoch.
+
+    Args:
+        patience: how many such epochs to wait for.
+        monitor: the figure to watch: "val_loss", "val_accuracy", "loss" or "accuracy"; None takes "val_loss" where
+            there is a validation set, else "loss".
+        min_delta: what counts as an improvement must exceed this.
+        restore_best: whether the model ends with the best epoch's parameters instead of the last one's.
+    """
+
+    def __init__(
+        self, patience: int = 5, *, monitor: str | None = None, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        self.patience = checks.integer("patience", patience, at_least=1)
+        if monitor is not None and monitor not in (valid := ("loss", "accuracy", "val_loss", "val_accuracy")):
+            raise unknown_name("monitor", monitor, valid)
+        self.monitor = monitor
+        self.min_delta = checks.real("min_delta", min_delta, at_least=0.0)
+        self.restore_best = restore_best
+
+    def on_fit_start(self, run: Run) -> None:
+        self._best = -float("inf")
+        self._waited = 0
+        self._kept: tuple[Array, Array] | None = None
+
+    def on_epoch_end(self, run: Run) -> None:
+        epoch = run.history.epochs[-1]
+        monitor = self.monitor or ("loss" if epoch.val_loss is None else "val_loss")
+        value = getattr(epoch, monitor)
+        if value is None:
+            raise ArgumentError(
+                "monitor",
+                given=f"{monitor!r}, which this fit does not report",
+                expected="a figure of the fit",
+                mend="give fit a validation set" if monitor.startswith("val") else "use 'loss'",
+            )
+        gain = -value if monitor.endswith("loss") else value
+        if gain > self._best + self.min_delta:
+            self._best, self._waited = gain, 0
+            if self.restore_best:
+                self._kept = run.model.flat.copy(), run.model.buffer_vector.copy()
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            run.stop(f"{monitor} has not improved for {self.patience} epochs")
+
+    def on_fit_end(self, run: Run) -> None:
+        if self._kept is not None:
+            run.model.flat[...], run.model.buffer_vector[...] = self._kept
+
+
+class Checkpoint(Callback):
+    """Save the model after every `every` epochs and at the end of the fit; resume from it with `load(path)`."""
+
+    def __init__(self, path: str | PathLike[str], *, every: int = 1) -> None:
+        self.path = path
+        self.every = checks.integer("every", every, at_least=1)
+
+    def on_epoch_end(self, run: Run) -> None:
+        if len(run.history.epochs) % self.every == 0:
+            run.model.save(self.path)
+
+    def on_fit_end(self, run: Run) -> None:
+        run.model.save(self.path)

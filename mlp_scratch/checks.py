@@ -1,0 +1,152 @@
+"""Argument checks shared by the public functions: each returns the checked value or raises an `ArgumentError`."""
+
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
+
+T = TypeVar("T")
+
+
+def integer(argument: str, value: object, *, at_least: int, mend: str = "") -> int:
+    """`value` as an int of at least `at_least`; booleans and fractions are refused."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise ArgumentTypeError(argument, given=describe(value), expected="an integer", mend=mend)
+    if value < at_least:
+        raise ArgumentError(argument, given=int(value), expected=f"an integer of at least {at_least}", mend=mend)
+    return int(value)
+
+
+def real(
+    argument: str,
+    value: object,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
+    at_most: float = math.inf,
+    mend: str = "",
+) -> float:
+    """`value` as a finite float inside the given bounds (`above` and `below` exclude the bound itself).
+
+    >>> real("lr", 0.0, above=0.0)
+    Traceback (most recent call last):
+    mlp_scratch.errors.ArgumentError: lr: got 0.0, expected a finite number above 0
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise ArgumentTypeError(argument, given=describe(value), expected="a real number", mend=mend)
+    number = float(value)
+    if not (math.isfinite(number) and above < number < below and at_least <= number <= at_most):
+        bounds = [
+            f"{word} {bound:g}"
+            for word, bound in (
+                ("above", above),
+                ("of at least", at_least),
+                ("below", below),
+                ("at most", at_most),
+            )
+            if math.isfinite(bound)
+        ]
+        expected = " ".join(["a finite number", " and ".join(bounds)]).strip()
+        raise ArgumentError(argument, given=number, expected=expected, mend=mend)
+    return number
+
+
+def named(argument: str, value: object, table: Mapping[str, T], kind: type) -> T:
+    """A row of `table` by its name, or `value` itself when it already is a `kind`."""
+    if isinstance(value, str):
+        if value not in table:
+            raise unknown_name(argument, value, table)
+        return table[value]
+    if not isinstance(value, kind):
+        raise ArgumentTypeError(
+            argument,
+            given=describe(value),
+            expected=f"a {kind.__name__} or one of the names {', '.join(sorted(table))}",
+        )
+    return value  # type: ignore[return-value]  # the caller's table holds instances of `kind`
+
+
+def describe(value: object) -> str:
+    """How an error message shows a value: arrays by shape and dtype, the rest by a short repr."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def float_dtype(argument: str, value: object) -> "np.dtype[np.floating[Any]]":
+    """`value` as one of the dtypes that a model can have: float32 or float64."""
+    try:
+        dtype: np.dtype[Any] | None = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        dtype = None
+    if value is None or dtype is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ArgumentError(argument, given=repr(value), expected="'float32' or 'float64'")
+    return dtype
+
+
+def features(argument: str, X: object, *, n_features: int | None = None) -> Array:
+    """`X` as an (N, D) array of a float, integer or boolean dtype; the data are not copied.
+
+    Raises `ArgumentTypeError` for other dtypes and `ArgumentError` for other shapes and for empty arrays.
+    Values are checked by `finite`.
+    """
+    array = numeric(argument, X)
+    if array.ndim != 2:
+        mend = "reshape one sample to (1, D), one feature to (N, 1)" if array.ndim == 1 else ""
+        raise ArgumentError(argument, given=f"shape {array.shape}", expected="an array of shape (N, D)", mend=mend)
+    if array.size == 0:
+        raise ArgumentError(argument, given=f"shape {array.shape}", expected="at least one sample and one feature")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ArgumentError(
+            argument,
+            given=f"shape {array.shape}",
+            expected=f"shape (N, {n_features}), the model's number of inputs",
+            mend="check the order of the axes" if array.shape[0] == n_features else "",
+        )
+    return array
+
+
+def numeric(argument: str, value: object) -> Array:
+    """`value` as an array of a float, integer or boolean dtype; lists are converted, arrays are not copied."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged lists
+        raise ArgumentTypeError(argument, given="rows of different lengths", expected="an array") from error
+    if array.dtype.kind not in "fiub":
+        raise ArgumentTypeError(
+            argument,
+            given=f"dtype {array.dtype}",
+            expected="a float or integer dtype",
+            mend="convert it with .astype(float)" if array.dtype.kind in "OUS" else "",
+        )
+    return array
+
+
+def finite(argument: str, array: Array, dtype: "np.dtype[np.floating[Any]]") -> None:
+    """Raise when `array` holds a NaN, an infinity, or a number that overflows `dtype`.
+
+    Rows are looked at in blocks, so that no temporary of the array's size is made.
+    """
+    if array.dtype.kind in "iub":
+        return
+    limit = np.finfo(dtype).max
+    rows_at_once = max(1, 1_000_000 // max(1, array[:1].size))
+    for start in range(0, len(array), rows_at_once):
+        block = array[start : start + rows_at_once]
+        # NaN fails every comparison, so one test finds NaN, infinity and overflow.
+        good = np.abs(block) <= limit
+        if not good.all():
+            where = tuple(int(i) for i in np.argwhere(~good)[0])
+            raise ArgumentError(
+                argument,
+                given=f"{block[where]} at position {(start + where[0], *where[1:])}",
+                expected=f"finite numbers that fit {dtype}",
+                mend="drop or fill such samples, e.g. with numpy.nan_to_num",
+            )

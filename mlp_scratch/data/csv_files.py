@@ -1,0 +1,243 @@
+"""Reading CSV files: every cell is checked, and a mistake is named by file, line and column."""
+
+import csv
+import re
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from mlp_scratch._types import Array, FloatArray
+from mlp_scratch.data._problems import bad_file, unreadable
+from mlp_scratch.data.dataset import TASKS, Task
+from mlp_scratch.data.table import Table, class_indices
+from mlp_scratch.errors import DataFileError, UnknownNameError, unknown_name
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits int64
+_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
+
+
+def read_csv(path: Path | str, *, target: str | None = None, task: Task | None = None) -> Table:
+    """The samples of a comma-separated file, one a line: numbers, and a target in one column.
+
+    Args:
+        target: the name of the target's column; the last column by default.
+        task: what the targets are. By default they are class labels where all are written as integers (`3`) or none
+            is a number (`setosa`), and reals where any is written with a point or an exponent (`3.0`).
+
+    The first line is a header if it has the name `target`, or if none of its features is a number. The file is
+    UTF-8, with or without a byte-order mark; cells may be in double quotes; empty lines are skipped. Features come
+    as float64, classes as indices into the sorted `class_names`.
+    Raises `DataFileError` for all else, with the line and the column; a missing value, NaN or infinity is an error.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "flowers.csv")
+    >>> _ = path.write_text("petal,sepal,kind\\n1.5,5,setosa\\n4.5,6.25,virginica\\n")
+    >>> table = read_csv(path)
+    >>> table.task, table.class_names, table.feature_names
+    ('classification', ('setosa', 'virginica'), ('petal', 'sepal'))
+    >>> table.X
+    array([[1.5 , 5.  ], [4.5 , 6.25]])
+    """
+    if task is not None and task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+
+    def target_column(first_row: list[str]) -> int:
+        if len(first_row) < 2:
+            raise bad_file(
+                path,
+                where="line 1",
+                given="1 column",
+                expected="at least 2, features and a target",
+                mend="separate columns by commas",
+            )
+        return len(first_row) - 1 if target is None else _named_column(path, first_row, target)
+
+    cells = _parse(path, target, target_column)
+    y, class_names, task = _targets(path, cells, task)
+    return Table(X=cells.X, y=y, task=task, feature_names=cells.feature_names, class_names=class_names)
+
+
+def read_csv_features(path: Path | str, *, n_features: int, target: str | None = None) -> FloatArray:
+    """The (N, n_features) features of a CSV file, which may have a target column or not.
+
+    A file with `n_features` columns is all features; of one more, the column `target` (the last by default) is left
+    out unread. Otherwise as `read_csv`.
+    """
+
+    def target_column(first_row: list[str]) -> int | None:
+        surplus = len(first_row) - n_features
+        if surplus not in (0, 1):
+            raise bad_file(
+                path,
+                where="line 1",
+                given=f"{len(first_row)} columns",
+                expected=f"{n_features} features, with a target column or without",
+            )
+        if surplus == 0:
+            return None
+        return n_features if target is None else _named_column(path, first_row, target)
+
+    return _parse(path, target, target_column).X
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Cells:
+    """What is in a file: features (N, D), the text of N targets if any, and the line that each sample is on."""
+
+    X: FloatArray
+    feature_names: tuple[str, ...]
+    targets: list[str]
+    target_place: str
+    lines: list[int]
+
+
+def _parse(path: Path | str, target_name: str | None, target_column: Callable[[list[str]], int | None]) -> _Cells:
+    """Read the file; `target_column` says, given the first row, which column holds the target, or that none does."""
+    rows = _rows(path)
+    first_line, first_row = next(rows, (0, []))
+    if not first_row:
+        raise bad_file(path, given="an empty file", expected="lines of comma-separated numbers")
+    width, target = len(first_row), target_column(first_row)
+    names = [cell.strip() for cell in first_row]
+    if target_name in names or _is_header(path, first_line, [c for i, c in enumerate(names) if i != target]):
+        _check_names(path, first_line, names)
+        columns = [f"column {name!r}" for name in names]
+    else:
+        names, columns = [], [f"column {i + 1}" for i in range(width)]
+        rows = chain([(first_line, first_row)], rows)
+    target_place = "" if target is None else columns.pop(target)
+    if names and target is not None:
+        del names[target]
+
+    values, targets, lines = array("d"), list[str](), list[int]()
+    for line, row in rows:
+        if len(row) != width:
+            raise bad_file(
+                path, where=f"line {line}", given=f"{len(row)} columns", expected=f"{width}, as on line {first_line}"
+            )
+        if target is not None:
+            targets.append(row.pop(target).strip())
+        try:
+            values.extend(map(float, row))
+            if "_" in "".join(row):  # float() takes 1_000 for a number, as Python's own syntax does
+                raise ValueError
+        except ValueError:
+            column, cell = next((c, cell) for c, cell in zip(columns, row, strict=True) if not _is_number(cell))
+            raise _bad_cell(path, line, column, cell) from None
+        lines.append(line)
+    if not lines:
+        raise bad_file(path, given="a header and no samples", expected="at least one line of numbers")
+    X = np.frombuffer(values).reshape(len(lines), -1)
+    if not np.isfinite(X).all():
+        row_index, column_index = np.argwhere(~np.isfinite(X))[0]
+        raise _bad_cell(path, lines[row_index], columns[column_index], str(X[row_index, column_index]))
+    return _Cells(X=X, feature_names=tuple(names), targets=targets, target_place=target_place, lines=lines)
+
+
+def _rows(path: Path | str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that aren't empty, each with the number of its line."""
+    line = 1
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
+            for row in reader:
+                line = reader.line_num
+                if row and row != [""]:
+                    yield line, row
+    except UnicodeDecodeError as error:
+        raise bad_file(
+            path, given=f"bytes that are not UTF-8 ({error.reason})", expected="text in UTF-8", mend="save it as UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise bad_file(path, where=f"after line {line}", given=f"{error}", expected="well-formed CSV") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _named_column(path: Path | str, names: list[str], target: str) -> int:
+    names = [name.strip() for name in names]
+    if target not in names:
+        near = get_close_matches(target, names, n=3, cutoff=0.0)
+        raise UnknownNameError(
+            "target",
+            given=repr(target),
+            expected=f"one of the {len(names)} columns on the first line of {path}",
+            mend=f"the nearest are {', '.join(map(repr, near))}",
+        )
+    return names.index(target)
+
+
+def _is_header(path: Path | str, line: int, features: list[str]) -> bool:
+    """Whether the first row is names: none of them a number. Some and some is an error, not a guess."""
+    numbers = [_is_number(cell) for cell in features]
+    if any(numbers) and not all(numbers):
+        name = features[numbers.index(False)]
+        raise bad_file(
+            path,
+            where=f"line {line}",
+            given=f"{name!r} beside numbers",
+            expected="all numbers, or all names (a header)",
+        )
+    return not all(numbers)
+
+
+def _check_names(path: Path | str, line: int, names: list[str]) -> None:
+    for i, name in enumerate(names):
+        if not name:
+            raise bad_file(
+                path,
+                where=f"line {line}, column {i + 1}",
+                given="no name",
+                expected="a name for every column",
+                mend="if it numbers the lines (an index, as pandas writes it), leave it out",
+            )
+        if name in names[:i]:
+            raise bad_file(path, where=f"line {line}", given=f"the name {name!r} twice", expected="different names")
+
+
+def _targets(path: Path | str, cells: _Cells, task: Task | None) -> tuple[Array, tuple[str, ...], Task]:
+    """The targets as class indices or reals, with the names of the classes and the task they make."""
+    integers = all(_INTEGER.fullmatch(text) for text in cells.targets)
+    are_numbers = [_is_number(text) for text in cells.targets]
+    if task is None:
+        task = "classification" if integers or not any(are_numbers) else "regression"
+
+    def check(good: list[bool], expected: str = "a number") -> None:
+        if not all(good):
+            i = good.index(False)
+            raise _bad_cell(path, cells.lines[i], cells.target_place, cells.targets[i], expected)
+
+    check([text != "" for text in cells.targets], "a target")
+    if task == "classification" and not all(are_numbers):
+        return *class_indices(path, cells.targets), task
+    check(are_numbers)
+    if task == "classification" and integers:
+        return *class_indices(path, [int(text) for text in cells.targets]), task
+    y = np.array([float(text) for text in cells.targets])
+    check(np.isfinite(y).tolist())
+    if task == "classification":
+        return *class_indices(path, y.tolist()), task
+    return y, (), task
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _bad_cell(path: Path | str, line: int, column: str, cell: str, expected: str = "a number") -> DataFileError:
+    return bad_file(
+        path,
+        where=f"line {line}, {column}",
+        given=repr(cell) if cell else "an empty cell",
+        expected=expected,
+        mend="drop or fill samples with missing values" if cell.strip().lower() in _MISSING else "",
+    )

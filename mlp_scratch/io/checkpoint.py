@@ -1,0 +1,104 @@
+"""Model files: named arrays and a JSON header in the safetensors format, written atomically, read with suspicion.
+
+Any safetensors reader can open one, and a model's parameters carry the names that PyTorch's `nn.Sequential` uses.
+The header travels as text in the format's metadata, beside a checksum of everything: the format has none.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentError, ModelFileError
+
+FORMAT = "mlp-scratch-1"
+
+
+def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], header: Mapping[str, Any]) -> None:
+    """Write `arrays` and `header` to `path`: a crash at any moment leaves the old file or the new one.
+
+    Raises:
+        ArgumentError: for a folder that does not exist.
+        OSError: as the operating system says, for a folder that cannot be written or a full disk.
+    """
+    from safetensors.numpy import save
+
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise ArgumentError(
+            "path", given=str(target), expected="a file in a folder that exists", mend="create it first"
+        )
+    text = json.dumps(header, allow_nan=False)
+    contents = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = save(contents, {"format": FORMAT, "header": text, "sha256": _checksum(contents, text)})
+    # In the same folder, so that the final rename never crosses a file system.
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # the bytes are on the disk before the name points at them
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays and the header that `write` left at `path`.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ModelFileError: for a truncated, corrupt or foreign file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path}: got a file that is not in the safetensors format or is cut short ({error}), expected a model "
+            "written by model.save; copy it again or train anew"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{path}: got a safetensors file of another program or version (format {metadata.get('format')!r}), "
+            f"expected {FORMAT!r}; build the model and assign its parameters by name instead"
+        )
+    text = metadata.get("header", "")
+    if metadata.get("sha256") != _checksum(arrays, text):
+        raise ModelFileError(
+            f"{path}: got contents that do not match their checksum, expected those that were written; the file was "
+            "damaged: copy it again or train anew"
+        )
+    return arrays, json.loads(text)
+
+
+def _checksum(arrays: Mapping[str, Array], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, on systems that can open a folder."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,92 @@
+"""What a model file holds: architecture, weights, optimiser state and the random generator's position."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentError, ModelFileError
+from mlp_scratch.io.checkpoint import read, write
+from mlp_scratch.io.records import decode, encode
+from mlp_scratch.layers import LAYERS, Layer
+from mlp_scratch.losses import LOSSES
+from mlp_scratch.model import Model
+from mlp_scratch.optimizers import KINDS
+from mlp_scratch.training import Training
+
+SLOT_PREFIX = "optimizer."
+"""Optimiser slots are stored whole, as "optimizer.m"; everything else under its PyTorch name."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A model file, read: what a model is built from."""
+
+    layers: tuple[Layer, ...]
+    dtype: str
+    seed: int
+    flat: Array
+    buffers: Array
+    training: Training | None
+    metadata: dict[str, Any]
+
+
+def write_model(
+    path: str | PathLike[str], model: Model, training: Training | None, metadata: Mapping[str, Any]
+) -> None:
+    """Write `model` to `path`, atomically. The random generator is counter-based: its position is the step count."""
+    header: dict[str, Any] = {
+        "dtype": model.dtype.name,
+        "seed": model.seed,
+        "layers": [encode(layer) for layer in model.layers],
+        "metadata": dict(metadata),
+        "training": None,
+    }
+    arrays = {**model.parameters, **model.buffers}
+    if training is not None:
+        counts = ("seed", "flat_targets", "step", "epoch", "position", "n_samples", "batch_size")
+        header["training"] = {
+            "loss": encode(training.loss),
+            "optimizer": encode(training.optimizer),
+            **{name: getattr(training, name) for name in counts},
+        }
+        arrays |= {SLOT_PREFIX + name: row for name, row in zip(training.optimizer.slots, training.slots, strict=True)}
+    write(path, arrays, header)
+
+
+def read_model(path: str | PathLike[str]) -> Contents:
+    """What `write_model` left at `path`.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ModelFileError: for a truncated, corrupt or foreign file.
+    """
+    arrays, header = read(path)
+    try:
+        layers = tuple(decode(record, LAYERS) for record in header["layers"])
+        # The model itself says which arrays belong to it, and of what shape.
+        model = Model(layers, dtype=header["dtype"], seed=header["seed"])
+        for views in (model.parameters, model.buffers):
+            for name in views:
+                views[name] = arrays[name]
+        training = None if header["training"] is None else _read_training(header["training"], arrays, model)
+        metadata = header["metadata"]
+    except (ArgumentError, KeyError, TypeError) as error:
+        raise ModelFileError(
+            f"{path}: got a header and arrays that do not belong together ({error}), expected those of one model; "
+            "was it written by a newer version?"
+        ) from error
+    return Contents(layers, header["dtype"], header["seed"], model.flat, model.buffer_vector, training, metadata)
+
+
+def _read_training(record: dict[str, Any], arrays: Mapping[str, Array], model: Model) -> Training:
+    fields = dict(record)
+    loss = decode(fields.pop("loss"), {kind: type(row) for kind, row in LOSSES.items()})
+    optimizer = decode(fields.pop("optimizer"), KINDS)
+    slots = np.empty((len(optimizer.slots), model.n_parameters), model.dtype)
+    for row, name in zip(slots, optimizer.slots, strict=True):
+        row[...] = arrays[SLOT_PREFIX + name]
+    return Training(loss, optimizer, slots, **fields)

@@ -1,0 +1,48 @@
+"""Frozen dataclasses to JSON objects and back: how a model file spells layers, losses and optimisers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from mlp_scratch.errors import ArgumentError, ModelFileError
+from mlp_scratch.initializers import KINDS as INITIALIZER_KINDS
+from mlp_scratch.initializers import Initializer
+
+T = TypeVar("T")
+
+Record = dict[str, Any]
+
+
+def encode(thing: Any) -> Record:
+    """`thing` as {"kind": ..., field: value, ...}; an initialiser inside it is encoded alike.
+
+    >>> from mlp_scratch.optimizers import SGD
+    >>> encode(SGD(0.1))["lr"]
+    0.1
+    """
+    record: Record = {"kind": thing.kind}
+    for field in fields(thing):
+        value = getattr(thing, field.name)
+        record[field.name] = encode(value) if isinstance(value, Initializer) else value
+    return record
+
+
+def decode(record: Record, kinds: Mapping[str, Callable[..., T]]) -> T:
+    """The object that `encode` described; raises `ModelFileError` where the record fits no kind.
+
+    >>> from mlp_scratch.optimizers import KINDS, SGD
+    >>> decode(encode(SGD(0.1)), KINDS) == SGD(0.1)
+    True
+    """
+    try:
+        values = {
+            name: decode(value, INITIALIZER_KINDS) if isinstance(value, dict) else value
+            for name, value in record.items()
+            if name != "kind"
+        }
+        return kinds[record["kind"]](**values)
+    except (ArgumentError, AttributeError, KeyError, TypeError) as error:
+        raise ModelFileError(
+            f"model file: got the record {str(record)[:80]}, expected one of {', '.join(kinds)} with its own "
+            f"fields; was it written by a newer version? ({error})"
+        ) from error

@@ -1,0 +1,11 @@
+"""The losses, from logits, and the table that names them."""
+
+from mlp_scratch.losses.base import Loss as Loss
+from mlp_scratch.losses.binary_cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
+from mlp_scratch.losses.cross_entropy import CrossEntropy as CrossEntropy
+from mlp_scratch.losses.regression import MAE as MAE
+from mlp_scratch.losses.regression import MSE as MSE
+from mlp_scratch.losses.regression import Huber as Huber
+
+LOSSES: dict[str, Loss] = {row.kind: row for row in (MSE(), MAE(), Huber(), CrossEntropy(), BinaryCrossEntropy())}
+"""The losses by the names that `fit(loss=...)` and the command line take, with their default constants."""

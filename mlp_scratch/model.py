@@ -1,0 +1,194 @@
+"""A model: bound layers, and all their parameters in one flat vector with named views into it.
+
+One vector is what makes the rest simple: an optimiser step, a checkpoint, a gradient check, a population of
+networks or a copy to a GPU is one operation on one array, whatever the architecture. The names and shapes of the
+views are PyTorch's: "0.weight" (H, D) and "0.bias" (H,) for a dense layer at position 0 of an `nn.Sequential`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
+from mlp_scratch.initializers import Glorot, Initializer
+from mlp_scratch.layers import Dense, Layer
+
+MAX_LAYERS = 1 << 16  # a layer's position must fit the random generator's counter
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where one named array lies in a flat vector."""
+
+    name: str
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def stop(self) -> int:
+        return self.start + prod(self.shape)
+
+    def view(self, flat: Array) -> Array:
+        """The array itself, as a view into `flat`."""
+        return flat[self.start : self.stop].reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer, its widths, and where its parameters and buffers lie in the model's two vectors."""
+
+    layer: Layer
+    index: int
+    n_in: int
+    n_out: int
+    parameters: tuple[Field, ...]
+    buffers: tuple[Field, ...]
+
+
+class NamedViews(Mapping[str, Array]):
+    """A mapping from name to view into one flat vector; assigning to a name copies into the vector.
+
+    >>> views = NamedViews(np.zeros(3), {"0.weight": Field("weight", 0, (1, 2)), "0.bias": Field("bias", 2, (1,))})
+    >>> views["0.weight"] = [[1.0, 2.0]]
+    >>> views["0.weight"]
+    array([[1., 2.]])
+    """
+
+    def __init__(self, flat: Array, fields: Mapping[str, Field]) -> None:
+        self._views = {name: field.view(flat) for name, field in fields.items()}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._views:
+            raise unknown_name("parameter", name, self._views)
+        return self._views[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        view, array = self[name], checks.numeric(name, value)
+        if array.shape != view.shape:
+            raise ArgumentError(name, given=f"shape {array.shape}", expected=f"shape {view.shape}")
+        view[...] = array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name!r}: {view.shape}" for name, view in self.items()) + "}"
+
+
+class Model:
+    """Layers bound to their widths, one flat parameter vector, one flat vector of buffers.
+
+    Args:
+        layers: at least one layer; the widths of neighbours must fit.
+        dtype: "float32" or "float64", of parameters and arithmetic.
+        seed: of the initial parameters, and the default seed of training.
+
+    Attributes:
+        layers: the bound layers.
+        flat: all parameters, (P,).
+        parameters: named views into `flat`.
+        buffer_vector: all buffers, (B,): what layers remember but do not learn (running statistics).
+        buffers: named views into `buffer_vector`.
+
+    >>> from mlp_scratch.layers import Dense, ReLU
+    >>> model = Model([Dense(2, 3), ReLU(), Dense(3, 1)])
+    >>> model.parameters
+    {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
+    >>> model.parameters["2.bias"][0] = 7.0
+    >>> float(model.flat[-1])
+    7.0
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, dtype: object = "float32", seed: int = 0) -> None:
+        self.dtype = checks.float_dtype("dtype", dtype)
+        self.seed = checks.integer("seed", seed, at_least=0)
+        self.placed = place(layers)
+        self.layers = tuple(placed.layer for placed in self.placed)
+        self.n_inputs, self.n_outputs = self.placed[0].n_in, self.placed[-1].n_out
+        self._fields = parameters = {f"{p.index}.{field.name}": field for p in self.placed for field in p.parameters}
+        buffers = {f"{p.index}.{field.name}": field for p in self.placed for field in p.buffers}
+        self.flat = np.empty(sum(prod(field.shape) for field in parameters.values()), self.dtype)
+        self.buffer_vector = np.empty(sum(prod(field.shape) for field in buffers.values()), self.dtype)
+        self.parameters = self.named(self.flat)
+        self.buffers = NamedViews(self.buffer_vector, buffers)
+        self.initialize(self.seed)
+
+    def initialize(self, seed: int) -> None:
+        """Draw all parameters anew; each layer has a random stream of its own, from (seed, position)."""
+        for placed, default in zip(self.placed, default_initializers(self.layers), strict=True):
+            rng = np.random.default_rng([seed, placed.index])
+            for name, value in placed.layer.initial_parameters(rng, default).items():
+                self.parameters[f"{placed.index}.{name}"] = value
+            for name, value in placed.layer.initial_buffers().items():
+                self.buffers[f"{placed.index}.{name}"] = value
+
+    def named(self, flat: Array) -> NamedViews:
+        """Views by parameter name into a vector laid out like `flat`, a gradient for one."""
+        return NamedViews(flat, self._fields)
+
+    @property
+    def n_parameters(self) -> int:
+        """P, the number of learned numbers."""
+        return int(self.flat.size)
+
+
+def place(layers: Sequence[Layer]) -> tuple[Placed, ...]:
+    """Bind each layer to the width before it and give its arrays their places in the flat vectors."""
+    if not isinstance(layers, Sequence) or isinstance(layers, str):
+        raise ArgumentTypeError("layers", given=checks.describe(layers), expected="a list of layers")
+    for member in layers:
+        if not isinstance(member, Layer):
+            raise ArgumentTypeError("layers", given=checks.describe(member), expected="layers only")
+    if not 1 <= len(layers) <= MAX_LAYERS:
+        raise ArgumentError("layers", given=f"{len(layers)} layers", expected=f"1 to {MAX_LAYERS} layers")
+    # Layers before the first one that states its width keep the width, so that one is the model's.
+    width = next((n for layer in layers if (n := layer.in_features()) is not None), None)
+    if width is None:
+        raise ArgumentError(
+            "layers",
+            given="no layer that states its width",
+            expected="at least one Dense layer",
+            mend="start with Dense(n_in, n_out)",
+        )
+    placed = []
+    parameter_start = buffer_start = 0
+    for index, unbound in enumerate(layers):
+        layer = unbound.bind(width)
+        parameters = _fields(layer.parameter_shapes(), parameter_start)
+        buffers = _fields({k: v.shape for k, v in layer.initial_buffers().items()}, buffer_start)
+        parameter_start = parameters[-1].stop if parameters else parameter_start
+        buffer_start = buffers[-1].stop if buffers else buffer_start
+        placed.append(Placed(layer, index, width, layer.out_features(width), parameters, buffers))
+        width = layer.out_features(width)
+    return tuple(placed)
+
+
+def _fields(shapes: Mapping[str, tuple[int, ...]], start: int) -> tuple[Field, ...]:
+    fields = []
+    for name, shape in shapes.items():
+        fields.append(Field(name, start, shape))
+        start = fields[-1].stop
+    return tuple(fields)
+
+
+def default_initializers(layers: Sequence[Layer]) -> list[Initializer]:
+    """For each layer, the initialiser that suits the activation behind it; Glorot where none follows.
+
+    >>> from mlp_scratch.layers import Dense, ReLU, SELU
+    >>> [rule.kind for rule in default_initializers([Dense(2, 3), ReLU(), Dense(3, 3), SELU(), Dense(3, 1)])]
+    ['he', 'glorot', 'lecun', 'glorot', 'glorot']
+    """
+    rules: list[Initializer] = []
+    following: Initializer = Glorot()
+    for layer in reversed(layers):
+        rules.append(following)
+        # Beyond a dense layer the activations behind it have no say.
+        following = Glorot() if isinstance(layer, Dense) else layer.initializer() or following
+    return rules[::-1]

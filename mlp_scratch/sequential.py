@@ -1,0 +1,295 @@
+"""The models that users build: `Sequential` and `MLP`, and what they do with them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.backends import State, get_backend
+from mlp_scratch.callbacks import Callback, Run
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError
+from mlp_scratch.history import History
+from mlp_scratch.initializers import Initializer
+from mlp_scratch.io.model_file import read_model, write_model
+from mlp_scratch.layers import ACTIVATIONS, BatchNorm, Dense, Dropout, Layer
+from mlp_scratch.losses import LOSSES, Loss
+from mlp_scratch.model import Model
+from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
+from mlp_scratch.program import lower
+from mlp_scratch.samples import hold_out, is_flat, prepare, refuse_batches_of_one
+from mlp_scratch.training import Schedule, Training, score, train
+
+
+class Sequential(Model):
+    """Layers one behind the other, ready to train.
+
+    Args:
+        layers: at least one layer; models end in logits, so there is no softmax layer: losses contain it.
+        dtype: "float32" or "float64".
+        seed: fixes initial parameters, and data order and dropout unless `fit` is given another.
+
+    Attributes:
+        training: loss, optimiser and its state, step and epoch counts; None before the first fit.
+        history: the record of the last fit.
+        metadata: whatever the caller wants kept with the model; anything that JSON can hold. Saved with it.
+
+    >>> import numpy as np
+    >>> from mlp_scratch.optimizers import Adam
+    >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+    >>> model = MLP([2, 8, 2], activation="tanh", seed=0)
+    >>> history = model.fit(X, y, loss="cross_entropy", optimizer=Adam(0.05), batch_size=4, epochs=100)
+    >>> model.predict(X)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, dtype: object = "float32", seed: int = 0) -> None:
+        super().__init__(layers, dtype=dtype, seed=seed)
+        self.training: Training | None = None
+        self.history = History()
+        self.metadata: dict[str, Any] = {}
+
+    def fit(
+        self,
+        X: object,
+        y: object,
+        *,
+        loss: Loss | str | None = None,
+        optimizer: Optimizer | str | None = None,
+        batch_size: int = 32,
+        epochs: int = 20,
+        validation: tuple[object, object] | float | None = None,
+        sample_weight: object = None,
+        shuffle: bool = True,
+        callbacks: Sequence[Callback] = (),
+        backend: str = "auto",
+        threads: int | None = None,
+        seed: int | None = None,
+        resume: bool = True,
+        progress: bool | None = None,
+    ) -> History:
+        """Train on X (N, D) and y, in mini-batches, for some epochs; the last batch of an epoch may be short.
+
+        A second call goes on where the last one stopped (optimiser state, step and epoch counts), also in a model
+        that was saved and loaded in between: 5 epochs and 5 more give the same bits as 10. It starts afresh, from
+        the parameters as they are, with another kind of loss or optimiser, or with `resume=False`.
+
+        Args:
+            X: any float or integer dtype and memory layout; never copied, each batch is cast as it is gathered.
+            y: class indices (N,), one-hot or probability rows (N, C), or reals (N,) or (N, K): see the losses.
+            loss: a loss or its name; None takes the last fit's, at first cross-entropy, or for one output MSE.
+            optimizer: an optimiser or its name; None takes the last fit's, at first Adam.
+            batch_size: samples a step.
+            epochs: passes over the samples.
+            validation: a pair (X, y), or the fraction of the samples to hold out, drawn by `seed`.
+            sample_weight: how much each sample counts, (N,), none negative.
+            shuffle: whether each epoch has its own order, a function of seed and epoch.
+            callbacks: called after each epoch.
+            backend: "auto", or a backend's name.
+            threads: at most so many; None leaves the choice to the backend. The numbers are the same for any.
+            seed: of data order and dropout; None takes the last fit's, at first the model's.
+            resume: whether to go on where the last fit stopped.
+            progress: whether to show a bar; None shows it where standard error is a terminal.
+
+        Returns:
+            The record of this fit; `model.history` holds it too, even if the fit ends with an error.
+
+        Raises:
+            ArgumentError: for arguments that don't fit, before anything is changed.
+            DivergedError: at a NaN or an infinity; the model keeps the parameters from before that step.
+            KeyboardInterrupt: for Ctrl-C; the model is at the end of the last whole step, and a further fit goes on.
+        """
+        training = self._begin(loss, optimizer, seed, resume)
+        samples = prepare(self, training.loss, X, y, sample_weight)
+        training.flat_targets = is_flat(y)
+        rows, held_out = hold_out(self, training.loss, samples, validation, training.seed)
+        size = min(checks.integer("batch_size", batch_size, at_least=1, mend="try 32"), len(rows))
+        refuse_batches_of_one(self, len(rows), size)
+        count = checks.integer("epochs", epochs, at_least=1)
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise ArgumentTypeError("callbacks", given=checks.describe(callback), expected="Callback objects")
+        runner = get_backend(backend, threads=threads)
+        self.training, self.history = training, History()
+        state = State(self.flat, self.buffer_vector, training.slots, training.step)
+        program = lower(self, training.loss, training.optimizer)
+        schedule = Schedule(rows, held_out, size, count, shuffle, callbacks, progress)
+        train(runner, program, state, samples, training, schedule, Run(self, self.history))
+        return self.history
+
+    def predict(self, X: object, *, backend: str = "auto") -> Array:
+        """Classes (N,) after a fit with cross-entropy, labels 0 or 1 with binary cross-entropy, else real outputs.
+
+        Labels and real outputs are (N, K), or (N,) where the targets of the last fit were. A model that was never
+        fitted predicts as one that was fitted with the default loss.
+        """
+        loss = self._task()
+        predictions = loss.predictions(self.logits(X, backend=backend))
+        if predictions.ndim == 2 and self.training is not None and self.training.flat_targets:
+            return predictions[:, 0]
+        return predictions
+
+    def predict_proba(self, X: object, *, backend: str = "auto") -> Array:
+        """Probabilities, (N, K): of the classes, or of each label on its own; not for regressions."""
+        loss = self._task()
+        probabilities = loss.probabilities(self.logits(X, backend=backend))
+        if probabilities is None:
+            raise ArgumentError(
+                "loss",
+                given=f"a model fitted with {loss.kind}",
+                expected="one fitted with cross_entropy or binary_cross_entropy",
+                mend="a regression has no probabilities: use predict",
+            )
+        return probabilities
+
+    def logits(self, X: object, *, backend: str = "auto") -> Array:
+        """The output of the last layer, (N, K), in inference mode: no dropout, running statistics."""
+        data = checks.features("X", X, n_features=self.n_inputs)
+        checks.finite("X", data, self.dtype)
+        program = lower(self, self._task(), OPTIMIZERS["sgd"])
+        return get_backend(backend).logits(program, self._state(), data)
+
+    def evaluate(
+        self,
+        X: object,
+        y: object,
+        *,
+        loss: Loss | str | None = None,
+        sample_weight: object = None,
+        backend: str = "auto",
+    ) -> dict[str, float]:
+        """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}."""
+        chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        samples = prepare(self, chosen, X, y, sample_weight)
+        return score(get_backend(backend), lower(self, chosen, OPTIMIZERS["sgd"]), self._state(), samples)
+
+    def loss_and_gradients(
+        self,
+        X: object,
+        y: object,
+        *,
+        loss: Loss | str | None = None,
+        sample_weight: object = None,
+        backend: str = "auto",
+        training: bool = True,
+    ) -> tuple[float, Mapping[str, Array]]:
+        """The loss of all samples as one batch, and its gradient by parameter name; nothing is changed.
+
+        With `training`, dropout draws the masks of the next step and batch normalisation uses the batch's own
+        statistics, as in a step of `fit`; without, both behave as in `predict`.
+
+        >>> model = MLP([3, 4, 2])
+        >>> loss, grads = model.loss_and_gradients(np.ones((5, 3)), [0, 1, 0, 1, 1])
+        >>> {name: grad.shape for name, grad in grads.items()}
+        {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
+        """
+        chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        samples = prepare(self, chosen, X, y, sample_weight)
+        program = lower(self, chosen, OPTIMIZERS["sgd"])
+        seed, step = (self.seed, 0) if self.training is None else (self.training.seed, self.training.step)
+        value, flat = get_backend(backend).loss_and_gradient(
+            program, self._state(), samples, seed=seed, step=step + 1, training=training
+        )
+        return value, self.named(flat)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model with its training state to a safetensors file, atomically; `load` reads it back."""
+        write_model(path, self, self.training, self.metadata)
+
+    def _task(self) -> Loss:
+        """The loss of the last fit, which says what the logits mean; at first the default."""
+        if self.training is not None:
+            return self.training.loss
+        return LOSSES["cross_entropy" if self.n_outputs > 1 else "mse"]
+
+    def _state(self) -> State:
+        return State(self.flat, self.buffer_vector, np.empty((0, self.n_parameters), self.dtype))
+
+    def _begin(
+        self, loss: Loss | str | None, optimizer: Optimizer | str | None, seed: int | None, resume: bool
+    ) -> Training:
+        """The training state for the next fit: the last one's where it goes on, else a fresh one."""
+        last = self.training
+        chosen_loss = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        default = OPTIMIZERS["adam"] if last is None else last.optimizer
+        chosen = default if optimizer is None else checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
+        if seed is None:
+            seed = self.seed if last is None else last.seed
+        seed = checks.integer("seed", seed, at_least=0)
+        if resume and last is not None and chosen_loss.kind == last.loss.kind and _same_state(chosen, last.optimizer):
+            return replace(last, loss=chosen_loss, optimizer=chosen, seed=seed)
+        slots = np.zeros((len(chosen.slots), self.n_parameters), self.dtype)
+        return Training(chosen_loss, chosen, slots, seed)
+
+
+def _same_state(a: Optimizer, b: Optimizer) -> bool:
+    """Whether two optimisers remember the same, so that one can go on with the other's state."""
+    return a.kind == b.kind and a.slots == b.slots
+
+
+class MLP(Sequential):
+    """A multi-layer perceptron from its widths: Dense, [BatchNorm], activation, [Dropout] for each hidden layer.
+
+    Args:
+        widths: inputs, hidden layers, outputs; [784, 10] has no hidden layer.
+        activation: an activation or its name, of all hidden layers.
+        dropout: the probability of dropping each hidden activation.
+        batch_norm: whether to normalise before each activation.
+        weight_init: an initialiser or its name, of all layers; None takes the one that suits the activation.
+        bias_init: the same for biases; None takes zeros.
+        dtype: "float32" or "float64".
+        seed: as for `Sequential`.
+
+    >>> MLP([784, 256, 10], activation="relu", dropout=0.2, batch_norm=True).parameters
+    {'0.weight': (256, 784), '0.bias': (256,), '1.weight': (256,), '1.bias': (256,),
+     '4.weight': (10, 256), '4.bias': (10,)}
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: Layer | str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        weight_init: Initializer | str | None = None,
+        bias_init: Initializer | str | None = None,
+        dtype: object = "float32",
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str) or len(widths) < 2:
+            raise ArgumentError(
+                "widths",
+                given=checks.describe(widths),
+                expected="a list of at least two widths, inputs first and outputs last",
+                mend="try [64, 32, 10]",
+            )
+        sizes = [checks.integer("widths", width, at_least=1) for width in widths]
+        chosen = checks.named("activation", activation, ACTIVATIONS, Layer)
+        drop = Dropout(dropout) if checks.real("dropout", dropout, at_least=0.0, below=1.0) > 0 else None
+        layers: list[Layer] = []
+        for n_in, n_out in pairwise(sizes[:-1]):
+            layers.append(Dense(n_in, n_out, weight_init=weight_init, bias_init=bias_init))
+            layers += [BatchNorm()] if batch_norm else []
+            layers.append(chosen)
+            layers += [drop] if drop else []
+        layers.append(Dense(sizes[-2], sizes[-1], weight_init=weight_init, bias_init=bias_init))
+        super().__init__(layers, dtype=dtype, seed=seed)
+
+
+def load(path: str | PathLike[str]) -> Sequential:
+    """The model that `Sequential.save` wrote, with its training state: a further fit resumes exactly.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        ModelFileError: for a truncated, corrupt or foreign file.
+    """
+    contents = read_model(path)
+    model = Sequential(contents.layers, dtype=contents.dtype, seed=contents.seed)
+    model.flat[...], model.buffer_vector[...] = contents.flat, contents.buffers
+    model.training, model.metadata = contents.training, contents.metadata
+    return model
