@@ -36,6 +36,11 @@ class Tile:
         return self.vectors * self.lanes
 
     @property
+    def element_bytes(self) -> int:
+        """Bytes of an element."""
+        return int(self.dtype.itemsize)
+
+    @property
     def panel_rows(self) -> int:
         """Elements from one column of a packed panel of A to the next: `rows` rounded up to a power of two.
 
@@ -84,5 +89,5 @@ def _constant_attribute(name: str) -> None:
         return constant
 
 
-for _name in ("lanes", "rows", "vectors", "columns", "panel_rows"):
+for _name in ("lanes", "rows", "vectors", "columns", "panel_rows", "element_bytes"):
     _constant_attribute(_name)

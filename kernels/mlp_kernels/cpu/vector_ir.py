@@ -4,6 +4,8 @@ LLVM takes vectors of any width and splits those that are wider than the CPU's r
 from these pieces is correct everywhere and fast where the width is the register's.
 """
 
+from collections.abc import Callable
+
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -20,13 +22,14 @@ def index(value: int) -> ir.Constant:
 
 
 class Vectors:
-    """Vectors of `tile.lanes` elements of `tile.dtype`; every method emits code where `builder` stands.
+    """Vectors of `lanes` elements of `tile.dtype`; every method emits code where `builder` stands.
 
-    Offsets are counted in elements. Loads and stores assume no more than the alignment given.
+    Offsets are counted in elements. Loads and stores assume no alignment: on CPUs with wide vectors an
+    unaligned instruction on aligned memory costs nothing.
     """
 
-    def __init__(self, builder: ir.IRBuilder, tile: Tile) -> None:
-        self.builder, self.tile, self.lanes = builder, tile, tile.lanes
+    def __init__(self, builder: ir.IRBuilder, tile: Tile, lanes: int | None = None) -> None:
+        self.builder, self.tile, self.lanes = builder, tile, lanes or tile.lanes
         single = tile.dtype.itemsize == 4
         self.element: ir.Type = ir.FloatType() if single else ir.DoubleType()
         # A lane of a mask is as wide as the element: what the blend and mask instructions want.
@@ -45,19 +48,23 @@ class Vectors:
         lane_zero = ir.Constant(ir.VectorType(_INT32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), lane_zero)
 
+    def pointer(self, address: ir.Value) -> ir.Value:
+        """The pointer to an element at an integer address."""
+        return self.builder.inttoptr(address, self.element.as_pointer())
+
     def address(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
         """`pointer + offset` elements."""
         return self.builder.gep(pointer, [index(offset) if isinstance(offset, int) else offset])
 
-    def load(self, pointer: ir.Value, offset: ir.Value | int = 0, *, align: int = 1) -> ir.Value:
+    def load(self, pointer: ir.Value, offset: ir.Value | int = 0) -> ir.Value:
         """One vector from memory."""
         place = self.builder.bitcast(self.address(pointer, offset), self.type.as_pointer())
-        return self.builder.load(place, align=align)
+        return self.builder.load(place, align=1)
 
-    def store(self, vector: ir.Value, pointer: ir.Value, offset: ir.Value | int = 0, *, align: int = 1) -> None:
+    def store(self, vector: ir.Value, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
         """One vector to memory."""
         place = self.builder.bitcast(self.address(pointer, offset), self.type.as_pointer())
-        self.builder.store(vector, place, align=align)
+        self.builder.store(vector, place, align=1)
 
     def broadcast(self, pointer: ir.Value, offset: ir.Value | int = 0) -> ir.Value:
         """One element from memory in every lane."""
@@ -114,6 +121,22 @@ class Vectors:
         return [
             self.builder.shuffle_vector(e, o, order) for e, o in zip(even, odd, strict=True) for order in (low, high)
         ]
+
+    def when(
+        self, condition: ir.Value, values: list[ir.Value], change: Callable[[list[ir.Value]], list[ir.Value]]
+    ) -> list[ir.Value]:
+        """`change(values)` where the condition holds at run time, else `values`."""
+        before = self.builder.block
+        with self.builder.if_then(condition):
+            changed = change(values)
+            inside = self.builder.block
+        merged = []
+        for old, new in zip(values, changed, strict=True):
+            value = self.builder.phi(old.type)
+            value.add_incoming(old, before)
+            value.add_incoming(new, inside)
+            merged.append(value)
+        return merged
 
     def _call(self, name: str, *operands: ir.Value) -> ir.Value:
         kind = ir.FunctionType(self.type, [self.type] * len(operands))
