@@ -167,7 +167,7 @@ def _shares(rows: int, columns: int, threads: int, tile: Tile) -> list[tuple[sli
     The larger a share's edges, the more its thread packs for itself that another packs too.
 
     >>> _shares(100, 64, 2, Tile(np.dtype("float64"), lanes=8, rows=8, vectors=2))
-    [(slice(0, 56, None), slice(0, 64, None)), (slice(56, 100, None), slice(0, 64, None))]
+    [(slice(0, 100, None), slice(0, 32, None)), (slice(0, 100, None), slice(32, 64, None))]
     """
     grids = [(down, threads // down) for down in range(1, threads + 1) if threads % down == 0]
 

@@ -10,13 +10,12 @@ steps by W places is cut into panels of `width` places, each stored step by step
 
 For B the places are its columns, for A its rows; any other layout is a pair of strides, so a transposed
 operand costs no copy of its own. Strides are in bytes and may be negative or zero. The padding holds copies
-of the last place: never a denormal that the data doesn't have, for those are slow on some CPUs.
+of the last place: never a denormal that the data doesn't have, for those are slow on some CPUs. The plain
+reference is `packed.pack`.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -25,22 +24,9 @@ from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
-Array: TypeAlias = npt.NDArray[Any]
-
 # Rows of the matrix read side by side. Rows a power of two apart fall into the same few places of the L1
 # cache, which keeps 8 lines or more for each: with more streams they push each other out half read.
 _STREAMS = 8
-
-
-def reference(matrix: Array, width: int) -> Array:
-    """The panels of `matrix` (K, W) as an array (panels, K, width).
-
-    >>> reference(np.arange(6).reshape(2, 3), width=2).tolist()
-    [[[0, 1], [3, 4]], [[2, 2], [5, 5]]]
-    """
-    panels = -(-matrix.shape[1] // width)
-    places = np.minimum(np.arange(panels * width), matrix.shape[1] - 1)
-    return matrix[:, places].reshape(matrix.shape[0], panels, width).swapaxes(0, 1).copy()
 
 
 @kernel
