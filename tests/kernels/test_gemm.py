@@ -215,7 +215,7 @@ for size in (8, 256, 300):
     [
         (lambda x: gemm(x, x[:2]), ValueError, r"b: got shape \(2, 3\).*expected 3 rows"),
         (lambda x: gemm(x, x[0]), ValueError, r"b: got shape \(3,\), expected 2 dimensions"),
-        (lambda x: gemm(x, x.astype("float32")), TypeError, "b: got float32, expected float64"),
+        (lambda x: gemm(x, x.astype("float32")), TypeError, "b: got float32, expected an array of float64"),
         (lambda x: gemm(x.astype("int64"), x), TypeError, "a: got int64"),
         (lambda x: gemm(x.astype(">f8"), x), TypeError, "a: got >f8"),
         (lambda x: gemm(x, [[1.0]]), TypeError, "b: got list"),
