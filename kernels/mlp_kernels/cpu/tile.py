@@ -1,0 +1,44 @@
+"""The register tile as a value: Python code chooses it, compiled code has it as constants."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlp_kernels.cpu.constants import compile_time
+
+
+@compile_time("lanes", "rows", "vectors", "columns", "panel_rows", "element_bytes")
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A block of `rows` x (`vectors` * `lanes`) elements of `dtype` (float32 or float64) held in registers.
+
+    `lanes` is a power of two: the elements in a vector register of the CPU, though any number is correct.
+
+    >>> tile = Tile(np.dtype("float32"), lanes=8, rows=6, vectors=2)
+    >>> tile.columns, tile.panel_rows, tile.element_bytes
+    (16, 8, 4)
+    """
+
+    dtype: np.dtype[Any]
+    lanes: int
+    rows: int
+    vectors: int
+
+    @property
+    def columns(self) -> int:
+        """Columns of the tile."""
+        return self.vectors * self.lanes
+
+    @property
+    def panel_rows(self) -> int:
+        """Elements from one step of a packed panel of A to the next: `rows` rounded up to a power of two.
+
+        Powers of two can be transposed in registers, with shuffles alone.
+        """
+        return int(1 << (self.rows - 1).bit_length())
+
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of an element."""
+        return int(self.dtype.itemsize)
