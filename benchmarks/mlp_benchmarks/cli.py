@@ -1,35 +1,17 @@
-"""The command `mlp-bench`: its subcommands, and how mistakes become one line and an exit code.
+"""The command `mlp-bench` and its subcommands; mistakes are told as those of `mlp-scratch` are.
 
-| code | meaning                                                               |
-|------|-----------------------------------------------------------------------|
-| 0    | done                                                                  |
-| 1    | a contender was wrong or failed; the table is not that of the record  |
-| 2    | bad usage or bad input, one line on standard error says which         |
-| 130  | interrupted by Ctrl-C                                                 |
+Exit code 1 says that a contender was wrong or failed, or that a table is not that of its record.
 """
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from mlp_benchmarks.compare import INTERRUPTED, compare_command
+from mlp_benchmarks.compare import compare_command
 from mlp_benchmarks.tables import table_command
 from mlp_scratch import __version__
-from mlp_scratch.errors import ArgumentError, MlpScratchError, unknown_name
-
-
-class Commands(click.Group):
-    """A group that offers the nearest command for one that it does not know."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if not args[0].startswith("-") and args[0] not in self.commands:
-            raise unknown_name("command", args[0], self.commands)
-        return super().resolve_command(ctx, args)
+from mlp_scratch.cli.running import Commands, run
 
 
 @click.group(cls=Commands, invoke_without_command=True)
@@ -52,40 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mlp-bench 0.1.0
     0
     """
-    try:
-        code = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of the pipe left. Python flushes once more as it ends, which must then go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    try:
-        result: Any = commands.main(arguments, prog_name="mlp-bench", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", INTERRUPTED)
-    except click.ClickException as error:
-        return _fail(error.format_message(), 2)
-    except ArgumentError as error:
-        option = error.argument in ("case", "contender", "optimizer", "threads", "rounds", "json")
-        return _fail(("--" if option else "") + str(error), 2)
-    except MlpScratchError as error:
-        return _fail(str(error), 2)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 2)
-    except MemoryError as error:
-        return _fail(f"not enough memory for what was asked ({error}); try a narrower case", 2)
-    return result if isinstance(result, int) else 0
-
-
-def _fail(message: str, code: int) -> int:
-    click.echo(f"mlp-bench: {' '.join(message.splitlines())}", err=True)
-    return code
+    return run(commands, "mlp-bench", arguments)
 
 
 if __name__ == "__main__":

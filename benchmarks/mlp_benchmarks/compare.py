@@ -17,11 +17,11 @@ from mlp_benchmarks.records import Report, check_writable, make_not_timed, make_
 from mlp_benchmarks.report import print_report
 from mlp_benchmarks.work import make_work
 from mlp_scratch import checks
+from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.errors import ArgumentError, unknown_name
 from mlp_scratch.machine import describe_machine, usable_cores
 
 T = TypeVar("T")
-INTERRUPTED = 130
 
 
 @click.command("compare")
