@@ -17,6 +17,7 @@ from mlp_scratch.errors import ArgumentError as ArgumentError
 from mlp_scratch.errors import DivergedError as DivergedError
 from mlp_scratch.errors import MlpScratchError as MlpScratchError
 from mlp_scratch.errors import ModelFileError as ModelFileError
+from mlp_scratch.gradcheck import gradcheck as gradcheck
 from mlp_scratch.history import History as History
 from mlp_scratch.initializers import Constant as Constant
 from mlp_scratch.initializers import Glorot as Glorot

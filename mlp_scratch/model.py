@@ -8,6 +8,7 @@ views are PyTorch's: "0.weight" (H, D) and "0.bias" (H,) for a dense layer at po
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mlp_scratch.initializers import Glorot, Initializer
 from mlp_scratch.layers import Dense, Layer
 
 MAX_LAYERS = 1 << 16  # a layer's position must fit the random generator's counter
+MAX_PARAMETERS = 1 << 40  # 4 TB in float32: beyond it sizes overflow before memory runs out
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Model:
         self.layers = tuple(placed.layer for placed in self.placed)
         self.n_inputs, self.n_outputs = self.placed[0].n_in, self.placed[-1].n_out
         self._fields = parameters = {f"{p.index}.{field.name}": field for p in self.placed for field in p.parameters}
-        buffers = {f"{p.index}.{field.name}": field for p in self.placed for field in p.buffers}
+        self._buffer_fields = buffers = {f"{p.index}.{field.name}": field for p in self.placed for field in p.buffers}
         self.flat = np.empty(sum(prod(field.shape) for field in parameters.values()), self.dtype)
         self.buffer_vector = np.empty(sum(prod(field.shape) for field in buffers.values()), self.dtype)
         self.parameters = self.named(self.flat)
@@ -128,6 +130,15 @@ class Model:
                 self.parameters[f"{placed.index}.{name}"] = value
             for name, value in placed.layer.initial_buffers().items():
                 self.buffers[f"{placed.index}.{name}"] = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the views: a copied or pickled view would no longer share the vector's memory."""
+        return {name: value for name, value in vars(self).items() if name not in ("parameters", "buffers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.parameters = self.named(self.flat)
+        self.buffers = NamedViews(self.buffer_vector, self._buffer_fields)
 
     def named(self, flat: Array) -> NamedViews:
         """Views by parameter name into a vector laid out like `flat`, a gradient for one."""
@@ -162,6 +173,13 @@ def place(layers: Sequence[Layer]) -> tuple[Placed, ...]:
     for index, unbound in enumerate(layers):
         layer = unbound.bind(width)
         parameters = _fields(layer.parameter_shapes(), parameter_start)
+        if parameters and parameters[-1].stop > MAX_PARAMETERS:
+            raise ArgumentError(
+                "layers",
+                given=f"{parameters[-1].stop} parameters up to layer {index}",
+                expected=f"at most {MAX_PARAMETERS}",
+                mend="make the layers narrower",
+            )
         buffers = _fields({k: v.shape for k, v in layer.initial_buffers().items()}, buffer_start)
         parameter_start = parameters[-1].stop if parameters else parameter_start
         buffer_start = buffers[-1].stop if buffers else buffer_start

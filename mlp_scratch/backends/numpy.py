@@ -1,13 +1,13 @@
 """The NumPy backend: the specification. Plain, slow, obviously right; the others are held to it."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.blas import single_blas_thread
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import Context
 from mlp_scratch.model import Field, Placed
@@ -21,30 +21,32 @@ class NumpyBackend:
     """Walks the operations of a program one by one, calling each layer's own forward and backward.
 
     Args:
-        threads: of NumPy's BLAS while training; None leaves its own setting.
+        threads: at most so many; it always uses one, so that the bits are the same everywhere.
     """
 
     name = "numpy"
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads
+        pass
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), dtype=program.dtype)
-        for start in range(0, len(X), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            x = np.ascontiguousarray(X[rows], dtype=program.dtype)
-            out[rows], _, _ = forward(program, state, x, training=False, seed=0, step=0)
+        with single_blas_thread():
+            for start in range(0, len(X), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                x = np.ascontiguousarray(X[rows], dtype=program.dtype)
+                out[rows], _, _ = forward(program, state, x, training=False, seed=0, step=0)
         return out
 
     def loss_and_gradient(
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
     ) -> tuple[float, Array]:
         batch = samples.batch(np.arange(len(samples.X)), program.dtype)
-        z, caches, _ = forward(program, state, batch.X, training=training, seed=seed, step=step)
-        loss = program.loss.value(z, batch.targets, batch.weights)
-        dz = program.loss.gradient(z, batch.targets, batch.weights)
-        return float(loss), backward(program, state, caches, dz)
+        with single_blas_thread():
+            z, caches, _ = forward(program, state, batch.X, training=training, seed=seed, step=step)
+            loss = program.loss.value(z, batch.targets, batch.weights)
+            dz = program.loss.gradient(z, batch.targets, batch.weights)
+            return float(loss), backward(program, state, caches, dz)
 
     def train(
         self,
@@ -55,7 +57,7 @@ class NumpyBackend:
         records: Records,
         stop: Callable[[], bool],
     ) -> int:
-        with _blas_threads(self._threads):
+        with single_blas_thread():
             for i, lr in enumerate(plan.lr):
                 if stop():
                     return i
@@ -63,14 +65,6 @@ class NumpyBackend:
                 batch = samples.batch(rows, program.dtype)
                 records.losses[i], records.accuracies[i] = _step(program, state, batch, float(lr), plan.seed)
         return len(plan.lr)
-
-
-def _blas_threads(threads: int | None) -> AbstractContextManager[object]:
-    if threads is None:
-        return nullcontext()
-    from threadpoolctl import threadpool_limits  # looks through all loaded libraries: only when asked for
-
-    return threadpool_limits(threads, user_api="blas")
 
 
 def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) -> tuple[float, float]:

@@ -28,7 +28,7 @@ MULTIPLY = """
 import sys
 import numpy as np
 sys.path[:0] = sys.argv[1:]
-from operands import LAYOUTS, check_product
+from tests.kernels.operands import LAYOUTS, check_product
 from mlp_kernels.cpu.gemm import gemm
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):

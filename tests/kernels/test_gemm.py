@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operands import LAYOUTS, GuardedMatrix, check_product
+from tests.kernels.operands import LAYOUTS, GuardedMatrix, check_product
 
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.gemm import gemm

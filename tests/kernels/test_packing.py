@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operands import LAYOUTS
+from tests.kernels.operands import LAYOUTS
 
 from mlp_kernels.cpu import packed
 from mlp_kernels.cpu.packing import pack_columns, pack_rows

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operands import check_product
+from tests.kernels.operands import check_product
 
 from mlp_kernels.cpu import fused, naive, packed, register_tile, tiled
 
