@@ -4,6 +4,7 @@ import ctypes
 import mmap
 
 import numpy as np
+
 from tests.tolerances import assert_close, gemm_bound
 
 

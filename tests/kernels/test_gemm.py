@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.kernels.operands import LAYOUTS, GuardedMatrix, check_product
 
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.gemm import gemm
 from mlp_kernels.cpu.tile import Tile
+from tests.kernels.operands import LAYOUTS, GuardedMatrix, check_product
 
 DTYPES = ["float32", "float64"]
 UNITS = {
