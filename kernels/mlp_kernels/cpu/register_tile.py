@@ -1,0 +1,189 @@
+"""Rung 4, the register tile: a block of C that stays in vector registers while all of K goes by.
+
+One step of k multiplies a column of A by a row of B and adds the outer product to the block,
+
+    C[i, j] += A[i, k] * B[k, j]        for i < R, j < V*L,
+
+with R*V multiply-adds for R + V loads: R elements of A, each broadcast to all L lanes, and V vectors of B.
+
+    registers      B[k, 0:L]   B[k, L:2L]          memory (both packed, see `packing`)
+    A[0, k] -->      C 0,0        C 0,1            a:  | A[0:R, 0] | A[0:R, 1] | ...   P elements a step
+    A[1, k] -->      C 1,0        C 1,1            b:  | B[0, 0:V*L] | B[1, 0:V*L] | ...
+      ...             ...          ...             c:  row i at c + i * c_row_bytes
+    A[R-1, k] ->     C R-1,0      C R-1,1
+
+The plain reference is `reference` below. Nothing here assumes that a size is a multiple of anything: of the
+block that is computed, the first `rows` x `columns` elements are written and no others are touched. What the
+operands hold beyond them may be anything: lanes never mix, so a NaN there stays there.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu.vector_ir import Vectors, index
+
+Array: TypeAlias = npt.NDArray[Any]
+Step: TypeAlias = ir.Value | int
+Block: TypeAlias = list[ir.Value]
+
+
+def reference(a: Array, b: Array, c: Array | None = None) -> Array:
+    """What a tile computes, for A (rows, K) and B (K, columns): C + A @ B, one outer product a step.
+
+    >>> reference(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    block = np.zeros((a.shape[0], b.shape[1]), a.dtype)
+    for k in range(a.shape[1]):
+        block += np.outer(a[:, k], b[k])
+    return block if c is None else c + block
+
+
+def accumulate(
+    v: Vectors, a: ir.Value, b: ir.Value, depth: ir.Value, *, a_row: Step, a_depth: Step, b_depth: Step, vectors: int
+) -> Block:
+    """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
+
+    `a` and `b` point to elements; `a_row`, `a_depth` and `b_depth` are the steps, in elements, from one row of
+    A to the next and from one k to the next, constants where they can be. `depth` is at least 1.
+    """
+    builder = v.builder
+    before = builder.block
+    loop, after = builder.append_basic_block("depth"), builder.append_basic_block("depth_done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+
+    def carried(start: ir.Value) -> ir.Value:
+        value = builder.phi(start.type)
+        value.add_incoming(start, before)
+        return value
+
+    k, a_here, b_here = carried(index(0)), carried(a), carried(b)
+    block = [carried(v.constant(0.0)) for _ in range(v.tile.rows * vectors)]
+
+    row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
+    results = []
+    for i in range(v.tile.rows):
+        element = v.broadcast(a_here, i * a_row if isinstance(a_row, int) else builder.mul(index(i), a_row))
+        results += [v.multiply_add(element, row_of_b[j], block[i * vectors + j]) for j in range(vectors)]
+
+    k_next = builder.add(k, index(1))
+    for value, following in zip(
+        [k, a_here, b_here, *block],
+        [k_next, v.address(a_here, a_depth), v.address(b_here, b_depth), *results],
+        strict=True,
+    ):
+        value.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
+    builder.position_at_end(after)
+    return results
+
+
+class Destination:
+    """The block of C that a tile belongs to: `rows` x `columns` elements, the rows `row_bytes` apart."""
+
+    def __init__(
+        self, v: Vectors, c: ir.Value, row_bytes: ir.Value, rows: ir.Value, columns: ir.Value, vectors: int
+    ) -> None:
+        builder = v.builder
+        self.v, self.rows, self.vectors = v, rows, vectors
+        self.row = [v.pointer(builder.add(c, builder.mul(index(i), row_bytes))) for i in range(v.tile.rows)]
+        self.masks = [v.first_lanes(builder.sub(columns, index(j * v.lanes))) for j in range(vectors)]
+        self.whole = builder.and_(
+            builder.icmp_signed(">=", rows, index(v.tile.rows)),
+            builder.icmp_signed(">=", columns, index(vectors * v.lanes)),
+        )
+
+    def prefetch(self) -> None:
+        """Ask for the block while the multiply-adds run; rows beyond the last do no harm."""
+        for row in self.row:
+            for j in range(self.vectors):
+                self.v.prefetch_for_write(row, j * self.v.lanes + self.v.lanes - 1)
+
+    def add_to(self, block: Block, condition: ir.Value) -> Block:
+        """`block` plus what C holds, where the condition is true."""
+        builder = self.v.builder
+        ragged = builder.and_(condition, builder.not_(self.whole))
+        block = self.v.when(builder.and_(condition, self.whole), block, lambda old: self._plus(old, self._load))
+        return self.v.when(ragged, block, lambda old: self._plus(old, self._load_masked))
+
+    def store(self, block: Block) -> None:
+        """Write the block, and no element beyond its last row and column."""
+        with self.v.builder.if_else(self.whole) as (whole, ragged):
+            with whole:
+                for i, j, value in self._places(block):
+                    self.v.store(value, self.row[i], j * self.v.lanes)
+            with ragged:
+                for i, j, value in self._places(block):
+                    self.v.masked_store(value, self.row[i], j * self.v.lanes, self._mask(i, j))
+
+    def _places(self, block: Block) -> list[tuple[int, int, ir.Value]]:
+        return [(*divmod(place, self.vectors), value) for place, value in enumerate(block)]
+
+    def _plus(self, block: Block, load: Callable[[int, int], ir.Value]) -> Block:
+        return [self.v.builder.fadd(value, load(i, j)) for i, j, value in self._places(block)]
+
+    def _load(self, i: int, j: int) -> ir.Value:
+        return self.v.load(self.row[i], j * self.v.lanes)
+
+    def _load_masked(self, i: int, j: int) -> ir.Value:
+        return self.v.masked_load(self.row[i], j * self.v.lanes, self._mask(i, j))
+
+    def _mask(self, i: int, j: int) -> ir.Value:
+        none = ir.Constant(self.masks[j].type, None)
+        return self.v.builder.select(self.v.builder.icmp_signed(">", self.rows, index(i)), self.masks[j], none)
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def multiply_tile(
+    _context: Any,
+    tile: Any,
+    a: Any,
+    b: Any,
+    c: Any,
+    c_row_bytes: Any,
+    depth: Any,
+    rows: Any,
+    columns: Any,
+    add: Any,
+) -> Any:
+    """One tile from packed panels: C = A @ B, or C += A @ B where `add` is not zero.
+
+    `a`, `b`, `c` are addresses; `depth` >= 1; 1 <= rows <= tile.rows; 1 <= columns <= tile.columns. A tile of
+    no more columns than a vector has lanes does half of the work.
+    """
+    signature = types.void(tile, *[types.int64] * 8)
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, a, b, c, c_row_bytes, depth, rows, columns, add = arguments
+        v = Vectors(builder, tile.tile)
+
+        def emit(vectors: int) -> None:
+            to = Destination(v, c, c_row_bytes, rows, columns, vectors)
+            to.prefetch()
+            block = accumulate(
+                v,
+                v.pointer(a),
+                v.pointer(b),
+                depth,
+                a_row=1,
+                a_depth=v.tile.panel_rows,
+                b_depth=v.tile.columns,
+                vectors=vectors,
+            )
+            to.store(to.add_to(block, builder.icmp_signed("!=", add, index(0))))
+
+        with builder.if_else(builder.icmp_signed(">", columns, index(v.lanes))) as (wide, narrow):
+            with wide:
+                emit(v.tile.vectors)
+            with narrow:
+                emit(1)
+        return context.get_dummy_value()
+
+    return signature, generate
