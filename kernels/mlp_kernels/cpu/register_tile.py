@@ -46,12 +46,22 @@ def reference(a: Array, b: Array, c: Array | None = None) -> Array:
 
 
 def accumulate(
-    v: Vectors, a: ir.Value, b: ir.Value, depth: ir.Value, *, a_row: Step, a_depth: Step, b_depth: Step, vectors: int
+    v: Vectors,
+    a: ir.Value,
+    b: ir.Value,
+    depth: ir.Value,
+    *,
+    a_row: Step,
+    a_depth: Step,
+    b_depth: Step,
+    vectors: int,
+    start: Block | None = None,
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
     `a` and `b` point to elements; `a_row`, `a_depth` and `b_depth` are the steps, in elements, from one row of
-    A to the next and from one k to the next, constants where they can be. `depth` is at least 1.
+    A to the next and from one k to the next, constants where they can be. `depth` is at least 1. The sums begin at
+    `start`, or at zero.
     """
     builder = v.builder
     before = builder.block
@@ -65,7 +75,7 @@ def accumulate(
         return value
 
     k, a_here, b_here = carried(index(0)), carried(a), carried(b)
-    block = [carried(v.constant(0.0)) for _ in range(v.tile.rows * vectors)]
+    block = [carried(value) for value in start or [v.constant(0.0)] * (v.tile.rows * vectors)]
 
     row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
     results = []

@@ -1,0 +1,110 @@
+"""A dense layer on panels: forward for the outputs, backward for the inputs that a thread owns.
+
+Blocks keep in the caches what tiles share: `DEPTH` steps of a sum at a time, so that the block of activations that
+all rows of a panel of weights meet stays in L1; `BLOCK_ROWS` rows of weights at a time in the way back, so that
+the rows that dx has just read are still in L2 when dW updates them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
+from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
+from mlp_kernels.cpu.network import (
+    BIAS, CUT, HYPER, INPUT, INPUT_ROWS, LEARNS_BIAS, N_IN, N_OUT, OPTIMIZER, PANELS, PRODUCT, ROWS, SCRATCH,
+    SCRATCH_STEP, WEIGHT_ROWS, WEIGHTS,
+)
+from mlp_kernels.cpu.operations import update_vector
+from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.updates import update
+
+DEPTH = 256
+BLOCK_ROWS = 64
+
+
+@kernel
+def product(tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: int) -> None:
+    """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
+    stage, width = net.stages[s], tile.columns
+    depth, rows, in_rows, w_rows = stage[N_IN], stage[ROWS], stage[INPUT_ROWS], stage[WEIGHT_ROWS]
+    arena, packed = pointer_to(memory.arena), pointer_to(memory.packed)
+    x, z = shift(arena, stage[INPUT]), shift(arena, stage[PRODUCT])
+    weights, bias = shift(packed, stage[WEIGHTS]), shift(packed, stage[BIAS])
+    least = number(arena, -np.inf)
+    for k in range(0, depth, DEPTH):
+        steps = min(DEPTH, depth - k)
+        floor = number(arena, 0.0) if stage[CUT] and k + steps == depth else least
+        h = begin
+        while h < end:
+            stop = min(end, (h // width + 1) * width)
+            w = shift(weights, (h // width * w_rows + k) * width)
+            for b in range((n + width - 1) // width):
+                for i in range(h, stop, tile.rows):
+                    forward_tile(
+                        tile, shift(w, i % width), shift(x, (b * in_rows + k) * width), steps,
+                        shift(z, (b * rows + i) * width), shift(bias, i), 1 if k == 0 else 0, floor,
+                    )
+            h = stop
+
+
+@kernel
+def input_gradient(tile: Tile, net: Any, memory: Any, s: int, dz: Any, dx: Any, begin: int, end: int, n: int) -> None:
+    """dx = Wᵀ dz of stage `s`, inputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
+    stage, width = net.stages[s], tile.columns
+    depth, rows, in_rows, w_rows = stage[N_OUT], stage[ROWS], stage[INPUT_ROWS], stage[WEIGHT_ROWS]
+    weights = shift(pointer_to(memory.packed), stage[WEIGHTS])
+    hop = w_rows * width
+    for k in range(0, depth, DEPTH):
+        steps = min(DEPTH, depth - k)
+        w = shift(weights, k // width * hop)
+        for b in range((n + width - 1) // width):
+            d = shift(dz, (b * rows + k) * width)
+            for i in range(begin, end, tile.rows):
+                to = shift(dx, (b * in_rows + i) * width)
+                backward_tile(tile, shift(w, i * width), hop, d, steps, to, 1 if k == 0 else 0)
+
+
+@kernel
+def update_weights(
+    tile: Tile, net: Any, memory: Any, s: int, transposed: Any, begin: int, end: int, n: int, thread: int
+) -> None:
+    """dW = x dzᵀ of stage `s`, inputs `begin` to `end`, each tile of it handed to the optimiser at once."""
+    stage, width = net.stages[s], tile.columns
+    in_rows, w_rows, size = stage[INPUT_ROWS], stage[WEIGHT_ROWS], tile.rows * tile.columns
+    arena = pointer_to(memory.arena)
+    weights = shift(pointer_to(memory.packed), stage[WEIGHTS])
+    x, hyper = shift(arena, stage[INPUT]), shift(arena, net.places[HYPER])
+    gradient = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
+    for panel in range((stage[N_OUT] + width - 1) // width):
+        d = shift(transposed, panel * net.places[PANELS] * width * width)
+        for i in range(begin, end, tile.rows):
+            backward_tile(tile, shift(x, i * width), in_rows * width, d, n, gradient, 1)
+            w = shift(weights, (panel * w_rows + i) * width)
+            update(net.kinds[OPTIMIZER], w, memory.packed.shape[1], gradient, size, hyper, 1)
+
+
+@kernel
+def finish_gradient(
+    tile: Tile, net: Any, memory: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int
+) -> None:
+    """Transpose dz of stage `s` for dW, outputs `begin` to `end`, and update the biases with its sum over the batch.
+
+    `begin` is a multiple of the tile's lanes.
+    """
+    stage, width, lanes = net.stages[s], tile.columns, tile.lanes
+    rows, panels = stage[ROWS], net.places[PANELS]
+    gradients = shift(pointer_to(memory.gradients), stage[BIAS])
+    for h in range(begin, end, lanes):
+        to = shift(transposed, h // width * panels * width * width + h % width)
+        for j in range(0, n, lanes):
+            transpose_block(tile, shift(dz, (j // width * rows + h) * width + j % width), shift(to, j * width))
+        for i in range(lanes):
+            store(gradients, h + i, number(gradients, 0.0))
+        for j in range(n):
+            row = shift(to, j * width)
+            for i in range(lanes):
+                store(gradients, h + i, load(gradients, h + i) + load(row, i))
+    if stage[LEARNS_BIAS]:
+        update_vector(net, memory, stage[BIAS] + begin, end - begin)

@@ -1,0 +1,115 @@
+"""A network as tables: what the training loop reads, and where everything lies.
+
+A network is cut into stages. Stage 0 is the input; every dense layer begins another, and the layers up to the next
+dense one, which act on each feature by itself, are its operations:
+
+    Dense 64->32 | BatchNorm, ReLU, Dropout || Dense 32->10        stage 0: the batch
+                                                                   stage 1: z = W x + b, then three operations
+                                                                   stage 2: z = W x + b
+
+So a thread that owns some features of a stage runs the product and all operations on them without meeting the
+others. Stages and operations are rows of int64, whatever the architecture: one compiled function serves all.
+
+Memory, in elements; rows are rounded up to `row_multiple`, so that tiles write whole blocks:
+
+    packed       parameters, then slot after slot in the same order: vectors (biases, slopes) first, then the
+                 weights in panels
+    arena        one panel set [ceil(N/w)][rows][w] for each output that is kept, and what a step needs besides
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
+
+# Columns of the stages.
+N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, BIAS, LEARNS_BIAS, INPUT, INPUT_ROWS = range(8)
+PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT = range(8, 14)
+STAGE_COLUMNS = 14
+"""PRODUCT is where z goes, OUTPUT what the next stage reads; FIRST_OP to LAST_OP are its operations, the last not
+included; CUT is 1 where the product itself replaces negative values by 0, a ReLU that needs no pass of its own."""
+
+# Columns of the operations.
+KIND, FUNCTION, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(8)
+OP_COLUMNS = 8
+"""SOURCE and RESULT are panel sets, KEPT what the operation keeps for its way back: a mask, or a row of features."""
+
+# Kinds of operations.
+ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
+"""SLOPE is a PReLU that all features share, SLOPES one for each feature."""
+
+# Places in the arena, and sizes.
+GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, HYPER, SCRATCH = range(9)
+SCRATCH_STEP, PANELS, VECTORS = range(9, 12)
+PLACES = 12
+"""Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
+for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`."""
+
+
+# The numbers in `Network.kinds`.
+LOSS, OPTIMIZER, DECAYS_ALL = range(3)
+"""DECAYS_ALL is 1 where weight decay acts on all parameters, 0 where on the weight matrices alone."""
+
+
+class Network(NamedTuple):
+    """The tables of a network, a loss and an optimiser.
+
+    Attributes:
+        stages, ops: int64 rows as described above.
+        constants: float64, two for each operation.
+        places: int64, where things lie in the arena.
+        kinds: the loss, the optimiser and what decays, by number, int64.
+        loss_constants: the loss's own constant and its label smoothing, float64.
+        optimizer_constants: see `updates.set_hyper_parameters`.
+    """
+
+    stages: Ints
+    ops: Ints
+    constants: npt.NDArray[np.float64]
+    places: Ints
+    kinds: Ints
+    loss_constants: npt.NDArray[np.float64]
+    optimizer_constants: npt.NDArray[np.float64]
+
+
+class Memory(NamedTuple):
+    """The arrays that a step works on, all of the network's float type but for the counters.
+
+    Attributes:
+        packed: parameters and slots, (1 + S, P).
+        gradients: of the vectors among the parameters.
+        arena: activations and their gradients.
+        buffers: running statistics, as the model keeps them.
+        meeting: one int64, 0 at the start: where the threads meet.
+    """
+
+    packed: Floats
+    gradients: Floats
+    arena: Floats
+    buffers: Floats
+    meeting: Ints
+
+
+class Batches(NamedTuple):
+    """The data set and the order in which to take it.
+
+    Attributes:
+        data, targets, weights: descriptions as in `gather`; a weights address of 0 is none.
+        order: sample numbers.
+        size: samples a step; the last batch may be short.
+        lr: of each step.
+        seed: of dropout masks.
+        step: the number of the first step, counted from 1.
+    """
+
+    data: Ints
+    targets: Ints
+    weights: Ints
+    order: Ints
+    size: int
+    lr: npt.NDArray[np.float64]
+    seed: np.uint64
+    step: int

@@ -1,0 +1,249 @@
+"""Many training steps in one compiled call, on one thread or several.
+
+    step:  gather the batch | meet | product + operations of a stage, for each | meet
+           | loss, panel by panel | meet | operations of the last stage in reverse, transpose | meet
+           | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet
+
+Every thread runs this same function on its share of features or panels, and meets the others where it needs what
+they wrote. What a thread computes depends on where it works, never on how many there are: an element of any result
+is one sum in one order, and sums over threads don't exist. So the bits are the same for any number of threads.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mlp_kernels.cpu import losses as loss_kernels
+from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.dense import BLOCK_ROWS, finish_gradient, input_gradient, product, update_weights
+from mlp_kernels.cpu.gather import gather, gather_shares, gather_targets, total_weight
+from mlp_kernels.cpu.memory import load, pointer_to, shift, store
+from mlp_kernels.cpu.network import (
+    ACCURACIES,
+    GRADIENT_A,
+    HYPER,
+    LOSS,
+    N_OUT,
+    OPTIMIZER,
+    OUTPUT,
+    PRODUCT,
+    ROWS,
+    SCRATCH,
+    SCRATCH_STEP,
+    SHARES,
+    TRANSPOSED_A,
+    VALUES,
+    FIRST_OP,
+    LAST_OP,
+)
+from mlp_kernels.cpu.operations import run_backward, run_forward, update_shared_slopes
+from mlp_kernels.cpu.threads import meet, share
+from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.updates import set_hyper_parameters
+
+
+@kernel
+def train(
+    tile: Tile,
+    net: Any,
+    memory: Any,
+    batches: Any,
+    first: int,
+    steps: int,
+    training: bool,
+    losses: Any,
+    accuracies: Any,
+    thread: int,
+    threads: int,
+) -> None:
+    """Take `steps` steps from number `first` of `batches`, as one of `threads` threads.
+
+    `losses` and `accuracies` get the figures of each step, measured before its update. `training` is False for a
+    gradient in inference mode.
+    """
+    width = tile.columns
+    sources = np.empty(width, np.int64)
+    meeting = pointer_to(memory.meeting)
+    round_ = 1
+    hyper = shift(pointer_to(memory.arena), net.places[HYPER])
+    samples = batches.order.size
+    for i in range(first, first + steps):
+        order = shift(pointer_to(batches.order), i * batches.size)
+        n = min(batches.size, samples - i * batches.size)
+        step = batches.step + i
+        if thread == 0:
+            set_hyper_parameters(net.kinds[OPTIMIZER], net.optimizer_constants, batches.lr[i], step, hyper)
+        _gather(tile, net, memory, batches.data, order, n, sources, thread, threads)
+        round_ = meet(meeting, round_, threads)
+        round_ = _forward(tile, net, memory, n, training, batches.seed, step, thread, threads, round_)
+        _loss(tile, net, memory, batches, order, n, thread, threads)
+        round_ = meet(meeting, round_, threads)
+        if thread == 0:
+            losses[i], accuracies[i] = _figures(net, memory, n)
+        round_ = _backward(tile, net, memory, n, training, thread, threads, round_)
+        if thread == 0:
+            update_shared_slopes(net, memory)
+
+
+@kernel
+def infer(
+    tile: Tile, net: Any, memory: Any, data: Any, order: Any, size: int, out: Any, thread: int, threads: int
+) -> None:
+    """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
+    sources = np.empty(tile.columns, np.int64)
+    round_ = 1
+    last = net.stages.shape[0] - 1
+    outputs, rows, width = net.stages[last, N_OUT], net.stages[last, ROWS], tile.columns
+    z = shift(pointer_to(memory.arena), net.stages[last, OUTPUT])
+    for first in range(0, order.size, size):
+        n = min(size, order.size - first)
+        _gather(tile, net, memory, data, shift(pointer_to(order), first), n, sources, thread, threads)
+        round_ = meet(pointer_to(memory.meeting), round_, threads)
+        round_ = _forward(tile, net, memory, n, False, np.uint64(0), 0, thread, threads, round_)
+        begin, end = share(n, thread, threads)
+        for j in range(begin, end):
+            for k in range(outputs):
+                out[first + j, k] = load(z, (j // width * rows + k) * width + j % width)
+
+
+@kernel
+def _gather(
+    tile: Tile, net: Any, memory: Any, data: Any, order: Any, n: int, sources: Any, thread: int, threads: int
+) -> None:
+    """The batch, a share of its panels."""
+    width = tile.columns
+    x = shift(pointer_to(memory.arena), net.stages[0, PRODUCT])
+    begin, end = share((n + width - 1) // width, thread, threads)
+    for b in range(begin, end):
+        gather(tile, data, net.stages[0, N_OUT], order, n, net.stages[0, ROWS], b, x, pointer_to(sources))
+
+
+@kernel
+def _features(tile: Tile, net: Any, s: int, thread: int, threads: int) -> Any:
+    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles."""
+    features = net.stages[s, N_OUT]
+    begin, end = share((features + tile.rows - 1) // tile.rows, thread, threads)
+    return begin * tile.rows, min(end * tile.rows, features)
+
+
+@kernel
+def _forward(
+    tile: Tile,
+    net: Any,
+    memory: Any,
+    n: int,
+    training: bool,
+    seed: Any,
+    step: int,
+    thread: int,
+    threads: int,
+    round_: int,
+) -> int:
+    """All stages; returns the number of the next meeting."""
+    meeting = pointer_to(memory.meeting)
+    for s in range(net.stages.shape[0]):
+        if s == 0 and net.stages[0, FIRST_OP] == net.stages[0, LAST_OP]:
+            continue
+        begin, end = _features(tile, net, s, thread, threads)
+        if s > 0:
+            product(tile, net, memory, s, begin, end, n)
+        run_forward(tile, net, memory, s, begin, end, n, training, seed, step, thread)
+        round_ = meet(meeting, round_, threads)
+    return round_
+
+
+@kernel
+def _loss(tile: Tile, net: Any, memory: Any, batches: Any, order: Any, n: int, thread: int, threads: int) -> None:
+    """Loss, accuracy and gradient of a share of the panels."""
+    width, last = tile.columns, net.stages.shape[0] - 1
+    outputs, rows = net.stages[last, N_OUT], net.stages[last, ROWS]
+    arena = pointer_to(memory.arena)
+    t = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
+    scratch = shift(t, outputs * width)
+    total = total_weight(tile, batches.weights, order, n, arena)
+    begin, end = share((n + width - 1) // width, thread, threads)
+    for b in range(begin, end):
+        shares = shift(arena, net.places[SHARES] + b * width)
+        gather_shares(tile, batches.weights, order, n, b, total, shares)
+        gather_targets(tile, batches.targets, outputs, order, n, b, net.loss_constants[1], t)
+        panel = b * rows * width
+        loss_kernels.loss(
+            net.kinds[LOSS],
+            shift(arena, net.stages[last, OUTPUT] + panel),
+            t,
+            shift(_gradient(net, memory, last), panel),
+            outputs,
+            width,
+            shares,
+            shift(arena, net.places[VALUES] + b * width),
+            shift(arena, net.places[ACCURACIES] + b * width),
+            net.loss_constants[0],
+            scratch,
+        )
+
+
+@kernel
+def _figures(net: Any, memory: Any, n: int) -> Any:
+    """Loss and accuracy of the batch, summed over its samples in order."""
+    arena = pointer_to(memory.arena)
+    shares, values = shift(arena, net.places[SHARES]), shift(arena, net.places[VALUES])
+    loss = accuracy = 0.0
+    for j in range(n):
+        loss += float(load(shares, j)) * float(load(values, j))
+        accuracy += float(load(arena, net.places[ACCURACIES] + j))
+    return loss, accuracy / n
+
+
+@kernel
+def _gradient(net: Any, memory: Any, s: int) -> Any:
+    """Where the gradient of stage `s` lies: two places in turn, for it is needed until the next one is there."""
+    return shift(pointer_to(memory.arena), net.places[GRADIENT_A + s % 2])
+
+
+@kernel
+def _transposed(net: Any, memory: Any, s: int) -> Any:
+    return shift(pointer_to(memory.arena), net.places[TRANSPOSED_A + s % 2])
+
+
+@kernel
+def _backward(
+    tile: Tile, net: Any, memory: Any, n: int, training: bool, thread: int, threads: int, round_: int
+) -> int:
+    """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
+    meeting = pointer_to(memory.meeting)
+    last = net.stages.shape[0] - 1
+    begin, end = _inputs(tile, net.stages[last, N_OUT], thread, threads)
+    _into_stage(tile, net, memory, last, begin, end, n, training, thread)
+    round_ = meet(meeting, round_, threads)
+    for s in range(last, 0, -1):
+        features = net.stages[s - 1, N_OUT]
+        below = s > 1 or net.stages[0, FIRST_OP] < net.stages[0, LAST_OP]
+        begin, end = _inputs(tile, features, thread, threads)
+        for row in range(begin, end, BLOCK_ROWS):
+            stop = min(row + BLOCK_ROWS, end)
+            if below:
+                dx = _gradient(net, memory, s - 1)
+                input_gradient(tile, net, memory, s, _gradient(net, memory, s), dx, row, stop, n)
+                _into_stage(tile, net, memory, s - 1, row, stop, n, training, thread)
+            update_weights(tile, net, memory, s, _transposed(net, memory, s), row, stop, n, thread)
+        round_ = meet(meeting, round_, threads)
+    return round_
+
+
+@kernel
+def _inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
+    """The features that a thread owns on the way back: whole squares of the transposition."""
+    unit = max(tile.rows, tile.lanes)
+    begin, end = share((features + unit - 1) // unit, thread, threads)
+    return begin * unit, min(end * unit, features)
+
+
+@kernel
+def _into_stage(
+    tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int
+) -> None:
+    """From the gradient of a stage's output to that of its product, and on to its biases."""
+    dz = _gradient(net, memory, s)
+    run_backward(tile, net, memory, s, dz, begin, end, n, training, thread)
+    if s > 0:
+        finish_gradient(tile, net, memory, s, dz, _transposed(net, memory, s), begin, end, n)

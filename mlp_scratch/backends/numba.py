@@ -1,0 +1,251 @@
+"""The compiled CPU backend: many steps in one call, on tiled kernels, with the GIL released.
+
+A call copies the model's flat vectors into panels, trains on those, and copies them back at the end. So the flat
+vectors are the last state known to be finite until then: when a step diverges, the steps before it are taken again
+from there, and end in the same bits. Nothing is checked in between but the losses.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.gather import TYPES
+from mlp_kernels.cpu.training_loop import infer, train
+
+from mlp_scratch._types import Array, IntArray
+from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.numba_tables import Tables
+from mlp_scratch.backends.numpy import NumpyBackend
+from mlp_scratch.errors import DivergedError
+from mlp_scratch.layers import BatchNorm, Dense
+from mlp_scratch.program import Program
+
+SECONDS_A_CALL = 0.05
+"""The compiled loop is handed as many steps at a time as take about this long; then `stop` is asked."""
+
+INFERENCE_BATCH = 256
+"""Samples that go through the network together in inference."""
+
+FLOPS_FOR_THREADS = 650e3
+"""The work of a step, a multiply-add counted as two, from which on a second thread pays."""
+
+
+class NumbaBackend:
+    """Lowers a program to tables and runs the compiled loop over them.
+
+    Args:
+        threads: at most so many; None takes the cores this process may use, or `NUMBA_NUM_THREADS` if that is less.
+    """
+
+    name = "numba"
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = min(threads or usable_cores(), usable_cores())
+
+    def logits(self, program: Program, state: State, X: Array) -> Array:
+        out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
+        size = min(INFERENCE_BATCH, len(X))
+        tables = Tables(program, size, self._threads_for(program, size))
+        memory = tables.memory(state.buffers)
+        tables.pack(state.flat, memory.packed[0])
+        at_once = len(X) if is_readable(X) else size
+        for first in range(0, len(X), at_once):
+            rows = X[first : first + at_once]
+            rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
+            data, order, block = describe(rows), np.arange(len(rows)), out[first : first + at_once]
+
+            def run(thread: int) -> None:
+                infer(tables.tile, tables.network, memory, data, order, size, block, thread, tables.threads)  # noqa: B023
+
+            on_threads(run, tables.threads, memory)
+        return out
+
+    def loss_and_gradient(
+        self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
+    ) -> tuple[float, Array]:
+        n = len(samples.X)
+        if training and n == 1 and any(isinstance(op.layer, BatchNorm) for op in program.operations):
+            return NumpyBackend().loss_and_gradient(
+                program, state, samples, seed=seed, step=step, training=training
+            )  # which says what is wrong
+        tables = Tables(program, n, self._threads_for(program, n), gradient=True)
+        plan = Plan(np.arange(n), n, np.zeros(1), seed)
+        run = _Run(tables, samples, plan, step)
+        run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
+        run.advance(0, 1, training=training)
+        gradient = np.empty(program.n_parameters, program.dtype)
+        tables.unpack(run.memory.packed[1], gradient)
+        return float(run.losses[0]), gradient
+
+    def train(
+        self,
+        program: Program,
+        state: State,
+        samples: Samples,
+        plan: Plan,
+        records: Records,
+        stop: Callable[[], bool],
+    ) -> int:
+        size = min(plan.batch_size, len(plan.order))
+        tables = Tables(program, size, self._threads_for(program, size))
+        run = _Run(tables, samples, plan, state.step + 1)
+        run.load(state)
+        taken = run.advance_until(stop)
+        if run.is_finite(taken):
+            run.save(state, taken)
+            records.losses[:taken], records.accuracies[:taken] = run.losses[:taken], run.accuracies[:taken]
+            return taken
+        good = run.last_good_step(state, taken)
+        records.losses[:good], records.accuracies[:good] = run.losses[:good], run.accuracies[:good]
+        run.save(state, good)
+        raise _divergence(program, state, samples, plan, good)
+
+    def _threads_for(self, program: Program, batch_size: int) -> int:
+        """How many threads a step is worth; the choice changes no number."""
+        weights = sum(op.n_in * op.n_out for op in program.operations if isinstance(op.layer, Dense))
+        return self._threads if 6 * batch_size * weights >= FLOPS_FOR_THREADS else 1
+
+
+class _Run:
+    """A call of `train` on its way: the panels it works on and the steps it has taken."""
+
+    def __init__(self, tables: Tables, samples: Samples, plan: Plan, first_step: int) -> None:
+        self.tables, self.samples, self.plan, self.first_step = tables, samples, plan, first_step
+        self.losses, self.accuracies = np.empty(len(plan.lr)), np.empty(len(plan.lr))
+
+    def load(self, state: State) -> None:
+        """Begin from `state`."""
+        self.memory = self.tables.memory(state.buffers)
+        for row, vector in zip(self.memory.packed, (state.flat, *state.slots), strict=True):
+            self.tables.pack(vector, row)
+
+    def save(self, state: State, taken: int) -> None:
+        """Write what `taken` steps have led to into `state`."""
+        for row, vector in zip(self.memory.packed, (state.flat, *state.slots), strict=True):
+            self.tables.unpack(row, vector)
+        state.buffers[...] = self.memory.buffers
+        state.step += taken
+
+    def advance_until(self, stop: Callable[[], bool]) -> int:
+        """Take the plan's steps until it ends, `stop` says so, or a loss is not finite; returns how many."""
+        taken, count = 0, 1
+        while taken < len(self.plan.lr) and not stop():
+            count = min(count, len(self.plan.lr) - taken)
+            start = perf_counter()
+            self.advance(taken, count)
+            taken, elapsed = taken + count, perf_counter() - start
+            if not np.isfinite(self.losses[taken - count : taken]).all():
+                break
+            count = max(1, min(8 * count, int(count * SECONDS_A_CALL / max(elapsed, 1e-6))))
+        return taken
+
+    def advance(self, first: int, count: int, *, training: bool = True) -> None:
+        """Take `count` steps from number `first` of the plan."""
+        size, end = self.plan.batch_size, first + count
+        if is_readable(self.samples.X):
+            self._advance(self.samples, self.plan.order, 0, first, count, training)
+            return
+        for i in range(first, end):  # of a type that the kernels don't know: batch by batch through NumPy
+            rows = self.plan.order[i * size : (i + 1) * size]
+            batch = self.samples.batch(rows, self.tables.program.dtype)
+            self._advance(batch, np.arange(len(rows)), i, 0, 1, training)
+
+    def _advance(
+        self, samples: Samples, order: IntArray, skipped: int, first: int, count: int, training: bool
+    ) -> None:
+        """Steps `first` to `first + count` of `order`, which begins at step `skipped` of the plan."""
+        weights = np.zeros(4, np.int64) if samples.weights is None else describe(samples.weights[:, np.newaxis])
+        targets = samples.targets if samples.targets.ndim == 2 else samples.targets[:, np.newaxis]
+        batches = nw.Batches(
+            describe(samples.X),
+            describe(targets),
+            weights,
+            np.ascontiguousarray(order),
+            self.plan.batch_size,
+            np.ascontiguousarray(self.plan.lr[skipped:]),
+            np.uint64(self.plan.seed & 0xFFFFFFFFFFFFFFFF),
+            self.first_step + skipped,
+        )
+        tables, memory = self.tables, self.memory
+        losses, accuracies = self.losses[skipped:], self.accuracies[skipped:]
+
+        def work(thread: int) -> None:
+            train(
+                tables.tile, tables.network, memory, batches, first, count, training, losses, accuracies,
+                thread, tables.threads,
+            )
+
+        on_threads(work, tables.threads, memory)
+
+    def is_finite(self, taken: int) -> bool:
+        """Whether all losses so far are finite, and all that has been learned."""
+        parts = [self.losses[:taken], self.memory.buffers]
+        scratch = np.empty(self.tables.program.n_parameters, self.tables.program.dtype)
+        if not all(np.isfinite(part).all() for part in parts):
+            return False
+        for row in self.memory.packed:
+            self.tables.unpack(row, scratch)
+            if not np.isfinite(scratch).all():
+                return False
+        return True
+
+    def last_good_step(self, state: State, taken: int) -> int:
+        """How many steps end in finite numbers, and the panels as they are after those.
+
+        Once a parameter is not finite it stays so, hence bisection finds the step that made the first one so.
+        """
+        bad = np.flatnonzero(~np.isfinite(self.losses[:taken]))
+        low, high = 0, int(bad[0]) if len(bad) else taken  # steps known to be good; the most that may be
+        while low < high:
+            middle = (low + high + 1) // 2
+            self.load(state)
+            self.advance(0, middle)
+            low, high = (middle, high) if self.is_finite(middle) else (low, middle - 1)
+        self.load(state)
+        self.advance(0, low)
+        return low
+
+
+def _divergence(program: Program, state: State, samples: Samples, plan: Plan, step: int) -> DivergedError:
+    """The error for the step that follows `state`: taken again by the specification, which names the layer."""
+    rows = plan.order[step * plan.batch_size : (step + 1) * plan.batch_size]
+    one = Plan(rows, plan.batch_size, plan.lr[step : step + 1], plan.seed)
+    copy = State(state.flat.copy(), state.buffers.copy(), state.slots.copy(), state.step)
+    try:
+        NumpyBackend().train(program, copy, samples, one, Records(np.empty(1), np.empty(1)), lambda: False)
+    except DivergedError as error:
+        return error
+    # A sum in another order can stay just below the largest number.
+    return DivergedError(state.step + 1, f"the loss ({program.loss.kind})", "value")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, or `NUMBA_NUM_THREADS` if that is less."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    limit = os.environ.get("NUMBA_NUM_THREADS", "")
+    return max(1, min(cores, int(limit))) if limit.isdigit() else cores
+
+
+def on_threads(work: Callable[[int], None], threads: int, memory: nw.Memory) -> None:
+    """Call `work(0)` here and `work(1)`, ... on threads of their own that end with it."""
+    memory.meeting[0] = 0
+    others = [threading.Thread(target=work, args=(thread,), daemon=True) for thread in range(1, threads)]
+    for other in others:
+        other.start()
+    work(0)
+    for other in others:
+        other.join()
+
+
+def is_readable(X: Array) -> bool:
+    """Whether the kernels read the dtype of `X` as it lies in memory."""
+    return X.dtype.name in TYPES and X.dtype.isnative
+
+
+def describe(X: Array) -> IntArray:
+    """Address, strides in bytes and type number of a matrix, as `mlp_kernels.cpu.gather` reads it."""
+    return np.array([X.__array_interface__["data"][0], *X.strides, TYPES.index(X.dtype.name)], np.int64)
