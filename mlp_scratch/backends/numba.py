@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.gather import TYPES
+from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import infer, train
 
 from mlp_scratch._types import Array, IntArray
@@ -55,7 +55,7 @@ class NumbaBackend:
         for first in range(0, len(X), at_once):
             rows = X[first : first + at_once]
             rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
-            data, order, block = describe(rows), np.arange(len(rows)), out[first : first + at_once]
+            data, order, block = describe(rows, tables.tile), np.arange(len(rows)), out[first : first + at_once]
 
             def run(thread: int) -> None:
                 infer(tables.tile, tables.network, memory, data, order, size, block, thread, tables.threads)  # noqa: B023
@@ -157,12 +157,10 @@ class _Run:
         self, samples: Samples, order: IntArray, skipped: int, first: int, count: int, training: bool
     ) -> None:
         """Steps `first` to `first + count` of `order`, which begins at step `skipped` of the plan."""
-        weights = np.zeros(4, np.int64) if samples.weights is None else describe(samples.weights[:, np.newaxis])
-        targets = samples.targets if samples.targets.ndim == 2 else samples.targets[:, np.newaxis]
         batches = nw.Batches(
-            describe(samples.X),
-            describe(targets),
-            weights,
+            describe(samples.X, self.tables.tile),
+            describe_targets(samples.targets),
+            describe_weights(samples.weights),
             np.ascontiguousarray(order),
             self.plan.batch_size,
             np.ascontiguousarray(self.plan.lr[skipped:]),
@@ -244,8 +242,3 @@ def on_threads(work: Callable[[int], None], threads: int, memory: nw.Memory) -> 
 def is_readable(X: Array) -> bool:
     """Whether the kernels read the dtype of `X` as it lies in memory."""
     return X.dtype.name in TYPES and X.dtype.isnative
-
-
-def describe(X: Array) -> IntArray:
-    """Address, strides in bytes and type number of a matrix, as `mlp_kernels.cpu.gather` reads it."""
-    return np.array([X.__array_interface__["data"][0], *X.strides, TYPES.index(X.dtype.name)], np.int64)

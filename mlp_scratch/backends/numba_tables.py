@@ -17,28 +17,8 @@ from mlp_scratch._types import Array
 from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
 from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
-from mlp_scratch.optimizers import SGD, Adam
+from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program
-
-ACTIVATIONS = {
-    "identity": activations.IDENTITY,
-    "relu": activations.RELU,
-    "leaky_relu": activations.LEAKY_RELU,
-    "elu": activations.ELU,
-    "selu": activations.SELU,
-    "gelu": activations.GELU,
-    "tanh": activations.TANH,
-    "sigmoid": activations.SIGMOID,
-    "softplus": activations.SOFTPLUS,
-}
-LOSSES = {
-    "mse": losses.MSE,
-    "mae": losses.MAE,
-    "huber": losses.HUBER,
-    "cross_entropy": losses.CROSS_ENTROPY,
-    "binary_cross_entropy": losses.BINARY_CROSS_ENTROPY,
-}
-
 
 @dataclass(frozen=True)
 class Vector:
@@ -94,12 +74,13 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients(stages)
+        code = losses.loss_address(self.program.loss.kind, self.tile)
         self.network = nw.Network(
             self.stages,
             self.ops,
             self.constants,
             self.places,
-            np.array([LOSSES[self.program.loss.kind], self._optimizer(), self.program.optimizer.decay == "all"], np.int64),
+            np.array([code, *self._optimizer(), self.program.optimizer.decay == "all"], np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -175,7 +156,7 @@ class Tables:
             row[nw.ROWS] = rows
             output = row[nw.PRODUCT] = self._reserve_panels(rows)
             if s and layers and isinstance(layers[0].layer, ReLU):
-                row[nw.CUT] = 1
+                row[nw.CUT] = activations.addresses("relu", self.tile)[1]
                 layers = layers[1:]
             row[nw.FIRST_OP] = o
             for placed in layers:
@@ -213,9 +194,9 @@ class Tables:
             row[nw.KIND] = nw.SLOPES if layer.per_feature else nw.SLOPE
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
         else:
-            row[nw.KIND], row[nw.FUNCTION] = nw.ACTIVATION, ACTIVATIONS[layer.kind]
-            if isinstance(layer, GELU) and layer.approximate == "tanh":
-                row[nw.FUNCTION] = activations.GELU_TANH
+            name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
+            row[nw.KIND] = nw.ACTIVATION
+            row[nw.FORWARD], row[nw.BACKWARD] = activations.addresses(name, self.tile)
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
 
@@ -250,22 +231,17 @@ class Tables:
         self._packed_size += -(-size // self.tile.columns) * self.tile.columns
         return place
 
-    def _optimizer(self) -> int:
-        optimizer = self.program.optimizer
-        if self.gradient:
-            return updates.GRADIENT
-        if isinstance(optimizer, Adam):
-            return updates.ADAM
-        assert isinstance(optimizer, SGD)
-        if optimizer.momentum == 0.0:
-            return updates.SGD
-        return updates.NESTEROV if optimizer.nesterov else updates.MOMENTUM
+    def _optimizer(self) -> tuple[int, int]:
+        optimizer, name = self.program.optimizer, self.program.optimizer.kind
+        if isinstance(optimizer, SGD) and optimizer.momentum:
+            name = "nesterov" if optimizer.nesterov else "momentum"
+        return updates.addresses("gradient" if self.gradient else name, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer
         constants = np.zeros(8)
         constants[:2] = optimizer.weight_decay, optimizer.decoupled
-        own = optimizer.constants()
+        own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
         constants[2 : 2 + len(own)] = own
         return constants
 

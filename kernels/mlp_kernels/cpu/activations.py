@@ -1,143 +1,182 @@
-"""The elementwise functions of a network and their derivatives, over blocks of neighbouring elements.
+"""The elementwise functions of a network and their derivatives, as scalars.
 
-`forward` writes y = f(x); `backward` multiplies dy by f'(x) in place. Every loop is one that LLVM vectorises, so a
-function is written once, for any vector width and both float types. References: any textbook; the derivatives at a
-kink are PyTorch's.
+Each is a pair, f(x, a, b) and f'(x, a, b), with up to two constants; `forward_of` and `backward_of` make of them
+loops over blocks that LLVM vectorises, for any vector width and both float types. Derivatives at a kink are
+PyTorch's.
 """
 
+from collections.abc import Callable
+from functools import cache
 from math import erfc, pi, sqrt
-from typing import Any
+from typing import Any, TypeAlias
 
-from mlp_kernels.cpu.compiling import kernel
+from numba.extending import register_jitable
+
 from mlp_kernels.cpu.elementary import exp, expm1, sigmoid, softplus, tanh
 from mlp_kernels.cpu.memory import load, number, store
+from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
+from mlp_kernels.cpu.tile import Tile
 
-IDENTITY, RELU, LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, TANH, SIGMOID, SOFTPLUS = range(10)
-"""The functions by number; `a` and `b` below are their constants."""
+Scalar: TypeAlias = Callable[[Any, Any, Any], Any]
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
-_CUBIC = 0.044715
-_ROOT_2_OVER_PI = sqrt(2 / pi)
+CUBIC = 0.044715
+ROOT_2_OVER_PI = sqrt(2 / pi)
 
 
-@kernel
-def forward(function: int, x: Any, y: Any, count: int, a: float, b: float) -> None:
-    """y[i] = f(x[i]) for `count` elements; x and y may be the same."""
-    zero, one = number(x, 0.0), number(x, 1.0)
-    a, b = number(x, a), number(x, b)
-    if function == IDENTITY:
-        for i in range(count):
-            store(y, i, load(x, i))
-    elif function == RELU:
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, zero if v < zero else v)  # in this order NaN passes
-    elif function == LEAKY_RELU:
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, v if v > zero else a * v)
-    elif function == ELU:
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, v if v > zero else a * expm1(zero if v > zero else v))
-    elif function == SELU:
-        scale, below = number(x, SELU_SCALE), number(x, SELU_SCALE * SELU_ALPHA)
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, scale * v if v > zero else below * expm1(zero if v > zero else v))
-    elif function == GELU:
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, number(x, v * _normal_cdf(v)))
-    elif function == GELU_TANH:
-        half = number(x, 0.5)
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, half * v * (one + tanh(_gelu_argument(v))))
-    elif function == TANH:
-        for i in range(count):
-            store(y, i, tanh(load(x, i)))
-    elif function == SIGMOID:
-        for i in range(count):
-            store(y, i, sigmoid(load(x, i)))
-    elif function == SOFTPLUS:
-        for i in range(count):
-            v = load(x, i)
-            store(y, i, v if a * v > b else softplus(a * v) / a)
-
-
-@kernel
-def backward(function: int, x: Any, dy: Any, count: int, a: float, b: float) -> None:
-    """dy[i] = dy[i] f'(x[i]) for `count` elements; for ReLU x may also be its result."""
-    zero, one = number(x, 0.0), number(x, 1.0)
-    a, b = number(x, a), number(x, b)
-    if function == RELU:
-        for i in range(count):
-            store(dy, i, load(dy, i) if load(x, i) > zero else zero)
-    elif function == LEAKY_RELU:
-        for i in range(count):
-            store(dy, i, load(dy, i) * (one if load(x, i) > zero else a))
-    elif function == ELU:
-        for i in range(count):
-            v = load(x, i)
-            store(dy, i, load(dy, i) * (one if v > zero else a * exp(zero if v > zero else v)))
-    elif function == SELU:
-        scale, below = number(x, SELU_SCALE), number(x, SELU_SCALE * SELU_ALPHA)
-        for i in range(count):
-            v = load(x, i)
-            store(dy, i, load(dy, i) * (scale if v > zero else below * exp(zero if v > zero else v)))
-    elif function == GELU:
-        for i in range(count):
-            v = load(x, i)
-            density = exp(number(x, -0.5) * v * v) * number(x, 1 / sqrt(2 * pi))
-            store(dy, i, load(dy, i) * (number(x, _normal_cdf(v)) + v * density))
-    elif function == GELU_TANH:
-        half = number(x, 0.5)
-        for i in range(count):
-            v = load(x, i)
-            t = tanh(_gelu_argument(v))
-            slope = number(x, _ROOT_2_OVER_PI) * (one + number(x, 3 * _CUBIC) * v * v)
-            store(dy, i, load(dy, i) * (half * (one + t) + half * v * (one - t * t) * slope))
-    elif function == TANH:
-        for i in range(count):
-            t = tanh(load(x, i))
-            store(dy, i, load(dy, i) * (one - t * t))
-    elif function == SIGMOID:
-        for i in range(count):
-            v = load(x, i)
-            store(dy, i, load(dy, i) * (sigmoid(v) * sigmoid(-v)))
-    elif function == SOFTPLUS:
-        for i in range(count):
-            v = load(x, i)
-            store(dy, i, load(dy, i) * (one if a * v > b else sigmoid(a * v)))
-
-
-@kernel
-def _gelu_argument(v: Any) -> Any:
-    """√(2/π) (v + 0.044715 v³)."""
-    return number(v, _ROOT_2_OVER_PI) * (v + number(v, _CUBIC) * v * v * v)
-
-
-@kernel
-def _normal_cdf(v: Any) -> Any:
-    """Φ(v), in float64."""
-    return 0.5 * erfc(-v * sqrt(0.5))
-
-
-@kernel
-def forward_slope(x: Any, y: Any, count: int, slope: Any) -> None:
-    """y[i] = x[i] above zero, slope · x[i] below."""
-    for i in range(count):
-        v = load(x, i)
-        store(y, i, v if v > number(x, 0.0) else slope * v)
-
-
-@kernel
-def backward_slope(x: Any, dy: Any, count: int, slope: Any, lanes: Any) -> None:
-    """The derivative with respect to x, in place; that with respect to the slope is added lane by lane."""
+@register_jitable
+def relu(x: Any, a: Any, b: Any) -> Any:
     zero = number(x, 0.0)
-    for i in range(count):
-        v, d = load(x, i), load(dy, i)
-        store(lanes, i, load(lanes, i) + (zero if v > zero else v * d))
-        store(dy, i, d if v > zero else slope * d)
+    return zero if x < zero else x  # in this order NaN passes
+
+
+@register_jitable
+def relu_slope(x: Any, a: Any, b: Any) -> Any:
+    """Also right for the result of `relu` in place of x."""
+    return number(x, 1.0) if x > number(x, 0.0) else number(x, 0.0)
+
+
+@register_jitable
+def leaky_relu(x: Any, a: Any, b: Any) -> Any:
+    return x if x > number(x, 0.0) else a * x
+
+
+@register_jitable
+def leaky_relu_slope(x: Any, a: Any, b: Any) -> Any:
+    return number(x, 1.0) if x > number(x, 0.0) else a
+
+
+@register_jitable
+def elu(x: Any, a: Any, b: Any) -> Any:
+    zero = number(x, 0.0)
+    return x if x > zero else a * expm1(zero if x > zero else x)
+
+
+@register_jitable
+def elu_slope(x: Any, a: Any, b: Any) -> Any:
+    zero = number(x, 0.0)
+    return number(x, 1.0) if x > zero else a * exp(zero if x > zero else x)
+
+
+@register_jitable
+def selu(x: Any, a: Any, b: Any) -> Any:
+    zero = number(x, 0.0)
+    return number(x, SELU_SCALE) * x if x > zero else number(x, SELU_SCALE * SELU_ALPHA) * expm1(zero if x > zero else x)
+
+
+@register_jitable
+def selu_slope(x: Any, a: Any, b: Any) -> Any:
+    zero = number(x, 0.0)
+    return number(x, SELU_SCALE) if x > zero else number(x, SELU_SCALE * SELU_ALPHA) * exp(zero if x > zero else x)
+
+
+@register_jitable
+def normal_cdf(x: Any) -> Any:
+    """Φ(x), worked out in float64."""
+    return number(x, 0.5 * erfc(-float(x) * sqrt(0.5)))
+
+
+@register_jitable
+def gelu(x: Any, a: Any, b: Any) -> Any:
+    return x * normal_cdf(x)
+
+
+@register_jitable
+def gelu_slope(x: Any, a: Any, b: Any) -> Any:
+    return normal_cdf(x) + x * (exp(number(x, -0.5) * x * x) * number(x, 1 / sqrt(2 * pi)))
+
+
+@register_jitable
+def gelu_argument(x: Any) -> Any:
+    """√(2/π) (x + 0.044715 x³)."""
+    return number(x, ROOT_2_OVER_PI) * (x + number(x, CUBIC) * x * x * x)
+
+
+@register_jitable
+def gelu_tanh(x: Any, a: Any, b: Any) -> Any:
+    return number(x, 0.5) * x * (number(x, 1.0) + tanh(gelu_argument(x)))
+
+
+@register_jitable
+def gelu_tanh_slope(x: Any, a: Any, b: Any) -> Any:
+    half, one = number(x, 0.5), number(x, 1.0)
+    t = tanh(gelu_argument(x))
+    slope = number(x, ROOT_2_OVER_PI) * (one + number(x, 3 * CUBIC) * x * x)
+    return half * (one + t) + half * x * (one - t * t) * slope
+
+
+@register_jitable
+def hyperbolic_tangent(x: Any, a: Any, b: Any) -> Any:
+    return tanh(x)
+
+
+@register_jitable
+def hyperbolic_tangent_slope(x: Any, a: Any, b: Any) -> Any:
+    t = tanh(x)
+    return number(x, 1.0) - t * t
+
+
+@register_jitable
+def logistic(x: Any, a: Any, b: Any) -> Any:
+    return sigmoid(x)
+
+
+@register_jitable
+def logistic_slope(x: Any, a: Any, b: Any) -> Any:
+    return sigmoid(x) * sigmoid(-x)
+
+
+@register_jitable
+def soft_plus(x: Any, a: Any, b: Any) -> Any:
+    return x if a * x > b else softplus(a * x) / a
+
+
+@register_jitable
+def soft_plus_slope(x: Any, a: Any, b: Any) -> Any:
+    return number(x, 1.0) if a * x > b else sigmoid(a * x)
+
+
+FUNCTIONS: dict[str, tuple[Scalar, Scalar]] = {
+    "relu": (relu, relu_slope),
+    "leaky_relu": (leaky_relu, leaky_relu_slope),
+    "elu": (elu, elu_slope),
+    "selu": (selu, selu_slope),
+    "gelu": (gelu, gelu_slope),
+    "gelu_tanh": (gelu_tanh, gelu_tanh_slope),
+    "tanh": (hyperbolic_tangent, hyperbolic_tangent_slope),
+    "sigmoid": (logistic, logistic_slope),
+    "softplus": (soft_plus, soft_plus_slope),
+}
+"""Every function with its derivative."""
+
+
+@cache
+def forward_of(function: Scalar) -> Callable[..., None]:
+    """The loop y[i] = f(x[i]) over `count` elements; x and y may be the same."""
+
+    def forward(tile: Tile, x: Any, y: Any, count: int, a: float, b: float) -> None:
+        one, other = number(x, a), number(x, b)
+        for i in range(count):
+            store(y, i, function(load(x, i), one, other))
+
+    return forward
+
+
+@cache
+def backward_of(derivative: Scalar) -> Callable[..., None]:
+    """The loop dy[i] = dy[i] f'(x[i]) over `count` elements."""
+
+    def backward(tile: Tile, x: Any, dy: Any, count: int, a: float, b: float) -> None:
+        one, other = number(x, a), number(x, b)
+        for i in range(count):
+            store(dy, i, load(dy, i) * derivative(load(x, i), one, other))
+
+    return backward
+
+
+def addresses(name: str, tile: Tile) -> tuple[int, int]:
+    """Where the compiled loops of a function and its derivative lie."""
+    function, derivative = FUNCTIONS[name]
+    signature = (FLOATS, FLOATS, INT, REAL, REAL)
+    return address(forward_of(function), signature, tile), address(backward_of(derivative), signature, tile)

@@ -13,12 +13,12 @@ from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
 from mlp_kernels.cpu.network import (
-    BIAS, CUT, HYPER, INPUT, INPUT_ROWS, LEARNS_BIAS, N_IN, N_OUT, OPTIMIZER, PANELS, PRODUCT, ROWS, SCRATCH,
-    SCRATCH_STEP, WEIGHT_ROWS, WEIGHTS,
+    BIAS, CUT, HYPER, INPUT, INPUT_ROWS, LEARNS_BIAS, N_IN, N_OUT, PANELS, PRODUCT, ROWS, SCRATCH,
+    SCRATCH_STEP, UPDATE_WEIGHTS, WEIGHT_ROWS, WEIGHTS,
 )
+from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.operations import update_vector
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.updates import update
 
 DEPTH = 256
 BLOCK_ROWS = 64
@@ -70,19 +70,18 @@ def input_gradient(tile: Tile, net: Any, memory: Any, s: int, dz: Any, dx: Any, 
 def update_weights(
     tile: Tile, net: Any, memory: Any, s: int, transposed: Any, begin: int, end: int, n: int, thread: int
 ) -> None:
-    """dW = x dzᵀ of stage `s`, inputs `begin` to `end`, each tile of it handed to the optimiser at once."""
+    """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end`; see `updates.weights_update_of`."""
     stage, width = net.stages[s], tile.columns
-    in_rows, w_rows, size = stage[INPUT_ROWS], stage[WEIGHT_ROWS], tile.rows * tile.columns
-    arena = pointer_to(memory.arena)
-    weights = shift(pointer_to(memory.packed), stage[WEIGHTS])
+    arena, packed = pointer_to(memory.arena), pointer_to(memory.packed)
     x, hyper = shift(arena, stage[INPUT]), shift(arena, net.places[HYPER])
-    gradient = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
-    for panel in range((stage[N_OUT] + width - 1) // width):
-        d = shift(transposed, panel * net.places[PANELS] * width * width)
-        for i in range(begin, end, tile.rows):
-            backward_tile(tile, shift(x, i * width), in_rows * width, d, n, gradient, 1)
-            w = shift(weights, (panel * w_rows + i) * width)
-            update(net.kinds[OPTIMIZER], w, memory.packed.shape[1], gradient, size, hyper, 1)
+    scratch = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
+    hop, dz_step = stage[INPUT_ROWS] * width, net.places[PANELS] * width * width
+    weights, w_rows = shift(packed, stage[WEIGHTS]), stage[WEIGHT_ROWS]
+    slot_step = memory.packed.shape[1]
+    call(
+        net.code[UPDATE_WEIGHTS],
+        (tile, x, hop, transposed, dz_step, stage[N_OUT], begin, end, n, weights, w_rows, slot_step, hyper, scratch),
+    )
 
 
 @kernel
@@ -107,4 +106,4 @@ def finish_gradient(
             for i in range(lanes):
                 store(gradients, h + i, load(gradients, h + i) + load(row, i))
     if stage[LEARNS_BIAS]:
-        update_vector(net, memory, stage[BIAS] + begin, end - begin)
+        update_vector(tile, net, memory, stage[BIAS] + begin, end - begin)

@@ -5,75 +5,82 @@
     | sample 2 |  x0 x1 x2 ...      -->    feature 1:  x1 of samples 7, 2, 9, ...
     | sample 9 |  x0 x1 x2 ...             ...
 
-A data set is an address, two strides in bytes and the number of its type; nothing of its size is copied. Where the
+A data set is an address, two strides in bytes and the code for its type; nothing of its size is copied. Where the
 features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers. Lanes beyond
 the last sample repeat it: they hold nothing that the data does not.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import gather_block
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
+from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
 from mlp_kernels.cpu.tile import Tile
 
+Array: TypeAlias = npt.NDArray[Any]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
 TYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
-"""The number types that are read as they lie in memory, by number."""
+"""The number types that are read as they lie in memory."""
 
-INT64 = TYPES.index("int64")
+ADDRESS, ROW_STRIDE, COLUMN_STRIDE, GATHER = range(4)
+"""The fields of a data set's description, int64; GATHER is the address of the code that reads its number type, in a
+description of targets 1 for class indices and else 0."""
 
-ADDRESS, ROW_STRIDE, COLUMN_STRIDE, TYPE = range(4)
-"""The fields of a data set's description, int64."""
 
+@cache
+def gather_of(kind: Any) -> Callable[..., None]:
+    """The gathering of panel `b` of a batch from data of the NumPy scalar type `kind`.
 
-@kernel
-def gather(tile: Tile, data: Any, features: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any) -> None:
-    """Panel `b` of the batch whose `n` samples `order` points at, `rows` rows apart from the next panel.
-
-    `sources` has room for the addresses of w samples.
+    The batch is the `n` samples that `order` points at; panels are `rows` rows. `sources` has room for w addresses.
     """
-    width = tile.columns
-    for j in range(width):
-        store(sources, j, data[ADDRESS] + load(order, min(b * width + j, n - 1)) * data[ROW_STRIDE])
-    panel, kind, step = shift(x, b * rows * width), data[TYPE], data[COLUMN_STRIDE]
-    if kind == 0:
-        _gather(tile, np.float32, sources, step, features, panel)
-    elif kind == 1:
-        _gather(tile, np.float64, sources, step, features, panel)
-    elif kind == 2:
-        _gather(tile, np.uint8, sources, step, features, panel)
-    elif kind == 3:
-        _gather(tile, np.int8, sources, step, features, panel)
-    elif kind == 4:
-        _gather(tile, np.uint16, sources, step, features, panel)
-    elif kind == 5:
-        _gather(tile, np.int16, sources, step, features, panel)
-    elif kind == 6:
-        _gather(tile, np.uint32, sources, step, features, panel)
-    elif kind == 7:
-        _gather(tile, np.int32, sources, step, features, panel)
-    elif kind == 8:
-        _gather(tile, np.uint64, sources, step, features, panel)
-    else:
-        _gather(tile, np.int64, sources, step, features, panel)
+
+    def gather(
+        tile: Tile, data: Any, features: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
+    ) -> None:
+        width, lanes, size = tile.columns, tile.lanes, size_of(kind)
+        for j in range(width):
+            sample = load(order, min(b * width + j, n - 1))
+            store(sources, j, load(data, ADDRESS) + sample * load(data, ROW_STRIDE))
+        panel, step = shift(x, b * rows * width), load(data, COLUMN_STRIDE)
+        done = 0
+        if step == size:
+            done = features // lanes * lanes
+            for k in range(0, done, lanes):
+                for j in range(0, width, lanes):
+                    gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
+        for j in range(width):
+            for k in range(done, features):
+                store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
+
+    return gather
 
 
-@kernel
-def _gather(tile: Tile, kind: Any, sources: Any, step: int, features: int, panel: Any) -> None:
-    """One panel from w samples; `kind` is the NumPy scalar type of the data."""
-    width, lanes, size = tile.columns, tile.lanes, size_of(kind)
-    done = 0
-    if step == size:
-        done = features // lanes * lanes
-        for k in range(0, done, lanes):
-            for j in range(0, width, lanes):
-                gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
-    for j in range(width):
-        for k in range(done, features):
-            value = load(pointer_at(load(sources, j) + k * step, kind), 0)
-            store(panel, k * width + j, value)
+def describe(X: Array, tile: Tile) -> Ints:
+    """A data set (N, D) of one of `TYPES` for `gather`."""
+    code = address(gather_of(X.dtype.type), (INTS, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
+    return np.array([_address(X), *X.strides, code], np.int64)
+
+
+def describe_targets(t: Array) -> Ints:
+    """Targets (N,) of class indices, int64, or (N, K) of the network's float type."""
+    column = t.strides[1] if t.ndim == 2 else 0
+    return np.array([_address(t), t.strides[0], column, t.dtype == np.int64], np.int64)
+
+
+def describe_weights(w: Array | None) -> Ints:
+    """Sample weights (N,) of the network's float type, or none."""
+    return np.array([0, 0, 0, 0] if w is None else [_address(w), w.strides[0], 0, 0], np.int64)
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 @kernel
@@ -86,7 +93,7 @@ def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: i
     low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
     for j in range(width):
         row = data[ADDRESS] + load(order, min(b * width + j, n - 1)) * data[ROW_STRIDE]
-        if data[TYPE] == INT64:
+        if data[GATHER]:
             for c in range(outputs):
                 store(t, c * width + j, low)
             label = load(pointer_at(row, np.int64), 0)

@@ -4,85 +4,124 @@ Each writes the loss and the accuracy of every sample and, times the sample's sh
 
     dz = share · dℓ/dz,    share = w / Σ w
 
-so lanes beyond the last sample, whose share is 0, have no gradient. Accuracies of regressions are NaN.
+so lanes beyond the last sample, whose share is 0, have no gradient. Accuracies of regressions are NaN. All but the
+cross-entropy of a softmax are means over the outputs, and thus a pair of scalar functions, as an activation is.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
+from numba.extending import register_jitable
 
-from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import exp, log, sigmoid, softplus
 from mlp_kernels.cpu.memory import load, number, shift, store
+from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
+from mlp_kernels.cpu.tile import Tile
 
-MSE, MAE, HUBER, CROSS_ENTROPY, BINARY_CROSS_ENTROPY = range(5)
-"""The losses by number."""
+Scalar: TypeAlias = Callable[[Any, Any, Any], Any]
 
 
-@kernel
-def loss(
-    kind: int,
-    z: Any,
-    t: Any,
-    dz: Any,
-    outputs: int,
-    width: int,
-    shares: Any,
-    values: Any,
-    accuracies: Any,
-    constant: float,
+@register_jitable
+def squared(z: Any, t: Any, a: Any) -> Any:
+    return (z - t) * (z - t)
+
+
+@register_jitable
+def squared_slope(z: Any, t: Any, a: Any) -> Any:
+    return number(z, 2.0) * (z - t)
+
+
+@register_jitable
+def absolute(z: Any, t: Any, a: Any) -> Any:
+    return abs(z - t)
+
+
+@register_jitable
+def absolute_slope(z: Any, t: Any, a: Any) -> Any:
+    r, zero = z - t, number(z, 0.0)
+    one = number(z, 1.0)
+    return one if r > zero else (-one if r < zero else r)  # r itself is 0 or NaN then
+
+
+@register_jitable
+def huber(z: Any, t: Any, a: Any) -> Any:
+    r, half = abs(z - t), number(z, 0.5)
+    return a * (r - half * a) if r > a else half * r * r
+
+
+@register_jitable
+def huber_slope(z: Any, t: Any, a: Any) -> Any:
+    r = z - t
+    return a if r > a else (-a if r < -a else r)
+
+
+@register_jitable
+def binary(z: Any, t: Any, a: Any) -> Any:
+    return t * softplus(-z) + (number(z, 1.0) - t) * softplus(z)
+
+
+@register_jitable
+def binary_slope(z: Any, t: Any, a: Any) -> Any:
+    return sigmoid(z) - t
+
+
+@register_jitable
+def no_accuracy(z: Any, t: Any, a: Any) -> Any:
+    return number(z, np.nan)
+
+
+@register_jitable
+def same_label(z: Any, t: Any, a: Any) -> Any:
+    return number(z, 1.0) if (z > number(z, 0.0)) == (t > number(z, 0.5)) else number(z, 0.0)
+
+
+FUNCTIONS: dict[str, tuple[Scalar, Scalar, Scalar]] = {
+    "mse": (squared, squared_slope, no_accuracy),
+    "mae": (absolute, absolute_slope, no_accuracy),
+    "huber": (huber, huber_slope, no_accuracy),
+    "binary_cross_entropy": (binary, binary_slope, same_label),
+}
+"""The losses that are means over the outputs: value, derivative, and how right a prediction is."""
+
+SCRATCH_ROWS = 4
+
+
+@cache
+def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[..., None]:
+    """The loss ℓ = mean_k of value(z_k, t_k, constant), one panel of it."""
+
+    def panel_loss(
+        tile: Tile, z: Any, t: Any, dz: Any, outputs: int, shares: Any, values: Any, accuracies: Any, constant: float,
+        scratch: Any,
+    ) -> None:
+        width = tile.columns
+        a, k = number(z, constant), number(z, float(outputs))
+        for j in range(width):
+            store(values, j, number(z, 0.0))
+            store(accuracies, j, number(z, 0.0))
+        for c in range(outputs):
+            z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
+            for j in range(width):
+                store(values, j, load(values, j) + value(load(z_row, j), load(t_row, j), a))
+            for j in range(width):
+                store(accuracies, j, load(accuracies, j) + accuracy(load(z_row, j), load(t_row, j), a))
+            for j in range(width):
+                store(d_row, j, load(shares, j) * (derivative(load(z_row, j), load(t_row, j), a) / k))
+        for j in range(width):
+            store(values, j, load(values, j) / k)
+            store(accuracies, j, load(accuracies, j) / k)
+
+    return panel_loss
+
+
+def cross_entropy(
+    tile: Tile, z: Any, t: Any, dz: Any, outputs: int, shares: Any, values: Any, accuracies: Any, constant: float,
     scratch: Any,
 ) -> None:
-    """One panel; `constant` is Huber's δ, `scratch` has room for four rows."""
-    if kind == CROSS_ENTROPY:
-        _cross_entropy(z, t, dz, outputs, width, shares, values, accuracies, scratch)
-        return
-    zero, one = number(z, 0.0), number(z, 1.0)
-    k, delta, half = number(z, float(outputs)), number(z, constant), number(z, 0.5)
-    right = kind == BINARY_CROSS_ENTROPY
-    for j in range(width):
-        store(values, j, zero)
-        store(accuracies, j, zero if right else number(z, np.nan))
-    for c in range(outputs):
-        z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
-        if kind == MSE:
-            for j in range(width):
-                r = load(z_row, j) - load(t_row, j)
-                store(values, j, load(values, j) + r * r)
-                store(d_row, j, load(shares, j) * (number(z, 2.0) * r / k))
-        elif kind == MAE:
-            for j in range(width):
-                r = load(z_row, j) - load(t_row, j)
-                store(values, j, load(values, j) + abs(r))
-                sign = one if r > zero else (-one if r < zero else r)  # r itself is 0 or NaN then
-                store(d_row, j, load(shares, j) * (sign / k))
-        elif kind == HUBER:
-            for j in range(width):
-                r = load(z_row, j) - load(t_row, j)
-                size = abs(r)
-                inside = half * size * size
-                store(values, j, load(values, j) + (delta * (size - half * delta) if size > delta else inside))
-                clipped = delta if r > delta else (-delta if r < -delta else r)
-                store(d_row, j, load(shares, j) * (clipped / k))
-        else:
-            for j in range(width):
-                x, p = load(z_row, j), load(t_row, j)
-                store(values, j, load(values, j) + (p * softplus(-x) + (one - p) * softplus(x)))
-                store(d_row, j, load(shares, j) * ((sigmoid(x) - p) / k))
-            for j in range(width):
-                same = (load(z_row, j) > zero) == (load(t_row, j) > half)
-                store(accuracies, j, load(accuracies, j) + (one if same else zero))
-    for j in range(width):
-        store(values, j, load(values, j) / k)
-        store(accuracies, j, load(accuracies, j) / k)
-
-
-@kernel
-def _cross_entropy(
-    z: Any, t: Any, dz: Any, classes: int, width: int, shares: Any, values: Any, accuracies: Any, scratch: Any
-) -> None:
-    """ℓ = Σ_c p_c (log Σ e^(z - max) - (z_c - max)), dℓ/dz = softmax(z) Σ p - p."""
-    zero, one = number(z, 0.0), number(z, 1.0)
+    """ℓ = Σ_c p_c (log Σ e^(z - max) - (z_c - max)), dℓ/dz = softmax(z) Σ p - p; scratch has four rows."""
+    zero, width = number(z, 0.0), tile.columns
     largest, total = scratch, shift(scratch, width)
     weight, logarithm = shift(scratch, 2 * width), shift(scratch, 3 * width)
     for j in range(width):
@@ -90,12 +129,12 @@ def _cross_entropy(
         store(total, j, zero)
         store(weight, j, zero)
         store(values, j, zero)
-    for c in range(1, classes):
+    for c in range(1, outputs):
         row = shift(z, c * width)
         for j in range(width):
             v, top = load(row, j), load(largest, j)
             store(largest, j, v if v > top else top)
-    for c in range(classes):
+    for c in range(outputs):
         z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
         for j in range(width):
             e = exp(load(z_row, j) - load(largest, j))
@@ -104,29 +143,31 @@ def _cross_entropy(
             store(weight, j, load(weight, j) + load(t_row, j))
     for j in range(width):
         store(logarithm, j, log(load(total, j)))
-    for c in range(classes):
-        z_row, t_row = shift(z, c * width), shift(t, c * width)
+    for c in range(outputs):
+        z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
         for j in range(width):
             short = load(logarithm, j) - (load(z_row, j) - load(largest, j))
             store(values, j, load(values, j) + load(t_row, j) * short)
-    for c in range(classes):
-        t_row, d_row = shift(t, c * width), shift(dz, c * width)
         for j in range(width):
             softmax = load(d_row, j) / load(total, j)
             store(d_row, j, load(shares, j) * (softmax * load(weight, j) - load(t_row, j)))
-    _compare_largest(z, t, classes, width, accuracies)
-
-
-@kernel
-def _compare_largest(z: Any, t: Any, classes: int, width: int, accuracies: Any) -> None:
-    """1 where the first largest logit is at the place of the first largest target, else 0."""
     for j in range(width):
-        best_z, best_t = load(z, j), load(t, j)
-        place_z, place_t = 0, 0
-        for c in range(1, classes):
-            v, p = load(z, c * width + j), load(t, c * width + j)
-            if v > best_z:
-                best_z, place_z = v, c
-            if p > best_t:
-                best_t, place_t = p, c
-        store(accuracies, j, number(z, 1.0 if place_z == place_t else 0.0))
+        store(accuracies, j, number(z, 1.0) if _first_largest(z, outputs, width, j) == _first_largest(
+            t, outputs, width, j) else zero)
+
+
+@register_jitable
+def _first_largest(rows: Any, outputs: int, width: int, j: int) -> int:
+    """The output with the first largest value in lane j."""
+    best, place = load(rows, j), 0
+    for c in range(1, outputs):
+        v = load(rows, c * width + j)
+        if v > best:
+            best, place = v, c
+    return place
+
+
+def loss_address(name: str, tile: Tile) -> int:
+    """Where the compiled loss lies."""
+    function = cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name])
+    return address(function, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL, FLOATS), tile)

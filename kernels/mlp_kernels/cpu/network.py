@@ -30,12 +30,13 @@ N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, BIAS, LEARNS_BIAS, INPUT, INPUT_ROWS = range(
 PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT = range(8, 14)
 STAGE_COLUMNS = 14
 """PRODUCT is where z goes, OUTPUT what the next stage reads; FIRST_OP to LAST_OP are its operations, the last not
-included; CUT is 1 where the product itself replaces negative values by 0, a ReLU that needs no pass of its own."""
+included. Where CUT is not 0 the product itself replaces negative values by 0, a ReLU that needs no pass of its own,
+and CUT is the address of its way back."""
 
 # Columns of the operations.
-KIND, FUNCTION, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(8)
-OP_COLUMNS = 8
-"""SOURCE and RESULT are panel sets, KEPT what the operation keeps for its way back: a mask, or a row of features."""
+KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(9)
+OP_COLUMNS = 9
+"""FORWARD and BACKWARD are the addresses of an activation's code, SOURCE and RESULT are panel sets, KEPT what the operation keeps for its way back: a mask, or a row of features."""
 
 # Kinds of operations.
 ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
@@ -49,9 +50,10 @@ PLACES = 12
 for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`."""
 
 
-# The numbers in `Network.kinds`.
-LOSS, OPTIMIZER, DECAYS_ALL = range(3)
-"""DECAYS_ALL is 1 where weight decay acts on all parameters, 0 where on the weight matrices alone."""
+# What `Network.code` holds.
+LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, DECAYS_ALL = range(4)
+"""Addresses of the loss and of the two forms of the optimiser; DECAYS_ALL is 1 where weight decay acts on all
+parameters, 0 where on the weight matrices alone."""
 
 
 class Network(NamedTuple):
@@ -61,7 +63,7 @@ class Network(NamedTuple):
         stages, ops: int64 rows as described above.
         constants: float64, two for each operation.
         places: int64, where things lie in the arena.
-        kinds: the loss, the optimiser and what decays, by number, int64.
+        code: the loss and the optimiser, int64.
         loss_constants: the loss's own constant and its label smoothing, float64.
         optimizer_constants: see `updates.set_hyper_parameters`.
     """
@@ -70,7 +72,7 @@ class Network(NamedTuple):
     ops: Ints
     constants: npt.NDArray[np.float64]
     places: Ints
-    kinds: Ints
+    code: Ints
     loss_constants: npt.NDArray[np.float64]
     optimizer_constants: npt.NDArray[np.float64]
 

@@ -5,15 +5,15 @@ Each operation takes and leaves panels of samples, so a block of features of one
 
 from typing import Any
 
-from mlp_kernels.cpu import activations, batch_norm, dropout
+from mlp_kernels.cpu import batch_norm, dropout, slopes
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
 from mlp_kernels.cpu.network import (
-    ACTIVATION, BATCH_NORM, BUFFERS, CUT, DECAYS_ALL, DROPOUT, FIRST_OP, FUNCTION, HYPER, KEPT, KIND, LAST_OP, LAYER,
-    N_OUT, OPTIMIZER, PARAMETERS, PRODUCT, RESULT, ROWS, SCRATCH, SCRATCH_STEP, SLOPE, SLOPES, SOURCE,
+    ACTIVATION, BACKWARD, BATCH_NORM, BUFFERS, CUT, DECAYS_ALL, DROPOUT, FIRST_OP, FORWARD, HYPER, KEPT, KIND, LAST_OP, LAYER,
+    N_OUT, PARAMETERS, PRODUCT, RESULT, ROWS, SCRATCH, SCRATCH_STEP, SLOPE, SLOPES, SOURCE, UPDATE_VECTOR,
 )
+from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.updates import update
 
 
 @kernel
@@ -38,19 +38,17 @@ def run_forward(
         for panel in range((n + width - 1) // width):
             x, y = shift(source, panel * rows * width), shift(result, panel * rows * width)
             if kind == ACTIVATION:
-                activations.forward(net.ops[o, FUNCTION], x, y, count * width, a, b)
+                call(net.ops[o, FORWARD], (tile, x, y, count * width, a, b))
             elif kind == DROPOUT:
                 if training and a > 0.0:
                     mask = shift(kept, (panel * rows + begin) * width)
                     dropout.draw_mask(mask, width, panel * width, begin, count, a, seed, net.ops[o, LAYER], step)
                     dropout.multiply(x, mask, y, count * width)
-                else:
-                    activations.forward(activations.IDENTITY, x, y, count * width, a, b)
             else:
-                slopes = shift(pointer_to(memory.packed), net.ops[o, PARAMETERS])
+                weights = shift(pointer_to(memory.packed), net.ops[o, PARAMETERS])
                 for f in range(count):
-                    slope = load(slopes, begin + f if kind == SLOPES else 0)
-                    activations.forward_slope(shift(x, f * width), shift(y, f * width), width, slope)
+                    slope = load(weights, begin + f if kind == SLOPES else 0)
+                    slopes.forward(shift(x, f * width), shift(y, f * width), width, slope)
 
 
 @kernel
@@ -95,13 +93,11 @@ def run_backward(
     count = end - begin
     if count <= 0:
         return
-    if net.stages[s, CUT]:
-        _through_activation(tile, net, memory, s, activations.RELU, net.stages[s, PRODUCT], dz, begin, count, n, 0.0, 0.0)
     for o in range(net.stages[s, LAST_OP] - 1, net.stages[s, FIRST_OP] - 1, -1):
         kind, a, b = net.ops[o, KIND], net.constants[o, 0], net.constants[o, 1]
         if kind == ACTIVATION:
             source = net.ops[o, SOURCE]
-            _through_activation(tile, net, memory, s, net.ops[o, FUNCTION], source, dz, begin, count, n, a, b)
+            _through_activation(tile, net, memory, s, net.ops[o, BACKWARD], source, dz, begin, count, n, a, b)
         elif kind == DROPOUT:
             if training and a > 0.0:
                 for panel in range((n + width - 1) // width):
@@ -112,6 +108,8 @@ def run_backward(
             _unnormalise(tile, net, memory, s, o, dz, begin, end, n, training, lanes)
         else:
             _through_slopes(tile, net, memory, s, o, dz, begin, end, n, lanes)
+    if net.stages[s, CUT]:
+        _through_activation(tile, net, memory, s, net.stages[s, CUT], net.stages[s, PRODUCT], dz, begin, count, n, 0.0, 0.0)
 
 
 @kernel
@@ -123,7 +121,7 @@ def _through_activation(
     for panel in range((n + width - 1) // width):
         block = (panel * rows + begin) * width
         x = shift(pointer_to(memory.arena), source + block)
-        activations.backward(function, x, shift(dz, block), count * width, a, b)
+        call(function, (tile, x, shift(dz, block), count * width, a, b))
 
 
 @kernel
@@ -134,22 +132,22 @@ def _through_slopes(
     width, rows = tile.columns, net.stages[s, ROWS]
     own = net.ops[o, KIND] == SLOPES
     place = net.ops[o, PARAMETERS]
-    slopes = shift(pointer_to(memory.packed), place)
+    weights = shift(pointer_to(memory.packed), place)
     gradients = shift(pointer_to(memory.gradients), place) if own else shift(pointer_to(memory.arena), net.ops[o, KEPT])
     for f in range(begin, end):
         for j in range(width):
             store(lanes, j, number(lanes, 0.0))
-        slope = load(slopes, f if own else 0)
+        slope = load(weights, f if own else 0)
         for panel in range((n + width - 1) // width):
             row = (panel * rows + f) * width
             x = shift(pointer_to(memory.arena), net.ops[o, SOURCE] + row)
-            activations.backward_slope(x, shift(dz, row), width, slope, lanes)
+            slopes.backward(x, shift(dz, row), width, slope, lanes)
         total = number(lanes, 0.0)
         for j in range(width):
             total += load(lanes, j)
         store(gradients, f, total)
     if own:
-        update_vector(net, memory, place + begin, end - begin)
+        update_vector(tile, net, memory, place + begin, end - begin)
 
 
 @kernel
@@ -170,20 +168,21 @@ def _unnormalise(
         )
         store(gradients, place + f, d_weight)
         store(gradients, bias_place + f, d_bias)
-    update_vector(net, memory, place + begin, end - begin)
-    update_vector(net, memory, bias_place + begin, end - begin)
+    update_vector(tile, net, memory, place + begin, end - begin)
+    update_vector(tile, net, memory, bias_place + begin, end - begin)
 
 
 @kernel
-def update_vector(net: Any, memory: Any, place: int, count: int) -> None:
+def update_vector(tile: Tile, net: Any, memory: Any, place: int, count: int) -> None:
     """One optimiser step of `count` neighbouring parameters that are no weights, from their stored gradient."""
     p, g = shift(pointer_to(memory.packed), place), shift(pointer_to(memory.gradients), place)
     hyper = shift(pointer_to(memory.arena), net.places[HYPER])
-    update(net.kinds[OPTIMIZER], p, memory.packed.shape[1], g, count, hyper, net.kinds[DECAYS_ALL])
+    decayed = net.code[DECAYS_ALL]
+    call(net.code[UPDATE_VECTOR], (tile, p, memory.packed.shape[1], g, count, hyper, decayed))
 
 
 @kernel
-def update_shared_slopes(net: Any, memory: Any) -> None:
+def update_shared_slopes(tile: Tile, net: Any, memory: Any) -> None:
     """The slopes that all features share, from the gradients of the features, in their order. For one thread."""
     for s in range(net.stages.shape[0]):
         for o in range(net.stages[s, FIRST_OP], net.stages[s, LAST_OP]):
@@ -193,7 +192,7 @@ def update_shared_slopes(net: Any, memory: Any) -> None:
                 for f in range(net.stages[s, N_OUT]):
                     total += load(parts, f)
                 store(pointer_to(memory.gradients), net.ops[o, PARAMETERS], total)
-                update_vector(net, memory, net.ops[o, PARAMETERS], 1)
+                update_vector(tile, net, memory, net.ops[o, PARAMETERS], 1)
 
 
 @kernel

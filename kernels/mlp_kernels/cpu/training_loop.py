@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from mlp_kernels.cpu import losses as loss_kernels
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.dense import BLOCK_ROWS, finish_gradient, input_gradient, product, update_weights
-from mlp_kernels.cpu.gather import gather, gather_shares, gather_targets, total_weight
+from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
 from mlp_kernels.cpu.memory import load, pointer_to, shift, store
+from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     ACCURACIES,
     GRADIENT_A,
     HYPER,
     LOSS,
     N_OUT,
-    OPTIMIZER,
     OUTPUT,
     PRODUCT,
     ROWS,
@@ -72,7 +71,7 @@ def train(
         n = min(batches.size, samples - i * batches.size)
         step = batches.step + i
         if thread == 0:
-            set_hyper_parameters(net.kinds[OPTIMIZER], net.optimizer_constants, batches.lr[i], step, hyper)
+            set_hyper_parameters(net.optimizer_constants, batches.lr[i], step, hyper)
         _gather(tile, net, memory, batches.data, order, n, sources, thread, threads)
         round_ = meet(meeting, round_, threads)
         round_ = _forward(tile, net, memory, n, training, batches.seed, step, thread, threads, round_)
@@ -82,7 +81,7 @@ def train(
             losses[i], accuracies[i] = _figures(net, memory, n)
         round_ = _backward(tile, net, memory, n, training, thread, threads, round_)
         if thread == 0:
-            update_shared_slopes(net, memory)
+            update_shared_slopes(tile, net, memory)
 
 
 @kernel
@@ -113,9 +112,10 @@ def _gather(
     """The batch, a share of its panels."""
     width = tile.columns
     x = shift(pointer_to(memory.arena), net.stages[0, PRODUCT])
+    features, rows = net.stages[0, N_OUT], net.stages[0, ROWS]
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
-        gather(tile, data, net.stages[0, N_OUT], order, n, net.stages[0, ROWS], b, x, pointer_to(sources))
+        call(data[GATHER], (tile, pointer_to(data), features, order, n, rows, b, x, pointer_to(sources)))
 
 
 @kernel
@@ -167,19 +167,11 @@ def _loss(tile: Tile, net: Any, memory: Any, batches: Any, order: Any, n: int, t
         gather_shares(tile, batches.weights, order, n, b, total, shares)
         gather_targets(tile, batches.targets, outputs, order, n, b, net.loss_constants[1], t)
         panel = b * rows * width
-        loss_kernels.loss(
-            net.kinds[LOSS],
-            shift(arena, net.stages[last, OUTPUT] + panel),
-            t,
-            shift(_gradient(net, memory, last), panel),
-            outputs,
-            width,
-            shares,
-            shift(arena, net.places[VALUES] + b * width),
-            shift(arena, net.places[ACCURACIES] + b * width),
-            net.loss_constants[0],
-            scratch,
-        )
+        z, dz = shift(arena, net.stages[last, OUTPUT] + panel), shift(_gradient(net, memory, last), panel)
+        values = shift(arena, net.places[VALUES] + b * width)
+        accuracies = shift(arena, net.places[ACCURACIES] + b * width)
+        constant = net.loss_constants[0]
+        call(net.code[LOSS], (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
 
 
 @kernel

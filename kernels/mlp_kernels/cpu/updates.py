@@ -5,16 +5,21 @@ slots of the layout of the parameters, `slot_step` elements behind each other. S
 whose gradient has just left the registers, and a vector of biases alike.
 """
 
+from collections.abc import Callable
+from functools import cache
 from math import sqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numba.extending import register_jitable
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.memory import load, number, store
+from mlp_kernels.cpu.layer_tiles import backward_tile
+from mlp_kernels.cpu.memory import load, number, shift, store
+from mlp_kernels.cpu.native import FLOATS, INT, address
+from mlp_kernels.cpu.tile import Tile
 
-GRADIENT, SGD, MOMENTUM, NESTEROV, ADAM = range(5)
-"""The optimisers by number; GRADIENT leaves the parameters alone and stores the gradient in the first slot."""
+Step: TypeAlias = Callable[..., None]
 
 LR, L2, SHRINK, BETA1, ONE_MINUS_BETA1, BETA2, ONE_MINUS_BETA2, STEP_SIZE, EPS = range(9)
 """The hyper-parameters of a step. L2 is added to the gradient, SHRINK multiplies the parameter: one of the two is a
@@ -22,18 +27,18 @@ weight decay, coupled or decoupled. Adam's corrections for starting at zero are 
 
 
 @kernel
-def set_hyper_parameters(optimizer: int, constants: Any, lr: float, step: int, hyper: Any) -> None:
+def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> None:
     """Fill the row for step `step`, counted from 1.
 
-    `constants` is weight decay, whether it is decoupled, and the optimiser's own: μ; or β₁, β₂, eps, and whether
-    eps is added before the correction of v (1, Keras) or after it (0, PyTorch).
+    `constants` is weight decay, whether it is decoupled, then μ; or for Adam β₁, β₂, eps, and whether eps is added
+    before the correction of v (1, Keras) or after it (0, PyTorch).
     """
     decay, decoupled = constants[0], constants[1] != 0.0
     store(hyper, LR, number(hyper, lr))
     store(hyper, L2, number(hyper, 0.0 if decoupled else decay))
     store(hyper, SHRINK, number(hyper, 1.0 - lr * decay if decoupled else 1.0))
     store(hyper, BETA1, number(hyper, constants[2]))
-    if optimizer == ADAM:
+    if constants[3] > 0.0:
         beta1, beta2, eps = constants[2], constants[3], constants[4]
         bias1, root = 1.0 - beta1**step, sqrt(1.0 - beta2**step)
         # m̂ / (√v̂ + eps) = (√bias2 / bias1) m / (√v + eps √bias2)
@@ -44,38 +49,104 @@ def set_hyper_parameters(optimizer: int, constants: Any, lr: float, step: int, h
         store(hyper, EPS, number(hyper, eps if constants[5] != 0.0 else eps * root))
 
 
-@kernel
-def update(optimizer: int, p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
-    """One step of `count` parameters at `p` with the gradient at `g`; weight decay only where `decayed`."""
-    lr = load(hyper, LR)
-    l2 = load(hyper, L2) if decayed else number(p, 0.0)
-    shrink = load(hyper, SHRINK) if decayed else number(p, 1.0)
-    if optimizer == GRADIENT:
-        for i in range(count):
-            store(p, slot_step + i, load(g, i))
-    elif optimizer == SGD:
-        for i in range(count):
-            w = load(p, i)
-            d = load(g, i) + l2 * w
-            store(p, i, w * shrink - lr * d)
-    elif optimizer == MOMENTUM or optimizer == NESTEROV:
-        mu = load(hyper, BETA1)
-        for i in range(count):
-            w = load(p, i)
-            d = load(g, i) + l2 * w
-            velocity = mu * load(p, slot_step + i) + d
-            store(p, slot_step + i, velocity)
-            direction = d + mu * velocity if optimizer == NESTEROV else velocity
-            store(p, i, w * shrink - lr * direction)
-    elif optimizer == ADAM:
-        beta1, rest1 = load(hyper, BETA1), load(hyper, ONE_MINUS_BETA1)
-        beta2, rest2 = load(hyper, BETA2), load(hyper, ONE_MINUS_BETA2)
-        size, eps = load(hyper, STEP_SIZE), load(hyper, EPS)
-        for i in range(count):
-            w = load(p, i)
-            d = load(g, i) + l2 * w
-            m = beta1 * load(p, slot_step + i) + rest1 * d
-            v = beta2 * load(p, 2 * slot_step + i) + rest2 * d * d
-            store(p, slot_step + i, m)
-            store(p, 2 * slot_step + i, v)
-            store(p, i, w * shrink - size * m / (np.sqrt(v) + eps))
+@register_jitable
+def gradient(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+    """No step: the gradient is stored in the first slot."""
+    store(p, slot_step + i, d)
+
+
+@register_jitable
+def sgd(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+    """p = p - lr g."""
+    store(p, i, load(p, i) * shrink - load(hyper, LR) * d)
+
+
+@register_jitable
+def momentum(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+    """v = μ v + g, p = p - lr v."""
+    velocity = load(hyper, BETA1) * load(p, slot_step + i) + d
+    store(p, slot_step + i, velocity)
+    store(p, i, load(p, i) * shrink - load(hyper, LR) * velocity)
+
+
+@register_jitable
+def nesterov(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+    """v = μ v + g, p = p - lr (g + μ v)."""
+    velocity = load(hyper, BETA1) * load(p, slot_step + i) + d
+    store(p, slot_step + i, velocity)
+    store(p, i, load(p, i) * shrink - load(hyper, LR) * (d + load(hyper, BETA1) * velocity))
+
+
+@register_jitable
+def adam(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+    """m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - STEP_SIZE m / (√v + EPS)."""
+    m = load(hyper, BETA1) * load(p, slot_step + i) + load(hyper, ONE_MINUS_BETA1) * d
+    v = load(hyper, BETA2) * load(p, 2 * slot_step + i) + load(hyper, ONE_MINUS_BETA2) * d * d
+    store(p, slot_step + i, m)
+    store(p, 2 * slot_step + i, v)
+    store(p, i, load(p, i) * shrink - load(hyper, STEP_SIZE) * m / (np.sqrt(v) + load(hyper, EPS)))
+
+
+OPTIMIZERS = {"gradient": gradient, "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+"""Every optimiser as a step of one parameter, element i of p, whose gradient is d."""
+
+
+def _block_update(step: Step) -> Step:
+    """The loop over `count` neighbours."""
+
+    @register_jitable
+    def update(p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
+        shrink, l2 = load(hyper, SHRINK), load(hyper, L2)
+        if not decayed:
+            shrink, l2 = number(p, 1.0), number(p, 0.0)
+        if l2 != number(p, 0.0):
+            for i in range(count):
+                step(p, slot_step, i, load(g, i) + l2 * load(p, i), shrink, hyper)
+        else:
+            for i in range(count):
+                step(p, slot_step, i, load(g, i), shrink, hyper)
+
+    return update
+
+
+@cache
+def vector_update_of(step: Step) -> Step:
+    """The update of `count` neighbouring parameters at p with the gradient at g; weight decay where `decayed`."""
+    update = _block_update(step)
+
+    def vector_update(tile: Tile, p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
+        update(p, slot_step, g, count, hyper, decayed)
+
+    return vector_update
+
+
+@cache
+def weights_update_of(step: Step) -> Step:
+    """dW = x dzᵀ for inputs `begin` to `end`, each tile of it handed to the optimiser at once.
+
+    The samples of a feature lie in panels `hop` elements apart, `dz` has panels of outputs `dz_step` apart, and
+    the weights panels of `w_rows` rows.
+    """
+    update = _block_update(step)
+
+    def weights_update(
+        tile: Tile, x: Any, hop: int, dz: Any, dz_step: int, outputs: int, begin: int, end: int, n: int, weights: Any,
+        w_rows: int, slot_step: int, hyper: Any, scratch: Any,
+    ) -> None:
+        width = tile.columns
+        for panel in range((outputs + width - 1) // width):
+            d = shift(dz, panel * dz_step)
+            for i in range(begin, end, tile.rows):
+                backward_tile(tile, shift(x, i * width), hop, d, n, scratch, 1)
+                w = shift(weights, (panel * w_rows + i) * width)
+                update(w, slot_step, scratch, tile.rows * width, hyper, 1)
+
+    return weights_update
+
+
+def addresses(name: str, tile: Tile) -> tuple[int, int]:
+    """Where the compiled updates of a vector and of a block of weights lie."""
+    step = OPTIMIZERS[name]
+    vector = address(vector_update_of(step), (FLOATS, INT, FLOATS, INT, FLOATS, INT), tile)
+    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS, FLOATS)
+    return vector, address(weights_update_of(step), arguments, tile)
