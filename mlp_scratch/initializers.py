@@ -49,7 +49,7 @@ class Initializer:
 class _VarianceRule(Initializer):
     """A zero-mean draw whose variance follows from fan-in D and fan-out H."""
 
-    distribution: Distribution = "normal"
+    distribution: Distribution = "uniform"
 
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "truncated_normal", "uniform"):
@@ -78,7 +78,6 @@ class Glorot(_VarianceRule):
     """Variance 2 / (D + H): for tanh, sigmoid and softmax layers."""
 
     kind = "glorot"
-    distribution: Distribution = "uniform"
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         return 2.0 / (fan_in + fan_out)

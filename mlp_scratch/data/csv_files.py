@@ -22,9 +22,10 @@ _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
 
 
 def read_csv(path: Path | str, *, target: str | None = None, task: Task | None = None) -> Table:
-    """The samples of a comma-separated file, one a line: numbers, and a target in one column.
+    r"""The samples of a comma-separated file, one a line: numbers, and a target in one column.
 
     Args:
+        path: the file.
         target: the name of the target's column; the last column by default.
         task: what the targets are. By default they are class labels where all are written as integers (`3`) or none
             is a number (`setosa`), and reals where any is written with a point or an exponent (`3.0`).
@@ -36,7 +37,7 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "flowers.csv")
-    >>> _ = path.write_text("petal,sepal,kind\\n1.5,5,setosa\\n4.5,6.25,virginica\\n")
+    >>> _ = path.write_text("petal,sepal,kind\n1.5,5,setosa\n4.5,6.25,virginica\n")
     >>> table = read_csv(path)
     >>> table.task, table.class_names, table.feature_names
     ('classification', ('setosa', 'virginica'), ('petal', 'sepal'))
@@ -46,11 +47,11 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
 
-    def target_column(first_row: list[str]) -> int:
+    def target_column(line: int, first_row: list[str]) -> int:
         if len(first_row) < 2:
             raise bad_file(
                 path,
-                where="line 1",
+                where=f"line {line}",
                 given="1 column",
                 expected="at least 2, features and a target",
                 mend="separate columns by commas",
@@ -69,18 +70,17 @@ def read_csv_features(path: Path | str, *, n_features: int, target: str | None =
     out unread. Otherwise as `read_csv`.
     """
 
-    def target_column(first_row: list[str]) -> int | None:
-        surplus = len(first_row) - n_features
-        if surplus not in (0, 1):
-            raise bad_file(
-                path,
-                where="line 1",
-                given=f"{len(first_row)} columns",
-                expected=f"{n_features} features, with a target column or without",
-            )
-        if surplus == 0:
+    def target_column(line: int, first_row: list[str]) -> int | None:
+        if len(first_row) == n_features + 1:
+            return n_features if target is None else _named_column(path, first_row, target)
+        if len(first_row) == n_features and target not in first_row:
             return None
-        return n_features if target is None else _named_column(path, first_row, target)
+        raise bad_file(
+            path,
+            where=f"line {line}",
+            given=f"{len(first_row)} columns" + (f", {target!r} among them" if target in first_row else ""),
+            expected=f"{n_features} features, with a target column or without",
+        )
 
     return _parse(path, target, target_column).X
 
@@ -96,20 +96,23 @@ class _Cells:
     lines: list[int]
 
 
-def _parse(path: Path | str, target_name: str | None, target_column: Callable[[list[str]], int | None]) -> _Cells:
-    """Read the file; `target_column` says, given the first row, which column holds the target, or that none does."""
+def _parse(path: Path | str, target_name: str | None, target_column: Callable[[int, list[str]], int | None]) -> _Cells:
+    """Read the file.
+
+    `target_column` says, given the first row and its line, which column holds the target, or that none does.
+    """
     rows = _rows(path)
-    first_line, first_row = next(rows, (0, []))
-    if not first_row:
+    first_line, names = next(rows, (0, []))
+    if not names:
         raise bad_file(path, given="an empty file", expected="lines of comma-separated numbers")
-    width, target = len(first_row), target_column(first_row)
-    names = [cell.strip() for cell in first_row]
+    names = [cell.strip() for cell in names]
+    width, target = len(names), target_column(first_line, names)
     if target_name in names or _is_header(path, first_line, [c for i, c in enumerate(names) if i != target]):
         _check_names(path, first_line, names)
         columns = [f"column {name!r}" for name in names]
     else:
+        rows = chain([(first_line, names)], rows)
         names, columns = [], [f"column {i + 1}" for i in range(width)]
-        rows = chain([(first_line, first_row)], rows)
     target_place = "" if target is None else columns.pop(target)
     if names and target is not None:
         del names[target]
@@ -141,7 +144,7 @@ def _parse(path: Path | str, target_name: str | None, target_column: Callable[[l
 
 def _rows(path: Path | str) -> Iterator[tuple[int, list[str]]]:
     """The rows that aren't empty, each with the number of its line."""
-    line = 1
+    line = 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True, skipinitialspace=True)
@@ -151,16 +154,29 @@ def _rows(path: Path | str) -> Iterator[tuple[int, list[str]]]:
                     yield line, row
     except UnicodeDecodeError as error:
         raise bad_file(
-            path, given=f"bytes that are not UTF-8 ({error.reason})", expected="text in UTF-8", mend="save it as UTF-8"
+            path,
+            where=f"line {_first_line_not_utf8(path)}",
+            given=f"bytes that are not UTF-8 ({error.reason})",
+            expected="text in UTF-8",
+            mend="save it as UTF-8",
         ) from error
     except csv.Error as error:
-        raise bad_file(path, where=f"after line {line}", given=f"{error}", expected="well-formed CSV") from error
+        raise bad_file(path, where=f"from line {line + 1} on", given=f"{error}", expected="well-formed CSV") from error
     except OSError as error:
         raise unreadable(path, error) from error
 
 
+def _first_line_not_utf8(path: Path | str) -> int:
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0  # the file has changed meanwhile
+
+
 def _named_column(path: Path | str, names: list[str], target: str) -> int:
-    names = [name.strip() for name in names]
     if target not in names:
         near = get_close_matches(target, names, n=3, cutoff=0.0)
         raise UnknownNameError(
@@ -181,7 +197,7 @@ def _is_header(path: Path | str, line: int, features: list[str]) -> bool:
             path,
             where=f"line {line}",
             given=f"{name!r} beside numbers",
-            expected="all numbers, or all names (a header)",
+            expected="only numbers, or only names (a header)",
         )
     return not all(numbers)
 

@@ -70,8 +70,8 @@ class Dataset:
         return 1 if self.y_train.ndim == 1 else int(self.y_train.shape[1])
 
     def __repr__(self) -> str:
-        outputs = f"{self.n_outputs} {'classes' if self.task == 'classification' else 'targets'}"
+        noun = "classes" if self.task == "classification" else "targets" if self.n_outputs > 1 else "target"
         return (
             f"Dataset({self.name!r}, {self.task}: {len(self.X_train)} training and {len(self.X_test)} test samples, "
-            f"{self.n_features} features, {outputs})"
+            f"{self.n_features} features, {self.n_outputs} {noun})"
         )

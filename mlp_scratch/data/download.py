@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from mlp_scratch.errors import ArgumentError, DownloadError
 
@@ -26,6 +25,7 @@ def fetch(name: str, *, sha256: str, base_urls: Sequence[str], folder: Path, men
     """The path of file `name` in `folder`, downloaded from the first of `base_urls` that has it, if not there yet.
 
     Args:
+        name: of the file, the same here and there.
         sha256: the checksum, in hexadecimal. A file in `folder` with another one is fetched again; a download with
             another one is thrown away. The file appears under its name when it is complete and right, not before.
         base_urls: folders of the web (https, http) or of this machine (file), tried in turn.
@@ -80,6 +80,8 @@ def _make_writable(folder: Path) -> None:
 
 def _copy_file(url: str, output_file: str, _: object) -> None:
     """A downloader for file:// URLs, which pooch (1.9) has none for."""
+    from urllib.request import urlopen  # brings the web and costs 20 ms
+
     with urlopen(url) as source, open(output_file, "wb") as copy:
         shutil.copyfileobj(source, copy)
 

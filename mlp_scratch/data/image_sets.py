@@ -110,6 +110,7 @@ def load_image_set(
     """The images as (N, 784) uint8 rows with their class indices. Default scaling: pixels / 255.
 
     Args:
+        images: which set.
         folder: where the files are, below a folder of the set's name (`FOLDER/mnist/`, `FOLDER/fashion-mnist/`);
             `MLP_SCRATCH_DATA` by default. Without either, the four files are downloaded once into `cache_folder()`.
         mirror: a URL that has such folders, to download from in place of the set's own mirrors;
@@ -172,7 +173,7 @@ def _parts(folder: Path) -> dict[str, tuple[Path, Path]]:
             expected="a folder of IDX files",
             mend="correct MLP_SCRATCH_DATA, or unset it to download the files",
         ) from error
-    parts = {}
+    parts: dict[str, tuple[Path, Path]] = {}
     for name in names:
         if match := re.fullmatch(r"(.+)-images-idx3-ubyte(\.gz)?", name):
             labels = f"{match[1]}-labels-idx1-ubyte"
@@ -185,7 +186,7 @@ def _parts(folder: Path) -> dict[str, tuple[Path, Path]]:
     if len(parts) != 1:
         raise bad_file(
             folder,
-            given=", ".join(names) or "an empty folder",
+            given=", ".join(names[:8]) + (", ..." if names[8:] else "") or "an empty folder",
             expected="train-images-idx3-ubyte.gz and t10k-images-idx3-ubyte.gz, or one such part alone, with labels",
         )
     return parts

@@ -42,6 +42,7 @@ def load_dataset(
     """The data set of a name in `loaders`, or in a file whose name ends in .csv or .npz.
 
     Args:
+        source: the name or the path.
         test_fraction: the share held back for testing; what is published in two parts keeps them.
         seed: of the split (or of the points of "xy").
         target: the name of the target's column, for CSV files; the last column by default.
@@ -51,13 +52,14 @@ def load_dataset(
     Raises `UnknownNameError`, `DataFileError`, `DownloadError`, and `ArgumentError` for options that don't fit.
 
     >>> load_dataset("xy")
-    Dataset('xy', regression: 10000 training and 2500 test samples, 2 features, 1 targets)
+    Dataset('xy', regression: 10000 training and 2500 test samples, 2 features, 1 target)
     """
     kind = _kind(source)
     if target is not None and kind != ".csv":
         raise ArgumentError("target", given=repr(target), expected=f"no target column for {os.fspath(source)!r}")
     if kind == ".csv":
-        return read_csv(Path(source), target=target, task=task).dataset(source, test_fraction=test_fraction, seed=seed)
+        table = read_csv(Path(source), target=target, task=task)
+        return table.dataset(Path(source), test_fraction=test_fraction, seed=seed)
     if kind == ".npz":
         return load_npz(Path(source), test_fraction=test_fraction, seed=seed, task=task)
     dataset = loaders[os.fspath(source)](test_fraction=test_fraction, seed=seed)
@@ -84,7 +86,7 @@ def read_features(path: str | os.PathLike[str], *, n_features: int, target: str 
 
 
 def _kind(source: str | os.PathLike[str]) -> str:
-    """ ".csv", ".npz" or, for a name in `loaders`, ""."""
+    """The kind of file, ".csv" or ".npz", or "" for a name in `loaders`."""
     if not isinstance(source, str | os.PathLike):
         raise ArgumentError("data", given=checks.describe(source), expected="the name of a data set or a path")
     suffix = Path(source).suffix.lower()

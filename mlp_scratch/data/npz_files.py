@@ -29,7 +29,7 @@ def load_npz(path: Path | str, *, test_fraction: float = 0.2, seed: int = 0, tas
     >>> path = Path(tempfile.mkdtemp(), "ramp.npz")
     >>> np.savez(path, X=np.arange(20.0).reshape(10, 2), y=np.arange(10) / 10)
     >>> load_npz(path)
-    Dataset('ramp', regression: 8 training and 2 test samples, 2 features, 1 targets)
+    Dataset('ramp', regression: 8 training and 2 test samples, 2 features, 1 target)
     """
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
@@ -72,8 +72,9 @@ def read_npz_features(path: Path | str, *, n_features: int) -> Array:
 def _arrays(path: Path | str, *choices: tuple[str, ...]) -> dict[str, Array]:
     """The arrays of the first of `choices` that are all in the file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+        with open(path, "rb") as file:  # given a path, np.load leaves a damaged file open
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
                 raise bad_file(path, given="a single array (.npy)", expected="an archive (.npz)", mend="use np.savez")
             for names in choices:
                 if set(names) <= set(archive.files):
@@ -85,7 +86,7 @@ def _arrays(path: Path | str, *choices: tuple[str, ...]) -> dict[str, Array]:
             )
     except DataFileError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, MemoryError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, MemoryError) as error:
         pickled = "allow_pickle" in str(error)
         raise bad_file(
             path,
@@ -110,7 +111,7 @@ def _features(path: Path | str, name: str, X: Array) -> Array:
 
 
 def _targets(path: Path | str, name: str, y: Array, n_samples: int) -> Array:
-    good = y.ndim == 1 and y.dtype.kind in "fiubU" or y.ndim == 2 and y.dtype.kind == "f"
+    good = y.dtype.kind in "fiubU" if y.ndim == 1 else y.ndim == 2 and y.dtype.kind == "f"
     if not good or y.size == 0:
         raise _bad_array(path, name, y, "labels or numbers of shape (N,), or floats of shape (N, K)")
     if len(y) != n_samples:

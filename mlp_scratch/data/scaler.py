@@ -54,6 +54,7 @@ class Scaler:
         """The scaler that fits the features of `X_train`, (N, D): pass the training part, never the test part.
 
         Args:
+            X_train: features of any float or integer dtype.
             kind: "standard" gives each feature mean 0 and (population) variance 1 over `X_train`; "minmax" maps its
                 range to [0, 1]; "none" leaves all as it is.
 
@@ -67,16 +68,22 @@ class Scaler:
         n_features = X.shape[1]
         if kind == "none":
             return cls(np.zeros(n_features), np.ones(n_features))
-        low, high = (X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64))
-        if kind == "minmax":
-            shift, scale = low, high - low
-        else:
-            shift = X.mean(axis=0, dtype=np.float64)
-            squares = sum(((rows - shift) ** 2).sum(axis=0) for rows in _blocks(X))
-            scale = np.sqrt(squares / len(X))
-        # Rounding leaves a constant feature a deviation of a few ulp, which division would blow up to order 1.
+        low, high = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
+        # Asked of the values: rounding leaves a constant feature a deviation of a few ulp, not always of 0.
         constant = low == high
-        return cls(np.where(constant, low, shift), np.where(constant, 1.0, scale))
+        with np.errstate(over="ignore"):
+            width = np.where(constant, 1.0, high - low)
+        if not np.isfinite(width).all():
+            column = int(np.argmin(np.isfinite(width)))
+            raise ArgumentError(
+                "X_train", given=f"{low[column]} to {high[column]} in column {column}", expected="a range of float64"
+            )
+        if kind == "minmax":
+            return cls(low, width)
+        # Mean and deviation in units of the range, so that no sum or square overflows or vanishes.
+        mean = sum(((rows - low) / width).sum(axis=0) for rows in _blocks(X)) / len(X)
+        squares = sum((((rows - low) / width - mean) ** 2).sum(axis=0) for rows in _blocks(X))
+        return cls(low + width * mean, np.where(constant, 1.0, width * np.sqrt(squares / len(X))))
 
     @classmethod
     def by_range(cls, low: float, high: float) -> "Scaler":
@@ -118,7 +125,7 @@ class Scaler:
         return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> "Scaler":
+    def from_dict(cls, saved: object) -> "Scaler":
         """The scaler that `to_dict` described; raises `ArgumentError` for anything else."""
         if not isinstance(saved, Mapping) or set(saved) != {"shift", "scale"}:
             raise ArgumentError("saved", given=checks.describe(saved), expected="a mapping with keys shift and scale")

@@ -11,12 +11,13 @@ from mlp_scratch.errors import ArgumentError
 def split(
     X: npt.ArrayLike, y: npt.ArrayLike, *, test_fraction: float = 0.2, seed: int = 0, stratify: bool = False
 ) -> tuple[Array, Array, Array, Array]:
-    """Shuffle and split into (X_train, y_train, X_test, y_test); the same seed gives the same parts.
+    """Shuffle and split into (X_train, y_train, X_test, y_test).
 
     Args:
         X: features, (N, D).
         y: targets, N of them.
         test_fraction: the share of the samples held back, rounded to whole samples.
+        seed: of the shuffle; the same one gives the same parts.
         stratify: `y` holds class labels, (N,), and every class is shared out in the same proportion, as nearly as
             whole samples allow.
 

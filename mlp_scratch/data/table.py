@@ -57,7 +57,7 @@ def class_indices(path: Path | str, labels: Sequence[str | float]) -> tuple[IntA
     >>> class_indices("a file", [30, 9, 30])
     (array([1, 0, 1]), ('9', '30'))
     """
-    values = sorted(set(labels))  # type: ignore[type-var]  # never texts and numbers together
+    values = sorted(set(labels))
     if len(values) < 2:
         raise bad_file(path, given=f"one class only, {values[0]!r}", expected="at least two classes")
     index = {value: i for i, value in enumerate(values)}
