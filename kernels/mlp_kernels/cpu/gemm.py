@@ -3,28 +3,29 @@
 Three loops around the register tile keep each operand in the cache that feeds it (Goto and van de Geijn,
 "Anatomy of high-performance matrix multiplication", 2008):
 
-    for a block of `columns` columns of B and C           B's panels stay in the last-level cache
-        for a block of `depth` steps of K                 pack B[depth, columns]
-            for a block of `rows` rows of A and C         pack A[rows, depth], which stays in L2
-                for each panel of B                       which stays in L1
-                    for each panel of A: one tile
+    for a block of columns of B and C             packed B stays in the last-level cache
+        for a block of steps of K                 pack B
+            for a block of rows of A and C        pack A, which stays in L2
+                for each panel of B               which stays in L1
+                    for each panel of A           one tile
 
 Threads divide C among them and share nothing: no barrier, no lock. An element of C is the same sum in the
-same order whoever computes it, so the bits don't depend on the number of threads.
+same order whoever computes it and wherever it lies, so its bits don't depend on the number of threads.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
-from numba.extending import typeof_impl
 
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.constants import ConstantType
 from mlp_kernels.cpu.features import tile_for
+from mlp_kernels.cpu.fused import Activation, Epilogue
 from mlp_kernels.cpu.packing import pack_columns, pack_rows
 from mlp_kernels.cpu.register_tile import multiply_tile
 from mlp_kernels.cpu.tile import Tile
@@ -32,15 +33,207 @@ from mlp_kernels.cpu.tile import Tile
 Array: TypeAlias = npt.NDArray[Any]
 
 
+def gemm(
+    a: Array,
+    b: Array,
+    out: Array | None = None,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    bias: Array | None = None,
+    activation: Activation = "identity",
+    threads: int = 1,
+    tile: Tile | None = None,
+) -> Array:
+    """`f(A @ B + bias)`, with A and B transposed first where asked.
+
+    The three products of training are
+
+        Y = X @ W.T + b     gemm(X, W, transpose_b=True, bias=b)
+        dX = dY @ W         gemm(dY, W)
+        dW = dY.T @ X       gemm(dY, X, transpose_a=True)
+
+    `a` (M, K) and `b` (K, N) are float32 or float64, both the same, of any size and memory layout: nothing is
+    copied but blocks that fit the caches. `bias` has shape (N,). The result, (M, N), is new and C-contiguous,
+    or `out` itself, which may have any layout and overlap the operands. K = 0 makes a matrix of zeros, plus
+    the bias. NaN and infinity go where the sums take them. `threads` (at least 1) doesn't change the bits;
+    `tile` replaces the one chosen for this CPU.
+
+    Raises `TypeError` for other dtypes and `ValueError` for shapes that don't fit.
+
+    >>> gemm(np.array([[1.0, 2.0]]), np.array([[3.0], [-4.0]]))
+    array([[-5.]])
+    >>> gemm(np.ones((2, 3)), np.ones((2, 3)), transpose_b=True, bias=np.array([0.0, -9.0]), activation="relu")
+    array([[3., 0.],
+           [3., 0.]])
+    """
+    a = _matrix("a", a, a)
+    b = _matrix("b", b, a)
+    a, b = (a.T if transpose_a else a), (b.T if transpose_b else b)
+    if a.shape[1] != b.shape[0]:
+        raise ValueError(
+            f"b: got shape {b.shape} for the product with {a.shape}, expected {a.shape[1]} rows; transpose one of them"
+        )
+    shape = (a.shape[0], b.shape[1])
+    if threads < 1:
+        raise ValueError(f"threads: got {threads}, expected at least 1")
+    if activation not in ("identity", "relu"):
+        raise ValueError(f"activation: got {activation!r}, expected 'identity' or 'relu'")
+    epilogue = Epilogue(bias is not None, activation)
+    bias = np.ascontiguousarray(_fitting("bias", bias, a, (shape[1],))) if bias is not None else np.empty(0, a.dtype)
+
+    if out is None:
+        out = np.empty(shape, a.dtype)
+    elif not _fitting("out", out, a, shape).flags.writeable:
+        raise ValueError("out: got a read-only array, expected one that can be written")
+    rows_contiguous = out.strides[1] == out.itemsize or shape[1] <= 1
+    overlaps = any(np.may_share_memory(out, operand) for operand in (a, b, bias))
+    target = out if rows_contiguous and not overlaps else np.empty(shape, a.dtype)
+    _multiply(a, b, bias, target, epilogue, threads, tile or tile_for(a.dtype))
+    if target is not out:
+        out[...] = target
+    return out
+
+
+def _matrix(name: str, given: Any, like: Any) -> Array:
+    if not isinstance(given, np.ndarray) or given.dtype not in (np.float32, np.float64) or not given.dtype.isnative:
+        kind = given.dtype if isinstance(given, np.ndarray) else type(given).__name__
+        raise TypeError(f"{name}: got {kind}, expected an array of float32 or float64; convert it with astype")
+    return _fitting(name, given, like, (None, None))
+
+
+def _fitting(name: str, given: Array, like: Array, shape: tuple[int | None, ...]) -> Array:
+    """`given` if it is an array of the dtype of `like` and of `shape`, where None stands for any size."""
+    if getattr(given, "dtype", None) != like.dtype:
+        kind = getattr(given, "dtype", type(given).__name__)
+        raise TypeError(f"{name}: got {kind}, expected {like.dtype} as a is; convert one of them with astype")
+    if given.ndim != len(shape) or any(size not in (None, have) for size, have in zip(shape, given.shape, strict=True)):
+        expected = shape if None not in shape else f"{len(shape)} dimensions"
+        raise ValueError(f"{name}: got shape {given.shape}, expected {expected}")
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Sizes of the blocks of the three loops.
+
+    A panel of B of 256 steps takes 32 KB of L1 on AVX-512, a block of A of 96 rows 100 KB of L2 in float32,
+    packed B 2 MB of L3. Sizes half as large and twice as large were within 2 % at 1024 x 1024 x 1024.
+    Blocks are evened out: 300 steps are one block and not 256 and 44.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+
+    @classmethod
+    def of(cls, rows: int, columns: int, depth: int, tile: Tile) -> "Blocks":
+        """The blocks for one product; `depth` decides the order of summation and follows from K alone."""
+        return cls(_even(rows, 96, tile.rows), _even(columns, 4096, tile.columns), _even(depth, 256, 1))
+
+
+def _even(total: int, about: int, multiple: int) -> int:
+    """Divide `total` into equal blocks of about `about`; the size of one, a multiple of `multiple`.
+
+    >>> _even(300, 256, 1), _even(784, 256, 1), _even(10, 256, 8)
+    (300, 262, 16)
+    """
+    blocks = max(1, round(total / about))
+    return -(-total // (blocks * multiple)) * multiple
+
+
+def _multiply(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, threads: int, tile: Tile) -> None:
+    (rows, depth), columns = a.shape, b.shape[1]
+    if depth == 0:  # an empty sum: one step of zeros makes it, epilogue and all
+        a, b = np.zeros((rows, 1), a.dtype), np.zeros((1, columns), a.dtype)
+    parts = [
+        partial(_multiply_part, a[i], b[:, j], bias[j] if epilogue.bias else bias, out[i, j], epilogue, tile)
+        for i, j in _shares(rows, columns, threads, tile)
+    ]
+    if len(parts) <= 1:
+        for part in parts:
+            part()
+        return
+    with ThreadPoolExecutor(len(parts) - 1) as pool:
+        others = [pool.submit(part) for part in parts[1:]]
+        parts[0]()
+        for other in others:
+            other.result()
+
+
+def _shares(rows: int, columns: int, threads: int, tile: Tile) -> list[tuple[slice, slice]]:
+    """C cut into at most `threads` rectangles of whole tiles, as square as the count allows.
+
+    The larger a share's edges, the more its thread packs for itself that another packs too.
+
+    >>> _shares(100, 64, 2, Tile(np.dtype("float64"), lanes=8, rows=8, vectors=2))
+    [(slice(0, 100, None), slice(0, 32, None)), (slice(0, 100, None), slice(32, 64, None))]
+    """
+    grids = [(down, threads // down) for down in range(1, threads + 1) if threads % down == 0]
+
+    def share(grid: tuple[int, int]) -> tuple[int, int]:
+        down, across = grid
+        return (-(-rows // (down * tile.rows)) * tile.rows, -(-columns // (across * tile.columns)) * tile.columns)
+
+    height, width = min(map(share, grids), key=lambda size: (size[0] * size[1], size[0] + size[1]))
+    return [
+        (slice(i, min(rows, i + height)), slice(j, min(columns, j + width)))
+        for i in range(0, rows, height or 1)
+        for j in range(0, columns, width or 1)
+    ]
+
+
+def _multiply_part(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, tile: Tile) -> None:
+    (rows, depth), columns = a.shape, b.shape[1]
+    blocks = Blocks.of(rows, columns, depth, tile)
+    size_a = (-(-blocks.rows // tile.rows) * blocks.depth + tile.lanes) * tile.panel_rows * tile.element_bytes
+    size_b = (blocks.columns * blocks.depth + tile.lanes * tile.columns) * tile.element_bytes
+    memory = np.empty(size_a + size_b + 2 * 64, np.uint8)
+    packed_a = -(-_address(memory) // 64) * 64  # a vector never straddles two cache lines
+    packed_b = -(-(packed_a + size_a) // 64) * 64
+    _compiled(tile, epilogue)(
+        tile,
+        epilogue,
+        _address(a),
+        *a.strides,
+        _address(b),
+        *b.strides,
+        _address(bias),
+        _address(out),
+        out.strides[0],
+        rows,
+        columns,
+        depth,
+        blocks.rows,
+        blocks.columns,
+        blocks.depth,
+        packed_a,
+        packed_b,
+    )
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+@cache
+def _compiled(tile: Tile, epilogue: Epilogue) -> Any:
+    """`multiply_blocked` for one tile and epilogue; called as is, it would look up their types each time (6 us)."""
+    return multiply_blocked.compile((ConstantType(tile), ConstantType(epilogue), *[types.int64] * 17))
+
+
 @kernel
 def multiply_blocked(
     tile: Tile,
+    epilogue: Epilogue,
     a: int,
     a_row: int,
     a_step: int,
     b: int,
     b_step: int,
     b_column: int,
+    bias: int,
     c: int,
     c_row: int,
     rows: int,
@@ -52,7 +245,10 @@ def multiply_blocked(
     packed_a: int,
     packed_b: int,
 ) -> None:
-    """C (rows, columns) = A (rows, depth) @ B (depth, columns), depth >= 1, from addresses and byte strides."""
+    """C (rows, columns) = epilogue(A (rows, depth) @ B (depth, columns)), from addresses and byte strides.
+
+    `depth` is at least 1, C has contiguous rows and overlaps nothing, the packed buffers hold a block each.
+    """
     size = tile.element_bytes
     for j0 in range(0, columns, block_columns):
         n = min(block_columns, columns - j0)
@@ -62,12 +258,21 @@ def multiply_blocked(
             for i0 in range(0, rows, block_rows):
                 m = min(block_rows, rows - i0)
                 pack_rows(tile, a + i0 * a_row + k0 * a_step, a_row, a_step, m, k, packed_a)
-                block = c + i0 * c_row + j0 * size
                 for j in range(0, n, tile.columns):
-                    panel_b = packed_b + j * k * size
-                    panel_a = packed_a
+                    panel_a, panel_b = packed_a, packed_b + j * k * size
                     for i in range(0, m, tile.rows):
                         multiply_tile(
-                            tile, panel_a, panel_b, block + i * c_row + j * size, c_row, k, m - i, n - j, k0
+                            tile,
+                            epilogue,
+                            panel_a,
+                            panel_b,
+                            bias + (j0 + j) * size,
+                            c + (i0 + i) * c_row + (j0 + j) * size,
+                            c_row,
+                            k,
+                            m - i,
+                            n - j,
+                            k0 > 0,
+                            k0 + k == depth,
                         )
                         panel_a += k * tile.panel_rows * size

@@ -10,13 +10,12 @@ steps by W places is cut into panels of `width` places, each stored step by step
 
 For B the places are its columns, for A its rows; any other layout is a pair of strides, so a transposed
 operand costs no copy of its own. Strides are in bytes and may be negative or zero. The padding holds copies
-of the last place: never a denormal that the data doesn't have, for those are slow on some CPUs.
+of the last place: never a denormal that the data doesn't have, for those are slow on some CPUs. The plain
+reference is `packed.pack`.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -25,18 +24,9 @@ from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
-Array: TypeAlias = npt.NDArray[Any]
-
-
-def reference(matrix: Array, width: int) -> Array:
-    """The panels of `matrix` (K, W) as an array (panels, K, width).
-
-    >>> reference(np.arange(6).reshape(2, 3), width=2).tolist()
-    [[[0, 1], [3, 4]], [[2, 2], [5, 5]]]
-    """
-    panels = -(-matrix.shape[1] // width)
-    places = np.minimum(np.arange(panels * width), matrix.shape[1] - 1)
-    return matrix[:, places].reshape(matrix.shape[0], panels, width).swapaxes(0, 1).copy()
+# Rows of the matrix read side by side. Rows a power of two apart fall into the same few places of the L1
+# cache, which keeps 8 lines or more for each: with more streams they push each other out half read.
+_STREAMS = 8
 
 
 @kernel
@@ -48,20 +38,33 @@ def pack_rows(
     The destination needs room for all panels and `tile.lanes` steps more.
     """
     size = tile.element_bytes
-    for first in range(0, rows, tile.rows):
-        valid = min(tile.panel_rows, rows - first)
-        panel = source + first * row_bytes
-        if step_bytes == size:
+    step = tile.panel_rows * size
+    if step_bytes == size:
+        for i in range(0, rows, tile.rows):
+            panel = destination + i // tile.rows * depth * step
             for k in range(0, depth, tile.lanes):
                 _transpose_rows(
-                    tile, panel + k * size, row_bytes, depth - k, valid, destination + k * tile.panel_rows * size
+                    tile, source + i * row_bytes + k * size, row_bytes, depth - k, rows - i, panel + k * step
                 )
-        elif row_bytes == size:
-            for k in range(depth):
-                _copy_rows(tile, panel + k * step_bytes, valid, destination + k * tile.panel_rows * size)
-        else:
-            _gather(tile, panel, row_bytes, step_bytes, valid, tile.panel_rows, depth, destination)
-        destination += depth * tile.panel_rows * size
+    elif row_bytes == size:
+        for first in range(0, depth, _STREAMS):
+            for i in range(0, rows, tile.rows):
+                panel = destination + i // tile.rows * depth * step
+                for k in range(first, min(depth, first + _STREAMS)):
+                    _copy_rows(tile, source + i * size + k * step_bytes, rows - i, panel + k * step)
+    else:
+        for i in range(0, rows, tile.rows):
+            panel = destination + i // tile.rows * depth * step
+            _gather(
+                tile,
+                source + i * row_bytes,
+                row_bytes,
+                step_bytes,
+                min(tile.rows, rows - i),
+                tile.panel_rows,
+                depth,
+                panel,
+            )
 
 
 @kernel
@@ -73,20 +76,25 @@ def pack_columns(
     The destination needs room for all panels and `tile.lanes` steps more.
     """
     size = tile.element_bytes
-    for first in range(0, columns, tile.columns):
-        valid = min(tile.columns, columns - first)
-        panel = source + first * column_bytes
-        if column_bytes == size:
-            for k in range(depth):
-                _copy_columns(tile, panel + k * step_bytes, valid, destination + k * tile.columns * size)
-        elif step_bytes == size:
+    step = tile.columns * size
+    if column_bytes == size:
+        for first in range(0, depth, _STREAMS):
+            for j in range(0, columns, tile.columns):
+                panel = destination + j * depth * size
+                for k in range(first, min(depth, first + _STREAMS)):
+                    _copy_columns(tile, source + j * size + k * step_bytes, columns - j, panel + k * step)
+    elif step_bytes == size:
+        for j in range(0, columns, tile.columns):
+            panel = destination + j * depth * size
             for k in range(0, depth, tile.lanes):
                 _transpose_columns(
-                    tile, panel + k * size, column_bytes, depth - k, valid, destination + k * tile.columns * size
+                    tile, source + j * column_bytes + k * size, column_bytes, depth - k, columns - j, panel + k * step
                 )
-        else:
-            _gather(tile, panel, column_bytes, step_bytes, valid, tile.columns, depth, destination)
-        destination += depth * tile.columns * size
+    else:
+        for j in range(0, columns, tile.columns):
+            panel = destination + j * depth * size
+            valid = min(tile.columns, columns - j)
+            _gather(tile, source + j * column_bytes, column_bytes, step_bytes, valid, tile.columns, depth, panel)
 
 
 @kernel
@@ -103,7 +111,7 @@ def _gather(
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def _copy_element(_context: Any, tile: Any, source: Any, destination: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        v = Vectors(builder, tile.tile)
+        v = Vectors(builder, tile.value)
         value = builder.load(v.pointer(arguments[1]), align=1)
         builder.store(value, v.pointer(arguments[2]), align=1)
         return context.get_dummy_value()
@@ -136,7 +144,7 @@ def _emit_transpose(
     """
     builder = v.builder
     destination = v.pointer(to)
-    group = min(width, v.lanes)
+    group = min(width, v.lanes, _STREAMS)
     last = builder.sub(valid, index(1))
     mask = v.first_lanes(steps)
     whole = builder.icmp_signed(">=", steps, index(v.lanes))
@@ -158,20 +166,25 @@ def _emit_transpose(
             value.add_incoming(one, plain_end)
             value.add_incoming(other, ragged_end)
             values.append(value)
-        # A group as wide as the panel comes out as consecutive memory, a narrower one as a vector a step.
-        apart = v.lanes if group == width else width
-        for number, column in enumerate(v.transpose(values)):
-            v.store(column, destination, first + number * apart)
+        # The columns of the group now follow each other, several to a vector where the group is narrow.
+        for number, vector in enumerate(v.transpose(values)):
+            place = first + number * (v.lanes // group) * width
+            if group == width:
+                v.store(vector, destination, place)
+                continue
+            for part in range(v.lanes // group):
+                v.store_part(vector, part * group, group, destination, place + part * width)
 
 
 def _copying(rows: bool) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]  # Numba's
     def copy(_context: Any, tile: Any, source: Any, valid: Any, destination: Any) -> Any:
-        width = tile.tile.panel_rows if rows else tile.tile.columns
+        width = tile.value.panel_rows if rows else tile.value.columns
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            v = Vectors(builder, tile.tile, lanes=min(width, tile.tile.lanes))
-            _emit_copy(v, *arguments[1:], width=width)
+            v = Vectors(builder, tile.value, lanes=min(width, tile.value.lanes))
+            _, source, valid, destination = arguments
+            _emit_copy(v, source, valid, destination, width)
             return context.get_dummy_value()
 
         return types.void(tile, types.int64, types.int64, types.int64), generate
@@ -184,10 +197,12 @@ def _transposing(rows: bool) -> Any:
     def transpose(
         _context: Any, tile: Any, source: Any, place_bytes: Any, steps: Any, valid: Any, destination: Any
     ) -> Any:
-        width = tile.tile.panel_rows if rows else tile.tile.columns
+        width = tile.value.panel_rows if rows else tile.value.columns
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _emit_transpose(Vectors(builder, tile.tile), *arguments[1:], width=width)
+            _, source, place_bytes, steps, valid, destination = arguments
+            v = Vectors(builder, tile.value)
+            _emit_transpose(v, source, place_bytes, steps, valid, destination, width)
             return context.get_dummy_value()
 
         return types.void(tile, *[types.int64] * 5), generate

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import types
+from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.compiling import kernel
@@ -89,11 +89,11 @@ def _chains() -> int:
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def _fma_chains(_context: Any, tile: Any, steps: Any) -> Any:
     """`steps` times x = 0.5*x + 1 in every lane of every chain; returns one lane, so that nothing is dropped."""
-    signature = tile.element(tile, types.int64)
+    signature = from_dtype(tile.value.dtype)(tile, types.int64)
     chains = _chains()
 
     def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        vectors = Vectors(builder, tile.tile)
+        vectors = Vectors(builder, tile.value)
         half, one = vectors.constant(0.5), vectors.constant(1.0)
         before = builder.block
         loop, after = builder.append_basic_block("loop"), builder.append_basic_block("after")

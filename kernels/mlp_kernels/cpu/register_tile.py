@@ -154,25 +154,29 @@ class Destination:
 def multiply_tile(
     _context: Any,
     tile: Any,
+    epilogue: Any,
     a: Any,
     b: Any,
+    bias: Any,
     c: Any,
     c_row_bytes: Any,
     depth: Any,
     rows: Any,
     columns: Any,
     add: Any,
+    last: Any,
 ) -> Any:
-    """One tile from packed panels: C = A @ B, or C += A @ B where `add` is not zero.
+    """One tile from packed panels: C = A @ B, or C += A @ B where `add`; then the epilogue where `last`.
 
-    `a`, `b`, `c` are addresses; `depth` >= 1; 1 <= rows <= tile.rows; 1 <= columns <= tile.columns. A tile of
-    no more columns than a vector has lanes does half of the work.
+    `a`, `b`, `bias` and `c` are addresses, those of the tile's first elements; `depth`, `rows` and `columns`
+    are at least 1, and those beyond the tile are left to other tiles. A tile of no more columns than a vector
+    has lanes does the work of one vector.
     """
-    signature = types.void(tile, *[types.int64] * 8)
+    signature = types.void(tile, epilogue, *[types.int64] * 8, types.boolean, types.boolean)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, a, b, c, c_row_bytes, depth, rows, columns, add = arguments
-        v = Vectors(builder, tile.tile)
+        _, _, a, b, bias, c, c_row_bytes, depth, rows, columns, add, last = arguments
+        v = Vectors(builder, tile.value)
 
         def emit(vectors: int) -> None:
             to = Destination(v, c, c_row_bytes, rows, columns, vectors)
@@ -187,7 +191,8 @@ def multiply_tile(
                 b_depth=v.tile.columns,
                 vectors=vectors,
             )
-            to.store(to.add_to(block, builder.icmp_signed("!=", add, index(0))))
+            block = to.add_to(block, add)
+            to.store(v.when(last, block, lambda sums: epilogue.value.emit(sums, to, bias)))
 
         with builder.if_else(builder.icmp_signed(">", columns, index(v.lanes))) as (wide, narrow):
             with wide:

@@ -66,6 +66,15 @@ class Vectors:
         place = self.builder.bitcast(self.address(pointer, offset), self.type.as_pointer())
         self.builder.store(vector, place, align=1)
 
+    def store_part(
+        self, vector: ir.Value, first: int, count: int, pointer: ir.Value, offset: ir.Value | int = 0
+    ) -> None:
+        """`count` neighbouring lanes, from lane `first`, to memory."""
+        order = ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
+        part = self.builder.shuffle_vector(vector, ir.Constant(self.type, ir.Undefined), order)
+        place = self.builder.bitcast(self.address(pointer, offset), part.type.as_pointer())
+        self.builder.store(part, place, align=1)
+
     def broadcast(self, pointer: ir.Value, offset: ir.Value | int = 0) -> ir.Value:
         """One element from memory in every lane."""
         return self.splat(self.builder.load(self.address(pointer, offset), align=1))

@@ -1,0 +1,84 @@
+"""Compiled kernels kept on disk: found again only by the sources, types and CPU that they were made from.
+
+Numba's own cache looks at the file that a function is written in and not at the intrinsics and functions it
+calls, so changed generators would leave stale code; its index can't be read once a type in it has moved to
+another module; and two processes that compile for two types at once may leave one's code under the other's
+name. Here an entry is one file, named after everything that the code depends on, and nothing else is kept.
+"""
+
+import hashlib
+import os
+import pickle
+import tempfile
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
+
+
+@cache
+def source_digest() -> str:
+    """A digest of the sources of this package; it changes when any kernel or code generator does.
+
+    >>> len(source_digest())
+    16
+    """
+    digest = hashlib.sha256()
+    files = [file for file in resources.files(__package__).iterdir() if file.name.endswith(".py")]
+    for file in sorted(files, key=lambda file: file.name):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
+    """The entries of one function, in the folder that Numba finds for it.
+
+    That is `NUMBA_CACHE_DIR`, else `__pycache__` beside the source, else the user's cache folder, the first
+    that can be written; where none can, the constructor raises `RuntimeError`.
+    """
+
+    def path(self, signature: Any, codegen: Any) -> Path:
+        """The file of one entry: `function-line.python-sources-key.nbc`."""
+        key = repr(self._index_key(signature, codegen)).encode()
+        return self._folder / f"{self._stem}-{source_digest()}-{hashlib.sha256(key).hexdigest()[:16]}.nbc"
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.cache_path)
+
+    @property
+    def _stem(self) -> str:
+        return str(self._impl.filename_base)
+
+    def _load_overload(self, signature: Any, target_context: Any) -> Any:
+        try:
+            data = pickle.loads(self.path(signature, target_context.codegen()).read_bytes())
+            return self._impl.rebuild(target_context, data)
+        except FileNotFoundError:
+            return None
+        except Exception:  # whatever a damaged or unreadable entry raises, the answer is to compile
+            return None
+
+    def _save_overload(self, signature: Any, result: Any) -> None:
+        """Write the entry in one stroke and drop those of other sources; a full disk is no error."""
+        if not self._impl.check_cachable(result):
+            return
+        path = self.path(signature, result.codegen)
+        try:
+            self._impl.locator.ensure_cache_path()
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+                file.write(dumps(self._impl.reduce(result)))
+            os.replace(file.name, path)
+            for old in path.parent.glob(f"{self._stem}-*.nbc"):
+                if not old.name.startswith(f"{self._stem}-{source_digest()}-"):
+                    old.unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def flush(self) -> None:
+        """Remove every entry of the function."""
+        for entry in self._folder.glob(f"{self._stem}-*.nbc"):
+            entry.unlink(missing_ok=True)

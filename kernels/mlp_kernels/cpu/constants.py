@@ -1,0 +1,65 @@
+"""Values that compiled code has as constants: a type of its own for each of them.
+
+A kernel that takes such a value is compiled once per value, and an attribute of it, `tile.rows` say, is a
+constant that loops are unrolled by. At run time nothing is passed.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import NativeValue, models, overload_attribute, register_model, typeof_impl, unbox
+
+_Class = TypeVar("_Class")
+_attributes: set[str] = set()
+
+
+class ConstantType(types.Type):  # type: ignore[misc]  # Numba's
+    """The Numba type of one value; named after it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        super().__init__(repr(value))
+
+
+def compile_time(*attributes: str) -> Callable[[type[_Class]], type[_Class]]:
+    """A class decorator: instances passed to kernels are constants, with these numbers as attributes.
+
+    Instances must be immutable, hashable, picklable, and told apart by their `repr`: frozen dataclasses.
+    """
+
+    def decorate(cls: type[_Class]) -> type[_Class]:
+        @typeof_impl.register(cls)  # type: ignore[untyped-decorator]  # Numba's
+        def _typeof(value: Any, _context: Any) -> ConstantType:
+            return ConstantType(value)
+
+        for name in set(attributes) - _attributes:
+            _attributes.add(name)
+            _register_attribute(name)
+        return cls
+
+    return decorate
+
+
+def _register_attribute(name: str) -> None:
+    @overload_attribute(ConstantType, name)  # type: ignore[untyped-decorator]  # Numba's
+    def attribute(constant: Any) -> Any:
+        if not hasattr(constant.value, name):
+            return None  # to Numba: there is no such attribute
+        number = getattr(constant.value, name)
+
+        def get(constant: Any) -> Any:  # Numba wants the annotations of the two to agree
+            return number
+
+        return get
+
+
+@register_model(ConstantType)
+class _ConstantModel(models.OpaqueModel):  # type: ignore[misc]  # Numba's
+    """Nothing at run time: all that there is to know is in the type."""
+
+
+@unbox(ConstantType)  # type: ignore[untyped-decorator]  # Numba's
+def _unbox(kind: ConstantType, _value: Any, context: Any) -> NativeValue:
+    return NativeValue(cgutils.get_null_value(context.context.get_value_type(kind)))

@@ -1,0 +1,120 @@
+"""Compiled code is found again, and only by the sources it was made from."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlp_kernels
+from mlp_kernels.cpu import caching, compiling
+
+MULTIPLY = """
+import numpy as np
+from mlp_kernels.cpu import gemm
+a = np.arange(6.0).reshape(2, 3)
+print(gemm.gemm(a, a.T).tolist(), sum(gemm.multiply_blocked.stats.cache_hits.values()))
+"""
+PRODUCT = "[[5.0, 14.0], [14.0, 50.0]]"
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package that a test may change."""
+    shutil.copytree(
+        Path(mlp_kernels.__file__).parent, tmp_path / "mlp_kernels", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path / "mlp_kernels"
+
+
+def run(package, cache, code=MULTIPLY):
+    environment = os.environ | {"PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_code_is_kept_and_a_changed_generator_is_noticed(package, tmp_path):
+    assert run(package, tmp_path / "cache") == f"{PRODUCT} 0"
+    assert run(package, tmp_path / "cache") == f"{PRODUCT} 1"
+
+    generator = package / "cpu" / "register_tile.py"
+    text = generator.read_text()
+    assert text.count("v.constant(0.0)) for _") == 1
+    generator.write_text(text.replace("v.constant(0.0)) for _", "v.constant(1.0)) for _"))
+    # The file of multiply_blocked, gemm.py, is the same as before.
+    assert run(package, tmp_path / "cache") == "[[6.0, 15.0], [15.0, 51.0]] 0"
+    entries = [entry.name for entry in (tmp_path / "cache").rglob("gemm.multiply_blocked*.nbc")]
+    assert len(entries) == 1, "entries of other sources are dropped"
+
+
+def test_damaged_entries_are_compiled_anew(package, tmp_path):
+    run(package, tmp_path / "cache")
+    entries = list((tmp_path / "cache").rglob("*.nbc"))
+    assert entries
+    for number, entry in enumerate(entries):
+        entry.write_bytes([b"", b"not a pickle", entry.read_bytes()[:100], b"\x80\x04N."][number % 4])
+    assert run(package, tmp_path / "cache") == f"{PRODUCT} 0"
+    assert run(package, tmp_path / "cache") == f"{PRODUCT} 1"
+
+
+def test_the_key_tells_types_and_sources_apart(monkeypatch):
+    @compiling.kernel
+    def double(x):
+        return x + x
+
+    context = double.targetctx.codegen()
+    path = double._cache.path
+    assert path(("int64",), context) == path(("int64",), context)
+    assert path(("int64",), context) != path(("float64",), context)
+    before = path(("int64",), context)
+    monkeypatch.setattr(caching, "source_digest", lambda: "another")
+    assert path(("int64",), context) != before
+
+
+def test_without_a_folder_to_write_kernels_are_compiled_each_time(monkeypatch):
+    def refuse(_function):
+        raise RuntimeError("no locator available")
+
+    monkeypatch.setattr(compiling, "KernelCache", refuse)
+
+    @compiling.kernel
+    def double(x):
+        return x + x
+
+    assert double(2.5) == 5.0
+
+
+def test_a_full_disk_is_no_error(monkeypatch, tmp_path):
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(caching.tempfile, "NamedTemporaryFile", full)
+
+    @compiling.kernel
+    def double(x):
+        return x + x
+
+    double._cache.flush()
+    assert double(2.5) == 5.0
+    assert not list(Path(double._cache.cache_path).glob(f"{double._cache._stem}-*.nbc"))
+
+
+def test_importing_the_package_loads_nothing():
+    code = "import sys, mlp_kernels, mlp_kernels.cpu; print('numba' in sys.modules, 'numpy' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["False", "False"]
+
+
+def test_kernels_release_the_gil_and_use_no_unsafe_fast_math():
+    @compiling.kernel
+    def is_nan(x):
+        return x != x
+
+    assert is_nan.targetoptions["nogil"] is True
+    assert not is_nan.targetoptions.get("fastmath")
+    assert is_nan(np.nan)
