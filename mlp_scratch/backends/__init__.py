@@ -11,6 +11,7 @@ from mlp_scratch.backends.base import State as State
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import unknown_name
 
+
 def _numba(threads: int | None) -> Backend:
     from mlp_scratch.backends.numba import NumbaBackend  # Numba takes longer to import than the rest of the package
 

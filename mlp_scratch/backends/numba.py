@@ -11,10 +11,10 @@ from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
+
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import infer, train
-
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.numba_tables import Tables
@@ -153,9 +153,7 @@ class _Run:
             batch = self.samples.batch(rows, self.tables.program.dtype)
             self._advance(batch, np.arange(len(rows)), i, 0, 1, training)
 
-    def _advance(
-        self, samples: Samples, order: IntArray, skipped: int, first: int, count: int, training: bool
-    ) -> None:
+    def _advance(self, samples: Samples, order: IntArray, skipped: int, first: int, count: int, training: bool) -> None:
         """Steps `first` to `first + count` of `order`, which begins at step `skipped` of the plan."""
         batches = nw.Batches(
             describe(samples.X, self.tables.tile),
@@ -172,8 +170,17 @@ class _Run:
 
         def work(thread: int) -> None:
             train(
-                tables.tile, tables.network, memory, batches, first, count, training, losses, accuracies,
-                thread, tables.threads,
+                tables.tile,
+                tables.network,
+                memory,
+                batches,
+                first,
+                count,
+                training,
+                losses,
+                accuracies,
+                thread,
+                tables.threads,
             )
 
         on_threads(work, tables.threads, memory)

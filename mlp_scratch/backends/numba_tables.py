@@ -7,18 +7,19 @@ backend imports it, so that `import mlp_scratch` loads no Numba.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
 from mlp_kernels.cpu import activations, losses, updates
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack_weights, unpack_weights
-
 from mlp_scratch._types import Array
 from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
 from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
 from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program
+
 
 @dataclass(frozen=True)
 class Vector:
@@ -177,7 +178,7 @@ class Tables:
 
     def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
         """One operation's row; returns where its result lies."""
-        layer, row, width = placed.layer, self.ops[o], self.tile.columns
+        layer, row = placed.layer, self.ops[o]
         constants = layer.constants()
         self.constants[o, : len(constants)] = constants
         row[nw.SOURCE], row[nw.LAYER] = source, placed.index

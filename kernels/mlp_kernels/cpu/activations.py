@@ -10,8 +10,7 @@ from functools import cache
 from math import erfc, pi, sqrt
 from typing import Any, TypeAlias
 
-from numba.extending import register_jitable
-
+from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.elementary import exp, expm1, sigmoid, softplus, tanh
 from mlp_kernels.cpu.memory import load, number, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
@@ -25,115 +24,133 @@ CUBIC = 0.044715
 ROOT_2_OVER_PI = sqrt(2 / pi)
 
 
-@register_jitable
+@inlined
 def relu(x: Any, a: Any, b: Any) -> Any:
+    """max(x, 0)."""
     zero = number(x, 0.0)
     return zero if x < zero else x  # in this order NaN passes
 
 
-@register_jitable
+@inlined
 def relu_slope(x: Any, a: Any, b: Any) -> Any:
-    """Also right for the result of `relu` in place of x."""
+    """1 above zero, else 0; also right for the result of `relu` in place of x."""
     return number(x, 1.0) if x > number(x, 0.0) else number(x, 0.0)
 
 
-@register_jitable
+@inlined
 def leaky_relu(x: Any, a: Any, b: Any) -> Any:
+    """x above zero, a x below."""
     return x if x > number(x, 0.0) else a * x
 
 
-@register_jitable
+@inlined
 def leaky_relu_slope(x: Any, a: Any, b: Any) -> Any:
+    """1 above zero, else a."""
     return number(x, 1.0) if x > number(x, 0.0) else a
 
 
-@register_jitable
+@inlined
 def elu(x: Any, a: Any, b: Any) -> Any:
+    """x above zero, a (e^x - 1) below."""
     zero = number(x, 0.0)
     return x if x > zero else a * expm1(zero if x > zero else x)
 
 
-@register_jitable
+@inlined
 def elu_slope(x: Any, a: Any, b: Any) -> Any:
+    """1 above zero, else a e^x."""
     zero = number(x, 0.0)
     return number(x, 1.0) if x > zero else a * exp(zero if x > zero else x)
 
 
-@register_jitable
+@inlined
 def selu(x: Any, a: Any, b: Any) -> Any:
+    """λx above zero, λα (e^x - 1) below."""
     zero = number(x, 0.0)
-    return number(x, SELU_SCALE) * x if x > zero else number(x, SELU_SCALE * SELU_ALPHA) * expm1(zero if x > zero else x)
+    below = number(x, SELU_SCALE * SELU_ALPHA) * expm1(zero if x > zero else x)
+    return number(x, SELU_SCALE) * x if x > zero else below
 
 
-@register_jitable
+@inlined
 def selu_slope(x: Any, a: Any, b: Any) -> Any:
+    """λ above zero, else λα e^x."""
     zero = number(x, 0.0)
     return number(x, SELU_SCALE) if x > zero else number(x, SELU_SCALE * SELU_ALPHA) * exp(zero if x > zero else x)
 
 
-@register_jitable
+@inlined
 def normal_cdf(x: Any) -> Any:
     """Φ(x), worked out in float64."""
     return number(x, 0.5 * erfc(-float(x) * sqrt(0.5)))
 
 
-@register_jitable
+@inlined
 def gelu(x: Any, a: Any, b: Any) -> Any:
+    """x Φ(x)."""
     return x * normal_cdf(x)
 
 
-@register_jitable
+@inlined
 def gelu_slope(x: Any, a: Any, b: Any) -> Any:
+    """Φ(x) + x φ(x)."""
     return normal_cdf(x) + x * (exp(number(x, -0.5) * x * x) * number(x, 1 / sqrt(2 * pi)))
 
 
-@register_jitable
+@inlined
 def gelu_argument(x: Any) -> Any:
     """√(2/π) (x + 0.044715 x³)."""
     return number(x, ROOT_2_OVER_PI) * (x + number(x, CUBIC) * x * x * x)
 
 
-@register_jitable
+@inlined
 def gelu_tanh(x: Any, a: Any, b: Any) -> Any:
+    """x/2 (1 + tanh u)."""
     return number(x, 0.5) * x * (number(x, 1.0) + tanh(gelu_argument(x)))
 
 
-@register_jitable
+@inlined
 def gelu_tanh_slope(x: Any, a: Any, b: Any) -> Any:
+    """(1 + t) / 2 + x/2 (1 - t²) u', with t = tanh u."""
     half, one = number(x, 0.5), number(x, 1.0)
     t = tanh(gelu_argument(x))
     slope = number(x, ROOT_2_OVER_PI) * (one + number(x, 3 * CUBIC) * x * x)
     return half * (one + t) + half * x * (one - t * t) * slope
 
 
-@register_jitable
+@inlined
 def hyperbolic_tangent(x: Any, a: Any, b: Any) -> Any:
+    """tanh x."""
     return tanh(x)
 
 
-@register_jitable
+@inlined
 def hyperbolic_tangent_slope(x: Any, a: Any, b: Any) -> Any:
+    """1 - tanh² x."""
     t = tanh(x)
     return number(x, 1.0) - t * t
 
 
-@register_jitable
+@inlined
 def logistic(x: Any, a: Any, b: Any) -> Any:
+    """1 / (1 + e^-x)."""
     return sigmoid(x)
 
 
-@register_jitable
+@inlined
 def logistic_slope(x: Any, a: Any, b: Any) -> Any:
+    """σ(x) σ(-x), without cancellation where σ is near 1."""
     return sigmoid(x) * sigmoid(-x)
 
 
-@register_jitable
+@inlined
 def soft_plus(x: Any, a: Any, b: Any) -> Any:
+    """log(1 + e^ax) / a, the line x itself where ax > b."""
     return x if a * x > b else softplus(a * x) / a
 
 
-@register_jitable
+@inlined
 def soft_plus_slope(x: Any, a: Any, b: Any) -> Any:
+    """σ(ax), 1 where ax > b."""
     return number(x, 1.0) if a * x > b else sigmoid(a * x)
 
 

@@ -12,11 +12,25 @@ import numpy as np
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
-from mlp_kernels.cpu.network import (
-    BIAS, CUT, HYPER, INPUT, INPUT_ROWS, LEARNS_BIAS, N_IN, N_OUT, PANELS, PRODUCT, ROWS, SCRATCH,
-    SCRATCH_STEP, UPDATE_WEIGHTS, WEIGHT_ROWS, WEIGHTS,
-)
 from mlp_kernels.cpu.native import call
+from mlp_kernels.cpu.network import (
+    BIAS,
+    CUT,
+    HYPER,
+    INPUT,
+    INPUT_ROWS,
+    LEARNS_BIAS,
+    N_IN,
+    N_OUT,
+    PANELS,
+    PRODUCT,
+    ROWS,
+    SCRATCH,
+    SCRATCH_STEP,
+    UPDATE_WEIGHTS,
+    WEIGHT_ROWS,
+    WEIGHTS,
+)
 from mlp_kernels.cpu.operations import update_vector
 from mlp_kernels.cpu.tile import Tile
 
@@ -43,8 +57,14 @@ def product(tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: 
             for b in range((n + width - 1) // width):
                 for i in range(h, stop, tile.rows):
                     forward_tile(
-                        tile, shift(w, i % width), shift(x, (b * in_rows + k) * width), steps,
-                        shift(z, (b * rows + i) * width), shift(bias, i), 1 if k == 0 else 0, floor,
+                        tile,
+                        shift(w, i % width),
+                        shift(x, (b * in_rows + k) * width),
+                        steps,
+                        shift(z, (b * rows + i) * width),
+                        shift(bias, i),
+                        1 if k == 0 else 0,
+                        floor,
                     )
             h = stop
 

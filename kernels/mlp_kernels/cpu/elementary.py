@@ -16,8 +16,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
+from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.memory import bits, from_bits, from_integer, number
 
 
@@ -77,13 +78,13 @@ _bias = _either(127, 1023)
 _root_half_bits = _either(0x3F3504F3, 0x3FE6A09E667F3BCD)
 
 
-@register_jitable
+@inlined
 def _power_of_two(n: Any, like: Any) -> Any:
     """2^n for an integer n in the exponent's range."""
     return from_bits(like, (n + _bias(like)) << _fraction_bits(like))
 
 
-@register_jitable
+@inlined
 def _reduce(x: Any) -> Any:
     """(h, k, e^r - 1) with e^x = 2^h 2^k e^r: 2^n in two factors, for n may lie outside the exponent's range."""
     limit = _limit(x)
@@ -97,14 +98,14 @@ def _reduce(x: Any) -> Any:
     return _power_of_two(half, x), _power_of_two(n - half, x), r * _exponential_series(r)
 
 
-@register_jitable
+@inlined
 def exp(x: Any) -> Any:
     """e^x."""
     h, k, p = _reduce(x)
     return (number(x, 1.0) + p) * h * k
 
 
-@register_jitable
+@inlined
 def expm1(x: Any) -> Any:
     """e^x - 1 for x that are not large, without cancellation near 0."""
     h, k, p = _reduce(x)
@@ -112,7 +113,7 @@ def expm1(x: Any) -> Any:
     return p * h * k + (h * k - number(x, 1.0))
 
 
-@register_jitable
+@inlined
 def log(x: Any) -> Any:
     """log x for x that are positive, finite and no denormals: here sums of exponentials."""
     shifted = bits(x) - _root_half_bits(x)
@@ -123,7 +124,7 @@ def log(x: Any) -> Any:
     return whole * _ln2_high(x) + (s * _logarithm_series(s * s) + whole * _ln2_low(x))
 
 
-@register_jitable
+@inlined
 def log1p(x: Any) -> Any:
     """log(1 + x) for 0 <= x <= 1; what rounding 1 + x lost is put back."""
     one = number(x, 1.0)
@@ -131,7 +132,7 @@ def log1p(x: Any) -> Any:
     return log(u) + (x - (u - one)) / u
 
 
-@register_jitable
+@inlined
 def tanh(x: Any) -> Any:
     """tanh x = (1 - e^-2|x|) / (1 + e^-2|x|), with the sign of x."""
     e = expm1(number(x, -2.0) * abs(x))
@@ -139,7 +140,7 @@ def tanh(x: Any) -> Any:
     return -t if x < number(x, 0.0) else t
 
 
-@register_jitable
+@inlined
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x); keeps its relative accuracy where it is tiny."""
     e = exp(-abs(x))
@@ -147,7 +148,7 @@ def sigmoid(x: Any) -> Any:
     return (e if x < number(x, 0.0) else one) / (one + e)
 
 
-@register_jitable
+@inlined
 def softplus(x: Any) -> Any:
     """log(1 + e^x)."""
     zero = number(x, 0.0)

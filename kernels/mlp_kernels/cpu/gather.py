@@ -35,7 +35,7 @@ description of targets 1 for class indices and else 0."""
 
 
 @cache
-def gather_of(kind: Any) -> Callable[..., None]:
+def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
     """The gathering of panel `b` of a batch from data of the NumPy scalar type `kind`.
 
     The batch is the `n` samples that `order` points at; panels are `rows` rows. `sources` has room for w addresses.
@@ -64,7 +64,7 @@ def gather_of(kind: Any) -> Callable[..., None]:
 
 def describe(X: Array, tile: Tile) -> Ints:
     """A data set (N, D) of one of `TYPES` for `gather`."""
-    code = address(gather_of(X.dtype.type), (INTS, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
+    code = address(gather_of(_scalar(X)), (INTS, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
     return np.array([_address(X), *X.strides, code], np.int64)
 
 
@@ -77,6 +77,10 @@ def describe_targets(t: Array) -> Ints:
 def describe_weights(w: Array | None) -> Ints:
     """Sample weights (N,) of the network's float type, or none."""
     return np.array([0, 0, 0, 0] if w is None else [_address(w), w.strides[0], 0, 0], np.int64)
+
+
+def _scalar(X: Array) -> Callable[..., Any]:
+    return X.dtype.type
 
 
 def _address(array: Array) -> int:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.register_tile import Block, accumulate
@@ -41,12 +41,12 @@ def forward_tile(
     Where `first` is 0 the sum goes on from what z holds. Results below `floor` become `floor`: 0 for ReLU, -inf for
     nothing; NaN stays.
     """
-    element = types.CPointer(tile.element)
-    signature = types.void(tile, element, element, types.int64, element, element, types.int64, tile.element)
+    element = types.CPointer(from_dtype(tile.value.dtype))
+    signature = types.void(tile, element, element, types.int64, element, element, types.int64, element.dtype)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, w, x, depth, z, bias, first, floor = arguments
-        v = Vectors(builder, tile.tile)
+        v = Vectors(builder, tile.value)
         start = _start(v, first, lambda i, _: v.broadcast(bias, i), lambda i, j: v.load(z, _place(v, i, j)))
         columns = v.tile.columns
         block = accumulate(
@@ -68,12 +68,12 @@ def backward_tile(_context: Any, tile: Any, a: Any, hop: Any, b: Any, depth: Any
     a[i, k] lies at lane k % w of row i of panel k // w, the panels `hop` elements apart. Where `first` is 0 the sum
     goes on from what c holds.
     """
-    element = types.CPointer(tile.element)
+    element = types.CPointer(from_dtype(tile.value.dtype))
     signature = types.void(tile, element, types.int64, element, types.int64, element, types.int64)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, a, hop, b, depth, c, first = arguments
-        v = Vectors(builder, tile.tile)
+        v = Vectors(builder, tile.value)
         start = _start(v, first, lambda _i, _j: v.constant(0.0), lambda i, j: v.load(c, _place(v, i, j)))
         for i, j, value in _places(v, _accumulate_panels(v, a, hop, b, depth, start)):
             v.store(value, c, _place(v, i, j))
@@ -82,9 +82,7 @@ def backward_tile(_context: Any, tile: Any, a: Any, hop: Any, b: Any, depth: Any
     return signature, generate
 
 
-def _accumulate_panels(
-    v: Vectors, a: ir.Value, hop: ir.Value, b: ir.Value, depth: ir.Value, start: Block
-) -> Block:
+def _accumulate_panels(v: Vectors, a: ir.Value, hop: ir.Value, b: ir.Value, depth: ir.Value, start: Block) -> Block:
     """The loop over the panels of A, the register tile's own loop over the lanes of each inside."""
     builder, width = v.builder, v.tile.columns
     before = builder.block
@@ -143,11 +141,11 @@ def transpose_block(_context: Any, tile: Any, source: Any, destination: Any) -> 
 
     Rows are `tile.columns` apart in both.
     """
-    element = types.CPointer(tile.element)
+    element = types.CPointer(from_dtype(tile.value.dtype))
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, source, destination = arguments
-        v = Vectors(builder, tile.tile)
+        v = Vectors(builder, tile.value)
         rows = [v.load(source, i * v.tile.columns) for i in range(v.lanes)]
         for j, column in enumerate(v.transpose(rows)):
             v.store(column, destination, j * v.tile.columns)
@@ -164,11 +162,13 @@ def gather_block(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, de
     NumPy scalar type that lies in memory. Rows of the panel are `tile.columns` apart.
     """
     source = kind.dtype
-    signature = types.void(tile, kind, types.CPointer(types.int64), types.int64, types.CPointer(tile.element))
+    signature = types.void(
+        tile, kind, types.CPointer(types.int64), types.int64, types.CPointer(from_dtype(tile.value.dtype))
+    )
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, _, rows, offset, destination = arguments
-        v = Vectors(builder, tile.tile)
+        v = Vectors(builder, tile.value)
         memory = ir.VectorType(context.get_value_type(source), v.lanes)
         vectors = []
         for i in range(v.lanes):

@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba.extending import register_jitable
 
+from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.elementary import exp, log, sigmoid, softplus
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
@@ -23,57 +23,67 @@ from mlp_kernels.cpu.tile import Tile
 Scalar: TypeAlias = Callable[[Any, Any, Any], Any]
 
 
-@register_jitable
+@inlined
 def squared(z: Any, t: Any, a: Any) -> Any:
+    """(z - t)²."""
     return (z - t) * (z - t)
 
 
-@register_jitable
+@inlined
 def squared_slope(z: Any, t: Any, a: Any) -> Any:
+    """2 (z - t)."""
     return number(z, 2.0) * (z - t)
 
 
-@register_jitable
+@inlined
 def absolute(z: Any, t: Any, a: Any) -> Any:
+    """|z - t|."""
     return abs(z - t)
 
 
-@register_jitable
+@inlined
 def absolute_slope(z: Any, t: Any, a: Any) -> Any:
+    """The sign of z - t."""
     r, zero = z - t, number(z, 0.0)
     one = number(z, 1.0)
     return one if r > zero else (-one if r < zero else r)  # r itself is 0 or NaN then
 
 
-@register_jitable
+@inlined
 def huber(z: Any, t: Any, a: Any) -> Any:
+    """r²/2 where r = |z - t| <= a, else a (r - a/2)."""
     r, half = abs(z - t), number(z, 0.5)
     return a * (r - half * a) if r > a else half * r * r
 
 
-@register_jitable
+@inlined
 def huber_slope(z: Any, t: Any, a: Any) -> Any:
+    """z - t, at most a either way."""
     r = z - t
     return a if r > a else (-a if r < -a else r)
 
 
-@register_jitable
+@inlined
 def binary(z: Any, t: Any, a: Any) -> Any:
+    """-t log σ(z) - (1 - t) log(1 - σ(z))."""
     return t * softplus(-z) + (number(z, 1.0) - t) * softplus(z)
 
 
-@register_jitable
+@inlined
 def binary_slope(z: Any, t: Any, a: Any) -> Any:
+    """σ(z) - t."""
     return sigmoid(z) - t
 
 
-@register_jitable
+@inlined
 def no_accuracy(z: Any, t: Any, a: Any) -> Any:
+    """A regression has none."""
     return number(z, np.nan)
 
 
-@register_jitable
+@inlined
 def same_label(z: Any, t: Any, a: Any) -> Any:
+    """Whether the more likely label is the target."""
     return number(z, 1.0) if (z > number(z, 0.0)) == (t > number(z, 0.5)) else number(z, 0.0)
 
 
@@ -93,7 +103,15 @@ def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[...
     """The loss ℓ = mean_k of value(z_k, t_k, constant), one panel of it."""
 
     def panel_loss(
-        tile: Tile, z: Any, t: Any, dz: Any, outputs: int, shares: Any, values: Any, accuracies: Any, constant: float,
+        tile: Tile,
+        z: Any,
+        t: Any,
+        dz: Any,
+        outputs: int,
+        shares: Any,
+        values: Any,
+        accuracies: Any,
+        constant: float,
         scratch: Any,
     ) -> None:
         width = tile.columns
@@ -117,7 +135,15 @@ def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[...
 
 
 def cross_entropy(
-    tile: Tile, z: Any, t: Any, dz: Any, outputs: int, shares: Any, values: Any, accuracies: Any, constant: float,
+    tile: Tile,
+    z: Any,
+    t: Any,
+    dz: Any,
+    outputs: int,
+    shares: Any,
+    values: Any,
+    accuracies: Any,
+    constant: float,
     scratch: Any,
 ) -> None:
     """ℓ = Σ_c p_c (log Σ e^(z - max) - (z_c - max)), dℓ/dz = softmax(z) Σ p - p; scratch has four rows."""
@@ -152,11 +178,11 @@ def cross_entropy(
             softmax = load(d_row, j) / load(total, j)
             store(d_row, j, load(shares, j) * (softmax * load(weight, j) - load(t_row, j)))
     for j in range(width):
-        store(accuracies, j, number(z, 1.0) if _first_largest(z, outputs, width, j) == _first_largest(
-            t, outputs, width, j) else zero)
+        same = _first_largest(z, outputs, width, j) == _first_largest(t, outputs, width, j)
+        store(accuracies, j, number(z, 1.0) if same else zero)
 
 
-@register_jitable
+@inlined
 def _first_largest(rows: Any, outputs: int, width: int, j: int) -> int:
     """The output with the first largest value in lane j."""
     best, place = load(rows, j), 0

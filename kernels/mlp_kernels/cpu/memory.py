@@ -10,8 +10,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-# Numba ships no types, so each intrinsic is untyped to mypy.
-
 
 @intrinsic  # type: ignore[untyped-decorator]
 def pointer_to(_context: Any, array: Any) -> Any:

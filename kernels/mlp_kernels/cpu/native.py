@@ -7,15 +7,19 @@ way. A call costs two nanoseconds and serves a whole block.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from llvmlite import ir
-from numba import cfunc, types
+from numba import from_dtype, types
 from numba.core import cgutils
+from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.tile import Tile, TileType
+from mlp_kernels.cpu.caching import KernelCache
+from mlp_kernels.cpu.constants import ConstantType
+from mlp_kernels.cpu.tile import Tile
 
 INT, REAL, INTS = types.int64, types.float64, types.CPointer(types.int64)
 """Types of arguments besides pointers to a tile's elements, which a signature writes as `FLOATS`."""
@@ -25,22 +29,20 @@ FLOATS = "floats"
 
 @cache
 def address(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile) -> int:
-    """Where the code of `function(tile, *arguments)` lies, which is compiled now unless it was before.
-
-    The type of `tile` carries a digest of this package's sources, so code kept on disk is never stale.
-    """
+    """Where the code of `function(tile, *arguments)` lies, which is compiled now unless it was before."""
     return int(_compiled(function, arguments, tile).address)
 
 
 @cache
 def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile) -> Any:
-    kind = TileType(tile)
-    floats = types.CPointer(kind.element)
-    signature = types.void(kind, *(floats if argument is FLOATS else argument for argument in arguments))
-    try:
-        return cfunc(signature, cache=True, error_model="numpy")(function)
-    except RuntimeError:  # Numba found no folder to write to
-        return cfunc(signature, error_model="numpy")(function)
+    floats = types.CPointer(from_dtype(tile.dtype))
+    kinds = (floats if argument is FLOATS else argument for argument in arguments)
+    signature = ((ConstantType(tile), *kinds), types.void)
+    code: Any = CFunc(function, signature, locals={}, options={"error_model": "numpy"})
+    with suppress(RuntimeError):  # no folder can be written
+        code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
+    code.compile()
+    return code
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's

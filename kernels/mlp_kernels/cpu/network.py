@@ -36,7 +36,8 @@ and CUT is the address of its way back."""
 # Columns of the operations.
 KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(9)
 OP_COLUMNS = 9
-"""FORWARD and BACKWARD are the addresses of an activation's code, SOURCE and RESULT are panel sets, KEPT what the operation keeps for its way back: a mask, or a row of features."""
+"""FORWARD and BACKWARD are the addresses of an activation's code, SOURCE and RESULT panel sets, KEPT what the operation
+keeps for its way back: a mask, or a row of features."""
 
 # Kinds of operations.
 ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)

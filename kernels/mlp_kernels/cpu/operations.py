@@ -8,17 +8,49 @@ from typing import Any
 from mlp_kernels.cpu import batch_norm, dropout, slopes
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
-from mlp_kernels.cpu.network import (
-    ACTIVATION, BACKWARD, BATCH_NORM, BUFFERS, CUT, DECAYS_ALL, DROPOUT, FIRST_OP, FORWARD, HYPER, KEPT, KIND, LAST_OP, LAYER,
-    N_OUT, PARAMETERS, PRODUCT, RESULT, ROWS, SCRATCH, SCRATCH_STEP, SLOPE, SLOPES, SOURCE, UPDATE_VECTOR,
-)
 from mlp_kernels.cpu.native import call
+from mlp_kernels.cpu.network import (
+    ACTIVATION,
+    BACKWARD,
+    BATCH_NORM,
+    BUFFERS,
+    CUT,
+    DECAYS_ALL,
+    DROPOUT,
+    FIRST_OP,
+    FORWARD,
+    HYPER,
+    KEPT,
+    KIND,
+    LAST_OP,
+    LAYER,
+    N_OUT,
+    PARAMETERS,
+    PRODUCT,
+    RESULT,
+    ROWS,
+    SCRATCH,
+    SCRATCH_STEP,
+    SLOPE,
+    SLOPES,
+    SOURCE,
+    UPDATE_VECTOR,
+)
 from mlp_kernels.cpu.tile import Tile
 
 
 @kernel
 def run_forward(
-    tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: int, training: bool, seed: Any, step: int,
+    tile: Tile,
+    net: Any,
+    memory: Any,
+    s: int,
+    begin: int,
+    end: int,
+    n: int,
+    training: bool,
+    seed: Any,
+    step: int,
     thread: int,
 ) -> None:
     """The operations of stage `s` on its features from `begin` to `end`, for a batch of n samples."""
@@ -109,13 +141,25 @@ def run_backward(
         else:
             _through_slopes(tile, net, memory, s, o, dz, begin, end, n, lanes)
     if net.stages[s, CUT]:
-        _through_activation(tile, net, memory, s, net.stages[s, CUT], net.stages[s, PRODUCT], dz, begin, count, n, 0.0, 0.0)
+        _through_activation(
+            tile, net, memory, s, net.stages[s, CUT], net.stages[s, PRODUCT], dz, begin, count, n, 0.0, 0.0
+        )
 
 
 @kernel
 def _through_activation(
-    tile: Tile, net: Any, memory: Any, s: int, function: int, source: int, dz: Any, begin: int, count: int, n: int,
-    a: float, b: float,
+    tile: Tile,
+    net: Any,
+    memory: Any,
+    s: int,
+    function: int,
+    source: int,
+    dz: Any,
+    begin: int,
+    count: int,
+    n: int,
+    a: float,
+    b: float,
 ) -> None:
     width, rows = tile.columns, net.stages[s, ROWS]
     for panel in range((n + width - 1) // width):
@@ -163,8 +207,16 @@ def _unnormalise(
     for f in range(begin, end):
         x = shift(pointer_to(memory.arena), net.ops[o, SOURCE] + f * width)
         d_weight, d_bias = batch_norm.backward(
-            x, shift(dz, f * width), step, n, width, load(kept, f), load(kept, features + f),
-            load(weights, place + f), training, lanes,
+            x,
+            shift(dz, f * width),
+            step,
+            n,
+            width,
+            load(kept, f),
+            load(kept, features + f),
+            load(weights, place + f),
+            training,
+            lanes,
         )
         store(gradients, place + f, d_weight)
         store(gradients, bias_place + f, d_bias)

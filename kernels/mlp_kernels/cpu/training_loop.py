@@ -16,12 +16,14 @@ import numpy as np
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.dense import BLOCK_ROWS, finish_gradient, input_gradient, product, update_weights
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
-from mlp_kernels.cpu.memory import load, pointer_to, shift, store
+from mlp_kernels.cpu.memory import load, pointer_to, shift
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     ACCURACIES,
+    FIRST_OP,
     GRADIENT_A,
     HYPER,
+    LAST_OP,
     LOSS,
     N_OUT,
     OUTPUT,
@@ -32,8 +34,6 @@ from mlp_kernels.cpu.network import (
     SHARES,
     TRANSPOSED_A,
     VALUES,
-    FIRST_OP,
-    LAST_OP,
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward, update_shared_slopes
 from mlp_kernels.cpu.threads import meet, share
@@ -198,9 +198,7 @@ def _transposed(net: Any, memory: Any, s: int) -> Any:
 
 
 @kernel
-def _backward(
-    tile: Tile, net: Any, memory: Any, n: int, training: bool, thread: int, threads: int, round_: int
-) -> int:
+def _backward(tile: Tile, net: Any, memory: Any, n: int, training: bool, thread: int, threads: int, round_: int) -> int:
     """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
     meeting = pointer_to(memory.meeting)
     last = net.stages.shape[0] - 1

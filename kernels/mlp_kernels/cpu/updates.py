@@ -11,9 +11,8 @@ from math import sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba.extending import register_jitable
 
-from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.compiling import inlined, kernel
 from mlp_kernels.cpu.layer_tiles import backward_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
@@ -49,19 +48,19 @@ def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> No
         store(hyper, EPS, number(hyper, eps if constants[5] != 0.0 else eps * root))
 
 
-@register_jitable
+@inlined
 def gradient(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
     """No step: the gradient is stored in the first slot."""
     store(p, slot_step + i, d)
 
 
-@register_jitable
+@inlined
 def sgd(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
     """p = p - lr g."""
     store(p, i, load(p, i) * shrink - load(hyper, LR) * d)
 
 
-@register_jitable
+@inlined
 def momentum(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
     """v = μ v + g, p = p - lr v."""
     velocity = load(hyper, BETA1) * load(p, slot_step + i) + d
@@ -69,7 +68,7 @@ def momentum(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) ->
     store(p, i, load(p, i) * shrink - load(hyper, LR) * velocity)
 
 
-@register_jitable
+@inlined
 def nesterov(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
     """v = μ v + g, p = p - lr (g + μ v)."""
     velocity = load(hyper, BETA1) * load(p, slot_step + i) + d
@@ -77,7 +76,7 @@ def nesterov(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) ->
     store(p, i, load(p, i) * shrink - load(hyper, LR) * (d + load(hyper, BETA1) * velocity))
 
 
-@register_jitable
+@inlined
 def adam(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
     """m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - STEP_SIZE m / (√v + EPS)."""
     m = load(hyper, BETA1) * load(p, slot_step + i) + load(hyper, ONE_MINUS_BETA1) * d
@@ -94,7 +93,7 @@ OPTIMIZERS = {"gradient": gradient, "sgd": sgd, "momentum": momentum, "nesterov"
 def _block_update(step: Step) -> Step:
     """The loop over `count` neighbours."""
 
-    @register_jitable
+    @inlined
     def update(p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
         shrink, l2 = load(hyper, SHRINK), load(hyper, L2)
         if not decayed:
@@ -130,8 +129,20 @@ def weights_update_of(step: Step) -> Step:
     update = _block_update(step)
 
     def weights_update(
-        tile: Tile, x: Any, hop: int, dz: Any, dz_step: int, outputs: int, begin: int, end: int, n: int, weights: Any,
-        w_rows: int, slot_step: int, hyper: Any, scratch: Any,
+        tile: Tile,
+        x: Any,
+        hop: int,
+        dz: Any,
+        dz_step: int,
+        outputs: int,
+        begin: int,
+        end: int,
+        n: int,
+        weights: Any,
+        w_rows: int,
+        slot_step: int,
+        hyper: Any,
+        scratch: Any,
     ) -> None:
         width = tile.columns
         for panel in range((outputs + width - 1) // width):
