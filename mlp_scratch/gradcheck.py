@@ -242,4 +242,5 @@ def _entry(
     size = max(abs(analytic), abs(nearer))
     distance = numeric.distance(analytic)
     error = distance / max(size, resolvable) if distance > 0 else 0.0
-    return Entry(parameter, index, analytic, nearer, error, numeric.at_kink, size > resolvable and not numeric.at_kink)
+    resolved = bool(size > resolvable) and not numeric.at_kink
+    return Entry(parameter, index, analytic, nearer, error, numeric.at_kink, resolved)

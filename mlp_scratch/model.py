@@ -18,6 +18,7 @@ from mlp_scratch.initializers import Glorot, Initializer
 from mlp_scratch.layers import Dense, Layer
 
 MAX_LAYERS = 1 << 16  # a layer's position must fit the random generator's counter
+MAX_PARAMETERS = 1 << 40  # 4 TB in float32: beyond it sizes overflow before memory runs out
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,13 @@ def place(layers: Sequence[Layer]) -> tuple[Placed, ...]:
     for index, unbound in enumerate(layers):
         layer = unbound.bind(width)
         parameters = _fields(layer.parameter_shapes(), parameter_start)
+        if parameters and parameters[-1].stop > MAX_PARAMETERS:
+            raise ArgumentError(
+                "layers",
+                given=f"{parameters[-1].stop} parameters up to layer {index}",
+                expected=f"at most {MAX_PARAMETERS}",
+                mend="make the layers narrower",
+            )
         buffers = _fields({k: v.shape for k, v in layer.initial_buffers().items()}, buffer_start)
         parameter_start = parameters[-1].stop if parameters else parameter_start
         buffer_start = buffers[-1].stop if buffers else buffer_start

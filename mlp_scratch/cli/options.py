@@ -1,0 +1,74 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mlp_scratch.errors import ArgumentError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def architecture_options(command: F) -> F:
+    """--hidden, --activation, --dropout and --batch-norm."""
+    for option in reversed(
+        (
+            click.option("--hidden", metavar="H1,H2,...", help="Widths of the hidden layers; 'none' for none."),
+            click.option(
+                "--activation",
+                default="relu",
+                show_default=True,
+                metavar="NAME",
+                help="Activation of the hidden layers.",
+            ),
+            click.option(
+                "--dropout",
+                type=float,
+                default=0.0,
+                show_default=True,
+                metavar="P",
+                help="Probability of dropping a hidden activation.",
+            ),
+            click.option("--batch-norm", is_flag=True, help="Normalise each batch before the activations."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def table_options(command: F) -> F:
+    """--target and --task, which say how a file of data is meant."""
+    for option in reversed(
+        (
+            click.option("--target", metavar="COLUMN", help="Target column of a CSV file.  [default: the last]"),
+            click.option("--task", metavar="TASK", help="'classification' or 'regression', where a file misleads."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "json", metavar="FILE", help="Write the result as JSON, in full precision.")
+backend_option = click.option(
+    "--backend", default="auto", show_default=True, metavar="NAME", help="What does the arithmetic."
+)
+
+
+def hidden_widths(text: str) -> tuple[int, ...]:
+    """The widths that `--hidden` lists; an empty text or "none" stands for no hidden layer.
+
+    >>> hidden_widths("256, 128"), hidden_widths("none")
+    ((256, 128), ())
+    """
+    if text.strip() in ("", "none"):
+        return ()
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = (0,)
+    if min(widths) < 1:
+        raise ArgumentError(
+            "hidden", given=repr(text), expected="widths of at least 1 between commas, or none", mend="try 256,128"
+        )
+    return widths

@@ -1,0 +1,115 @@
+"""`mlp-scratch predict`: what a saved model says about new samples."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import click
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.cli.options import backend_option, json_option
+from mlp_scratch.cli.outputs import check_outputs, write_json
+from mlp_scratch.cli.preparation import Preparation
+from mlp_scratch.data import read_features
+from mlp_scratch.errors import unknown_name
+from mlp_scratch.sequential import Sequential, load
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions (N,) or (N, K), class names where there are any, and probabilities (N, C) if asked for."""
+
+    values: Array
+    probabilities: Array | None
+    class_names: tuple[str, ...]
+
+    def rows(self) -> Iterator[list[str]]:
+        """A header and a line a sample, numbers in as many digits as they need."""
+        columns = self.values.reshape(len(self.values), -1)
+        several = columns.shape[1] > 1
+        header = [f"prediction_{i}" for i in range(columns.shape[1])] if several else ["prediction"]
+        if self.probabilities is not None:
+            header += [f"probability_{self._name(i)}" for i in range(self.probabilities.shape[1])]
+            columns = np.concatenate([columns.astype(str), self.probabilities.astype(str)], axis=1)
+        yield header
+        yield from columns.astype(str).tolist()
+
+    def _name(self, column: int) -> str:
+        return self.class_names[column] if self.class_names else str(column)
+
+    def write_csv(self, file: TextIO) -> None:
+        """Write `rows`, quoted where need be."""
+        csv.writer(file, lineterminator="\n").writerows(self.rows())
+
+    def write(self, path: str) -> None:
+        """Write a .csv file, or a .npz file with the arrays predictions, probabilities and class_names."""
+        if Path(path).suffix.lower() == ".csv":
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                self.write_csv(file)
+            return
+        arrays = {"predictions": self.values, "class_names": np.array(self.class_names, dtype=str)}
+        if self.probabilities is not None:
+            arrays["probabilities"] = self.probabilities
+        with open(path, "wb") as archive:  # given a path, NumPy would change the name FILE.NPZ to FILE.NPZ.npz
+            np.savez(archive, allow_pickle=False, **arrays)
+
+
+@click.command("predict", short_help="Predict with a saved model.")
+@click.argument("model")
+@click.option("--data", required=True, metavar="FILE", help="A .csv or .npz file of features, with targets or without.")
+@click.option("--target", metavar="COLUMN", help="Target column to leave out.  [default: as trained, or the last]")
+@click.option("--proba", is_flag=True, help="Give the probability of each class too.")
+@backend_option
+@click.option("--out", metavar="FILE", help="Write to a .csv or .npz file instead of standard output.")
+@json_option
+def predict_command(
+    model: str, data: str, target: str | None, proba: bool, backend: str, out: str | None, json: str | None
+) -> None:
+    """Predict with a MODEL that `train --out` saved.
+
+    Features are scaled as they were for the training, and classes get their names back.
+    """
+    if out and Path(out).suffix.lower() not in (".csv", ".npz"):
+        raise unknown_name("out", Path(out).suffix, [".csv", ".npz"])
+    check_outputs({"out": out, "json": json}, inputs=[model, data])
+    network = load(model)
+    predictions = _predict(network, data, target, proba, backend)
+    if out:
+        predictions.write(out)
+    if json:
+        write_json(json, _record(predictions, model, data))
+    if out:
+        click.echo(f"{len(predictions.values)} predictions written to {out}")
+    else:
+        predictions.write_csv(sys.stdout)
+
+
+def _predict(network: Sequential, data: str, target: str | None, proba: bool, backend: str) -> Predictions:
+    known = Preparation.of_model(network)
+    if target is None and Path(data).suffix.lower() == ".csv":
+        target = known.target
+    X = read_features(data, n_features=network.n_inputs, target=target)
+    if known.scaler is not None:
+        X = known.scaler.transform(X, network.dtype)
+    values = network.predict(X, backend=backend)
+    probabilities = network.predict_proba(X, backend=backend) if proba else None
+    if known.class_names:
+        if probabilities is not None and probabilities.shape[1] == 1:  # of the second of two classes
+            probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
+        values = np.array(known.class_names)[values]
+    return Predictions(values, probabilities, known.class_names)
+
+
+def _record(predictions: Predictions, model: str, data: str) -> dict[str, object]:
+    probabilities = predictions.probabilities
+    return {
+        "model": model,
+        "data": data,
+        "class_names": list(predictions.class_names),
+        "predictions": predictions.values.tolist(),
+        "probabilities": None if probabilities is None else probabilities.tolist(),
+    }

@@ -1,0 +1,137 @@
+"""`mlp-scratch train`: from a data set to a trained model and its scores."""
+
+from typing import Any
+
+import click
+
+from mlp_scratch.cli.choices import Options, build, choose
+from mlp_scratch.cli.options import architecture_options, backend_option, json_option, table_options
+from mlp_scratch.cli.outputs import check_image, check_outputs, write_json
+from mlp_scratch.cli.preparation import Preparation
+from mlp_scratch.cli.recipes import recipe_for, recipe_table
+from mlp_scratch.cli.train_report import Report, score
+from mlp_scratch.data import load_dataset
+from mlp_scratch.losses import LOSSES
+from mlp_scratch.optimizers import OPTIMIZERS
+from mlp_scratch.sequential import MLP
+
+
+@click.command(
+    "train",
+    short_help="Train a network and score it on unseen samples.",
+    epilog="\b\nDefaults by data set, for files by task:\n" + recipe_table(),
+)
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="digits, xy, mnist, fashion-mnist, or a .csv or .npz file.",
+)
+@table_options
+@click.option(
+    "--test-fraction",
+    type=float,
+    default=0.2,
+    show_default=True,
+    metavar="P",
+    help="Share of the samples kept for the test, where the data have no test part.",
+)
+@architecture_options
+@click.option("--loss", metavar="NAME", help=f"One of {', '.join(LOSSES)}.")
+@click.option("--optimizer", metavar="NAME", help=f"One of {', '.join(OPTIMIZERS)}.")
+@click.option(
+    "--lr", type=float, metavar="RATE", help="Learning rate; with --optimizer its own default, else the one below."
+)
+@click.option("--batch-size", type=int, metavar="N", help="Samples a step.")
+@click.option("--epochs", type=int, metavar="N", help="Passes over the training samples.")
+@click.option("--validation", type=float, metavar="P", help="Share of the training samples to validate on.")
+@click.option(
+    "--patience",
+    type=int,
+    metavar="N",
+    help="Stop after N epochs without improvement, with the best epoch's parameters.",
+)
+@backend_option
+@click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="float32 or float64.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of the split, initial weights, data order and dropout.",
+)
+@click.option("--threads", type=int, metavar="N", help="Use at most N threads.")
+@click.option("--out", metavar="FILE", help="Save the model, with its scaler and class names, as safetensors.")
+@click.option("--plot", metavar="FILE", help="Draw loss and accuracy over the epochs, as .png, .svg or .pdf.")
+@json_option
+def train_command(**options: Any) -> int:
+    """Train a network on a data set and score it on samples that it has not seen.
+
+    Features are scaled by what the training samples say. Ctrl-C ends the training after the step under way, saves
+    to --out, and exits with 130.
+    """
+    return _train(Options(**options))
+
+
+def _train(options: Options) -> int:
+    outputs = {"out": options.out, "plot": options.plot, "json": options.json}
+    check_outputs(outputs, inputs=[options.data])
+    if options.plot:
+        check_image("plot", options.plot)
+    dataset = load_dataset(
+        options.data,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+        target=options.target,
+        task=options.task,
+    )
+    recipe = recipe_for(options.data, dataset.task)
+    choices = choose(options, recipe)
+    model = build(options, choices, recipe, dataset)
+    model.metadata = Preparation.of(options.data, dataset, options.target).to_metadata()
+    report = Report(options, choices, dataset, model)
+    X, X_test = (dataset.scaling.transform(part, options.dtype) for part in (dataset.X_train, dataset.X_test))
+    try:
+        model.fit(
+            X,
+            dataset.y_train,
+            loss=choices.loss,
+            optimizer=choices.optimizer,
+            batch_size=choices.batch_size,
+            epochs=choices.epochs,
+            validation=options.validation,
+            callbacks=[report, *choices.callbacks],
+            backend=options.backend,
+            threads=options.threads,
+        )
+    except KeyboardInterrupt:
+        return _interrupted(model, options.out)
+    # Before the scores, so that neither Ctrl-C nor a reader that leaves the pipe costs what was learnt.
+    if options.out:
+        model.save(options.out)
+    if options.plot:
+        model.history.plot(options.plot)
+    parts = {"training": (X, dataset.y_train), "test": (X_test, dataset.y_test)}
+    scores = score(model, parts, backend=options.backend)
+    if options.json:
+        write_json(options.json, report.record(scores))
+    report.show(scores)
+    for option, path in outputs.items():
+        if path:
+            click.echo(f"--{option} written to {path}")
+    return 0
+
+
+def _interrupted(model: MLP, out: str | None) -> int:
+    if model.training is None:
+        click.echo("mlp-scratch: interrupted before the first step", err=True)
+        return 130
+    kept = ""
+    if out:
+        model.save(out)
+        kept = f"; the model is saved to {out}"
+    steps, epochs = model.training.step, model.training.epoch
+    click.echo(f"mlp-scratch: interrupted at step {steps}, after {epochs} whole epochs{kept}", err=True)
+    return 130

@@ -1,0 +1,118 @@
+"""The command as a whole: help, mistakes, exit codes, pipes."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import mlp_scratch
+from mlp_scratch.cli import commands, main
+from tests.cli.conftest import COMMAND
+
+HEAVY = {"numba", "llvmlite", "torch", "jax", "keras", "sklearn", "matplotlib", "rich", "pooch", "safetensors", "scipy"}
+
+
+def test_without_arguments_it_shows_its_commands(run):
+    result = run()
+    assert result.code == 0
+    for name in ("train", "predict", "gradcheck", "info"):
+        assert re.search(rf"^  {name} +\w", result.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in commands.commands)])
+def test_help(run, command):
+    result = run(*command, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(" ".join(["Usage: mlp-scratch", *command]))
+
+
+def test_help_of_train_lists_every_option_of_the_contract(run):
+    text = run("train", "--help").out
+    for option in ("data", "hidden", "activation", "loss", "optimizer", "lr", "batch-size", "epochs", "backend",
+                   "dtype", "seed", "threads", "out", "plot", "json"):  # fmt: skip
+        assert f"--{option} " in text
+
+
+def test_help_of_train_has_a_recipe_for_each_data_set(run):
+    rows = run("train", "--help").out.partition("Defaults by data set")[2].splitlines()
+    assert any(re.match(r" *xy +24 +mae +adam +0.001 +32 +100", row) for row in rows)
+    assert {"digits", "mnist", "fashion-mnist", "classification", "regression"} <= {row.split()[0] for row in rows[2:]}
+
+
+def test_version(run):
+    assert run("--version").out == f"mlp-scratch {mlp_scratch.__version__}\n"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from mlp_scratch.cli import main; main(['train', '--help']); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "click" in loaded, "the list of modules was not read"
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ["'trian'", "did you mean 'train'?"]),
+        (["train", "--epoch", "3"], ["'--epoch'", "'--epochs'", "mlp-scratch train --help"]),
+        (["--versoin"], ["'--versoin'", "mlp-scratch --help"]),
+        (["train", "--epochs", "ten"], ["'--epochs'", "'ten'"]),
+        (["train", "extra"], ["extra"]),
+        (["predict"], ["MODEL", "mlp-scratch predict --help"]),
+        (["predict", "m.safetensors"], ["--data"]),
+    ],
+)
+def test_bad_usage(run, arguments, words):
+    run(*arguments).refused(*words)
+
+
+def test_an_error_of_the_operating_system_is_one_line(run, monkeypatch, trained):
+    def full(*_):
+        raise OSError(28, "No space left on device", "full.json")
+
+    monkeypatch.setattr("mlp_scratch.cli.predict.write_json", full)
+    run("predict", trained, "--data", "pets.csv", "--json", "full.json").refused("full.json", "No space left")
+
+
+def test_too_little_memory_is_one_line(run):
+    run("train", "--hidden", 10**13).refused("memory")
+
+
+def test_ctrl_c_outside_the_training(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlp_scratch.cli.train.load_dataset", interrupted)
+    result = run("train")
+    assert result.code == 130
+    assert result.err.strip() == "mlp-scratch: interrupted"
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("mlp_scratch.cli.train.load_dataset", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["train"])
+
+
+def test_no_progress_bar_in_a_pipe(pipe):
+    result = pipe("train", "--hidden", 8, "--epochs", 2)
+    assert (result.code, result.err) == (0, "")
+    assert "\r" not in result.out
+    assert "\x1b" not in result.out
+
+
+def test_a_reader_that_leaves_the_pipe_gets_no_traceback(tmp_path, trained):
+    (tmp_path / "many.csv").write_text("5000,0.3\n" * 200_000)  # far more than a pipe holds
+    command = [*COMMAND, "predict", str(trained), "--data", "many.csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout.readline() == b"prediction\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
