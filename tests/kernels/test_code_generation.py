@@ -11,16 +11,16 @@ from mlp_kernels.cpu.features import numba_target
 
 GENERATE = """
 import numpy as np
-from numba import njit, types
+from numba import njit
 from mlp_kernels.cpu import gemm
-from mlp_kernels.cpu.constants import ConstantType
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.fused import Epilogue
 import sys
 tile = tile_for(np.dtype(sys.argv[1]))
 epilogue = Epilogue(bias=True, activation="relu")
 fresh = njit(gemm.multiply_blocked.py_func)  # code from the cache can't be inspected
-fresh.compile((ConstantType(tile), ConstantType(epilogue), *[types.int64] * 17))
+gemm.multiply_blocked = fresh
+gemm._compiled(tile, epilogue)
 (assembly,) = fresh.inspect_asm().values()
 print(assembly)
 """

@@ -14,13 +14,12 @@ same order whoever computes it and wherever it lies, so its bits don't depend on
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
+from numba import from_dtype, types
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.constants import ConstantType
@@ -82,12 +81,13 @@ def gemm(
     epilogue = Epilogue(bias is not None, activation)
     bias = np.ascontiguousarray(_fitting("bias", bias, a, (shape[1],))) if bias is not None else np.empty(0, a.dtype)
 
+    given = out is not None
     if out is None:
         out = np.empty(shape, a.dtype)
     elif not _fitting("out", out, a, shape).flags.writeable:
         raise ValueError("out: got a read-only array, expected one that can be written")
     rows_contiguous = out.strides[1] == out.itemsize or shape[1] <= 1
-    overlaps = any(np.may_share_memory(out, operand) for operand in (a, b, bias))
+    overlaps = given and any(np.may_share_memory(out, operand) for operand in (a, b, bias))
     target = out if rows_contiguous and not overlaps else np.empty(shape, a.dtype)
     _multiply(a, b, bias, target, epilogue, threads, tile or tile_for(a.dtype))
     if target is not out:
@@ -113,48 +113,26 @@ def _fitting(name: str, given: Array, like: Array, shape: tuple[int | None, ...]
     return given
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """Sizes of the blocks of the three loops.
-
-    A panel of B of 256 steps takes 32 KB of L1 on AVX-512, a block of A of 96 rows 100 KB of L2 in float32,
-    packed B 2 MB of L3. Sizes half as large and twice as large were within 2 % at 1024 x 1024 x 1024.
-    Blocks are evened out: 300 steps are one block and not 256 and 44.
-    """
-
-    rows: int
-    columns: int
-    depth: int
-
-    @classmethod
-    def of(cls, rows: int, columns: int, depth: int, tile: Tile) -> "Blocks":
-        """The blocks for one product; `depth` decides the order of summation and follows from K alone."""
-        return cls(_even(rows, 96, tile.rows), _even(columns, 4096, tile.columns), _even(depth, 256, 1))
-
-
-def _even(total: int, about: int, multiple: int) -> int:
-    """Divide `total` into equal blocks of about `about`; the size of one, a multiple of `multiple`.
-
-    >>> _even(300, 256, 1), _even(784, 256, 1), _even(10, 256, 8)
-    (300, 262, 16)
-    """
-    blocks = max(1, round(total / about))
-    return -(-total // (blocks * multiple)) * multiple
+# Sizes of the blocks, about: a panel of B of 256 steps takes 32 KB of L1 on AVX-512, a block of A of 192 rows
+# 200 KB of L2 in float32, and packed B 4 MB of L3.
+_ROWS, _COLUMNS, _DEPTH = 192, 4096, 256
 
 
 def _multiply(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, threads: int, tile: Tile) -> None:
     (rows, depth), columns = a.shape, b.shape[1]
+    if out.size == 0:
+        return
     if depth == 0:  # an empty sum: one step of zeros makes it, epilogue and all
         a, b = np.zeros((rows, 1), a.dtype), np.zeros((1, columns), a.dtype)
+    multiply = _compiled(tile, epilogue)
+    if threads == 1:
+        multiply(tile, epilogue, a, b, bias, out)
+        return
     parts = [
-        partial(_multiply_part, a[i], b[:, j], bias[j] if epilogue.bias else bias, out[i, j], epilogue, tile)
+        partial(multiply, tile, epilogue, a[i], b[:, j], bias[j], out[i, j])
         for i, j in _shares(rows, columns, threads, tile)
     ]
-    if len(parts) <= 1:
-        for part in parts:
-            part()
-        return
-    with ThreadPoolExecutor(len(parts) - 1) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         others = [pool.submit(part) for part in parts[1:]]
         parts[0]()
         for other in others:
@@ -178,97 +156,77 @@ def _shares(rows: int, columns: int, threads: int, tile: Tile) -> list[tuple[sli
     height, width = min(map(share, grids), key=lambda size: (size[0] * size[1], size[0] + size[1]))
     return [
         (slice(i, min(rows, i + height)), slice(j, min(columns, j + width)))
-        for i in range(0, rows, height or 1)
-        for j in range(0, columns, width or 1)
+        for i in range(0, rows, height)
+        for j in range(0, columns, width)
     ]
-
-
-def _multiply_part(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, tile: Tile) -> None:
-    (rows, depth), columns = a.shape, b.shape[1]
-    blocks = Blocks.of(rows, columns, depth, tile)
-    size_a = (-(-blocks.rows // tile.rows) * blocks.depth + tile.lanes) * tile.panel_rows * tile.element_bytes
-    size_b = (blocks.columns * blocks.depth + tile.lanes * tile.columns) * tile.element_bytes
-    memory = np.empty(size_a + size_b + 2 * 64, np.uint8)
-    packed_a = -(-_address(memory) // 64) * 64  # a vector never straddles two cache lines
-    packed_b = -(-(packed_a + size_a) // 64) * 64
-    _compiled(tile, epilogue)(
-        tile,
-        epilogue,
-        _address(a),
-        *a.strides,
-        _address(b),
-        *b.strides,
-        _address(bias),
-        _address(out),
-        out.strides[0],
-        rows,
-        columns,
-        depth,
-        blocks.rows,
-        blocks.columns,
-        blocks.depth,
-        packed_a,
-        packed_b,
-    )
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 @cache
 def _compiled(tile: Tile, epilogue: Epilogue) -> Any:
-    """`multiply_blocked` for one tile and epilogue; called as is, it would look up their types each time (6 us)."""
-    return multiply_blocked.compile((ConstantType(tile), ConstantType(epilogue), *[types.int64] * 17))
+    """`multiply_blocked` for one tile and epilogue, to be called with any arrays.
+
+    A call of the kernel itself would look up the types of its arguments (6 us) and compile once more for each
+    combination of layouts. To the code made here every array has strides that are known when it runs.
+    """
+    element = from_dtype(tile.dtype)
+    operand = types.Array(element, 2, "A", readonly=True)
+    bias, out = types.Array(element, 1, "C", readonly=True), types.Array(element, 2, "A")
+    return multiply_blocked.compile((ConstantType(tile), ConstantType(epilogue), operand, operand, bias, out))
 
 
 @kernel
-def multiply_blocked(
-    tile: Tile,
-    epilogue: Epilogue,
-    a: int,
-    a_row: int,
-    a_step: int,
-    b: int,
-    b_step: int,
-    b_column: int,
-    bias: int,
-    c: int,
-    c_row: int,
-    rows: int,
-    columns: int,
-    depth: int,
-    block_rows: int,
-    block_columns: int,
-    block_depth: int,
-    packed_a: int,
-    packed_b: int,
-) -> None:
-    """C (rows, columns) = epilogue(A (rows, depth) @ B (depth, columns)), from addresses and byte strides.
+def even_block(total: int, about: int, multiple: int) -> int:
+    """The size of the blocks, a multiple of `multiple`, that divide `total` into equal parts of about `about`.
 
-    `depth` is at least 1, C has contiguous rows and overlaps nothing, the packed buffers hold a block each.
+    300 steps in blocks of about 256 are one block, not 256 and 44.
+
+    >>> even_block(300, 256, 1), even_block(784, 256, 1), even_block(10, 256, 8)
+    (300, 262, 16)
+    """
+    blocks = max(1, (2 * total + about) // (2 * about))
+    return (total + blocks * multiple - 1) // (blocks * multiple) * multiple
+
+
+@kernel
+def multiply_blocked(tile: Tile, epilogue: Epilogue, a: Array, b: Array, bias: Array, c: Array) -> None:
+    """C = epilogue(A @ B) for arrays of the tile's dtype, in blocks.
+
+    No size is 0; the rows of C are contiguous and overlap no operand; `bias` is used if the epilogue has one.
+    The blocks of K, and so the order of summation, follow from K alone.
     """
     size = tile.element_bytes
+    (rows, columns), depth = c.shape, a.shape[1]
+    block_rows = even_block(rows, _ROWS, tile.rows)
+    block_columns = even_block(columns, _COLUMNS, tile.columns)
+    block_depth = even_block(depth, _DEPTH, 1)
+    # The panels, room for what packing writes too much, and for both to start where a cache line does.
+    elements_a = (block_rows // tile.rows * block_depth + tile.lanes) * tile.panel_rows
+    elements_b = (block_columns // tile.columns * block_depth + tile.lanes) * tile.columns
+    memory = np.empty((elements_a + elements_b) * size + 128, np.uint8)
+    packed_a = (memory.ctypes.data + 63) // 64 * 64
+    packed_b = (packed_a + elements_a * size + 63) // 64 * 64
     for j0 in range(0, columns, block_columns):
         n = min(block_columns, columns - j0)
         for k0 in range(0, depth, block_depth):
             k = min(block_depth, depth - k0)
-            pack_columns(tile, b + k0 * b_step + j0 * b_column, b_step, b_column, k, n, packed_b)
+            block_b = b.ctypes.data + k0 * b.strides[0] + j0 * b.strides[1]
+            pack_columns(tile, block_b, b.strides[0], b.strides[1], k, n, packed_b)
             for i0 in range(0, rows, block_rows):
                 m = min(block_rows, rows - i0)
-                pack_rows(tile, a + i0 * a_row + k0 * a_step, a_row, a_step, m, k, packed_a)
+                block_a = a.ctypes.data + i0 * a.strides[0] + k0 * a.strides[1]
+                pack_rows(tile, block_a, a.strides[0], a.strides[1], m, k, packed_a)
                 for j in range(0, n, tile.columns):
                     panel_a, panel_b = packed_a, packed_b + j * k * size
+                    column = (j0 + j) * size
                     for i in range(0, m, tile.rows):
                         multiply_tile(
                             tile,
                             epilogue,
                             panel_a,
                             panel_b,
-                            bias + (j0 + j) * size,
-                            c + (i0 + i) * c_row + (j0 + j) * size,
-                            c_row,
+                            bias.ctypes.data + column,
+                            c.ctypes.data + (i0 + i) * c.strides[0] + column,
+                            c.strides[0],
                             k,
                             m - i,
                             n - j,
