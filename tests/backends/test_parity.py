@@ -5,6 +5,7 @@ The tests that loop over a table find a new row by themselves; the property draw
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def networks(draw):
     if isinstance(loss, CrossEntropy):
         widths[-1] = max(2, widths[-1])
     layers = [LAYERS[name] for name in draw(between)]
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in pairwise(widths):
         layers += [ms.Dense(n_in, n_out, bias=draw(st.booleans())), *(LAYERS[name] for name in draw(between))]
     n = draw(st.integers(4, 100))
     batch = draw(st.integers(2, n).filter(lambda size: n % size != 1))

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
-from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
+from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     BIAS,
@@ -30,6 +30,7 @@ from mlp_kernels.cpu.network import (
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
     WEIGHTS,
+    stage,
 )
 from mlp_kernels.cpu.operations import update_vector
 from mlp_kernels.cpu.tile import Tile
@@ -39,17 +40,21 @@ BLOCK_ROWS = 64
 
 
 @kernel
-def product(tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: int) -> None:
+def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
-    stage, width = net.stages[s], tile.columns
-    depth, rows, in_rows, w_rows = stage[N_IN], stage[ROWS], stage[INPUT_ROWS], stage[WEIGHT_ROWS]
-    arena, packed = pointer_to(memory.arena), pointer_to(memory.packed)
-    x, z = shift(arena, stage[INPUT]), shift(arena, stage[PRODUCT])
-    weights, bias = shift(packed, stage[WEIGHTS]), shift(packed, stage[BIAS])
-    least = number(arena, -np.inf)
+    width = tile.columns
+    depth, rows, in_rows, w_rows = (
+        stage(f, s, N_IN),
+        stage(f, s, ROWS),
+        stage(f, s, INPUT_ROWS),
+        stage(f, s, WEIGHT_ROWS),
+    )
+    x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
+    weights, bias = shift(f.packed, stage(f, s, WEIGHTS)), shift(f.packed, stage(f, s, BIAS))
+    least = number(f.arena, -np.inf)
     for k in range(0, depth, DEPTH):
         steps = min(DEPTH, depth - k)
-        floor = number(arena, 0.0) if stage[CUT] and k + steps == depth else least
+        floor = number(f.arena, 0.0) if stage(f, s, CUT) and k + steps == depth else least
         h = begin
         while h < end:
             stop = min(end, (h // width + 1) * width)
@@ -70,11 +75,16 @@ def product(tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: 
 
 
 @kernel
-def input_gradient(tile: Tile, net: Any, memory: Any, s: int, dz: Any, dx: Any, begin: int, end: int, n: int) -> None:
+def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end: int, n: int) -> None:
     """dx = Wᵀ dz of stage `s`, inputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
-    stage, width = net.stages[s], tile.columns
-    depth, rows, in_rows, w_rows = stage[N_OUT], stage[ROWS], stage[INPUT_ROWS], stage[WEIGHT_ROWS]
-    weights = shift(pointer_to(memory.packed), stage[WEIGHTS])
+    width = tile.columns
+    depth, rows, in_rows, w_rows = (
+        stage(f, s, N_OUT),
+        stage(f, s, ROWS),
+        stage(f, s, INPUT_ROWS),
+        stage(f, s, WEIGHT_ROWS),
+    )
+    weights = shift(f.packed, stage(f, s, WEIGHTS))
     hop = w_rows * width
     for k in range(0, depth, DEPTH):
         steps = min(DEPTH, depth - k)
@@ -87,34 +97,29 @@ def input_gradient(tile: Tile, net: Any, memory: Any, s: int, dz: Any, dx: Any, 
 
 
 @kernel
-def update_weights(
-    tile: Tile, net: Any, memory: Any, s: int, transposed: Any, begin: int, end: int, n: int, thread: int
-) -> None:
+def update_weights(tile: Tile, f: Any, s: int, transposed: Any, begin: int, end: int, n: int, thread: int) -> None:
     """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end`; see `updates.weights_update_of`."""
-    stage, width = net.stages[s], tile.columns
-    arena, packed = pointer_to(memory.arena), pointer_to(memory.packed)
-    x, hyper = shift(arena, stage[INPUT]), shift(arena, net.places[HYPER])
-    scratch = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
-    hop, dz_step = stage[INPUT_ROWS] * width, net.places[PANELS] * width * width
-    weights, w_rows = shift(packed, stage[WEIGHTS]), stage[WEIGHT_ROWS]
-    slot_step = memory.packed.shape[1]
+    width = tile.columns
+    x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
+    scratch = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
+    hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
+    weights, w_rows = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS)
+    outputs, slot_step = stage(f, s, N_OUT), f.slot_step
     call(
-        net.code[UPDATE_WEIGHTS],
-        (tile, x, hop, transposed, dz_step, stage[N_OUT], begin, end, n, weights, w_rows, slot_step, hyper, scratch),
+        load(f.code, UPDATE_WEIGHTS),
+        (tile, x, hop, transposed, dz_step, outputs, begin, end, n, weights, w_rows, slot_step, hyper, scratch),
     )
 
 
 @kernel
-def finish_gradient(
-    tile: Tile, net: Any, memory: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int
-) -> None:
+def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int) -> None:
     """Transpose dz of stage `s` for dW, outputs `begin` to `end`, and update the biases with its sum over the batch.
 
     `begin` is a multiple of the tile's lanes.
     """
-    stage, width, lanes = net.stages[s], tile.columns, tile.lanes
-    rows, panels = stage[ROWS], net.places[PANELS]
-    gradients = shift(pointer_to(memory.gradients), stage[BIAS])
+    width, lanes = tile.columns, tile.lanes
+    rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
+    gradients = shift(f.gradients, stage(f, s, BIAS))
     for h in range(begin, end, lanes):
         to = shift(transposed, h // width * panels * width * width + h % width)
         for j in range(0, n, lanes):
@@ -125,5 +130,5 @@ def finish_gradient(
             row = shift(to, j * width)
             for i in range(lanes):
                 store(gradients, h + i, load(gradients, h + i) + load(row, i))
-    if stage[LEARNS_BIAS]:
-        update_vector(tile, net, memory, stage[BIAS] + begin, end - begin)
+    if stage(f, s, LEARNS_BIAS):
+        update_vector(tile, f, stage(f, s, BIAS) + begin, end - begin)

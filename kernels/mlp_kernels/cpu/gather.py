@@ -96,15 +96,15 @@ def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: i
     width = tile.columns
     low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
     for j in range(width):
-        row = data[ADDRESS] + load(order, min(b * width + j, n - 1)) * data[ROW_STRIDE]
-        if data[GATHER]:
+        row = load(data, ADDRESS) + load(order, min(b * width + j, n - 1)) * load(data, ROW_STRIDE)
+        if load(data, GATHER):
             for c in range(outputs):
                 store(t, c * width + j, low)
             label = load(pointer_at(row, np.int64), 0)
             store(t, label * width + j, rest + low)
         else:
             for c in range(outputs):
-                p = load(pointer_like(row + c * data[COLUMN_STRIDE], t), 0)
+                p = load(pointer_like(row + c * load(data, COLUMN_STRIDE), t), 0)
                 store(t, c * width + j, rest * p + low)
 
 
@@ -115,8 +115,8 @@ def gather_shares(tile: Tile, weights: Any, order: Any, n: int, b: int, total: f
         share = number(shares, 0.0)
         if b * tile.columns + j < n:
             share = number(shares, 1.0 / n)
-            if weights[ADDRESS] != 0:
-                row = weights[ADDRESS] + load(order, b * tile.columns + j) * weights[ROW_STRIDE]
+            if load(weights, ADDRESS) != 0:
+                row = load(weights, ADDRESS) + load(order, b * tile.columns + j) * load(weights, ROW_STRIDE)
                 w = load(pointer_like(row, shares), 0)
                 share = w / number(shares, total) if total > 0.0 else number(shares, 0.0)
         store(shares, j, share)
@@ -126,8 +126,8 @@ def gather_shares(tile: Tile, weights: Any, order: Any, n: int, b: int, total: f
 def total_weight(tile: Tile, weights: Any, order: Any, n: int, like: Any) -> float:
     """Σ w of a batch, in float64."""
     total = 0.0
-    if weights[ADDRESS] != 0:
+    if load(weights, ADDRESS) != 0:
         for i in range(n):
-            row = weights[ADDRESS] + load(order, i) * weights[ROW_STRIDE]
+            row = load(weights, ADDRESS) + load(order, i) * load(weights, ROW_STRIDE)
             total += load(pointer_like(row, like), 0)
     return total

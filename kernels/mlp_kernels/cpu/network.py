@@ -17,10 +17,13 @@ Memory, in elements; rows are rounded up to `row_multiple`, so that tiles write 
     arena        one panel set [ceil(N/w)][rows][w] for each output that is kept, and what a step needs besides
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from mlp_kernels.cpu.compiling import inlined, kernel
+from mlp_kernels.cpu.memory import load, pointer_to
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
@@ -116,3 +119,66 @@ class Batches(NamedTuple):
     lr: npt.NDArray[np.float64]
     seed: np.uint64
     step: int
+
+
+class Frame(NamedTuple):
+    """The same as pointers: a few words to hand on, where a dozen arrays would be a hundred and count references.
+
+    Attributes:
+        n_stages: number of stages.
+        slot_step: elements from a parameter to its first slot, and from slot to slot.
+    """
+
+    n_stages: int
+    slot_step: int
+    stages: Any
+    ops: Any
+    constants: Any
+    places: Any
+    code: Any
+    loss_constants: Any
+    optimizer_constants: Any
+    packed: Any
+    gradients: Any
+    arena: Any
+    buffers: Any
+    meeting: Any
+    data: Any
+    targets: Any
+    weights: Any
+
+
+@kernel
+def frame(net: Any, memory: Any, data: Any, targets: Any, weights: Any) -> Any:
+    """The pointers that a call works with; the caller keeps the arrays alive."""
+    return Frame(
+        net.stages.shape[0],
+        memory.packed.shape[1],
+        pointer_to(net.stages),
+        pointer_to(net.ops),
+        pointer_to(net.constants),
+        pointer_to(net.places),
+        pointer_to(net.code),
+        pointer_to(net.loss_constants),
+        pointer_to(net.optimizer_constants),
+        pointer_to(memory.packed),
+        pointer_to(memory.gradients),
+        pointer_to(memory.arena),
+        pointer_to(memory.buffers),
+        pointer_to(memory.meeting),
+        pointer_to(data),
+        pointer_to(targets),
+        pointer_to(weights),
+    )
+
+
+@inlined
+def stage(f: Any, s: int, column: int) -> int:
+    """A number of stage s."""
+    return load(f.stages, s * STAGE_COLUMNS + column)
+
+
+@inlined
+def op(f: Any, o: int, column: int) -> int:
+    """A number of operation o."""
+    return load(f.ops, o * OP_COLUMNS + column)

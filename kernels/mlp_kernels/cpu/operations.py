@@ -7,7 +7,7 @@ from typing import Any
 
 from mlp_kernels.cpu import batch_norm, dropout, slopes
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
+from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     ACTIVATION,
@@ -35,6 +35,8 @@ from mlp_kernels.cpu.network import (
     SLOPES,
     SOURCE,
     UPDATE_VECTOR,
+    op,
+    stage,
 )
 from mlp_kernels.cpu.tile import Tile
 
@@ -42,8 +44,7 @@ from mlp_kernels.cpu.tile import Tile
 @kernel
 def run_forward(
     tile: Tile,
-    net: Any,
-    memory: Any,
+    f: Any,
     s: int,
     begin: int,
     end: int,
@@ -54,103 +55,95 @@ def run_forward(
     thread: int,
 ) -> None:
     """The operations of stage `s` on its features from `begin` to `end`, for a batch of n samples."""
-    width, rows = tile.columns, net.stages[s, ROWS]
-    arena = pointer_to(memory.arena)
+    width, rows = tile.columns, stage(f, s, ROWS)
     count = end - begin
     if count <= 0:
         return
-    for o in range(net.stages[s, FIRST_OP], net.stages[s, LAST_OP]):
-        kind, a, b = net.ops[o, KIND], net.constants[o, 0], net.constants[o, 1]
-        source = shift(arena, net.ops[o, SOURCE] + begin * width)
-        result = shift(arena, net.ops[o, RESULT] + begin * width)
-        kept = shift(arena, net.ops[o, KEPT])
+    for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):
+        kind, a, b = op(f, o, KIND), load(f.constants, 2 * o), load(f.constants, 2 * o + 1)
+        source = shift(f.arena, op(f, o, SOURCE) + begin * width)
+        result = shift(f.arena, op(f, o, RESULT) + begin * width)
+        kept = shift(f.arena, op(f, o, KEPT))
         if kind == BATCH_NORM:
-            _normalise(tile, net, memory, s, o, begin, end, n, training, thread)
+            _normalise(tile, f, s, o, begin, end, n, training, thread)
             continue
         for panel in range((n + width - 1) // width):
             x, y = shift(source, panel * rows * width), shift(result, panel * rows * width)
             if kind == ACTIVATION:
-                call(net.ops[o, FORWARD], (tile, x, y, count * width, a, b))
+                call(op(f, o, FORWARD), (tile, x, y, count * width, a, b))
             elif kind == DROPOUT:
                 if training and a > 0.0:
                     mask = shift(kept, (panel * rows + begin) * width)
-                    dropout.draw_mask(mask, width, panel * width, begin, count, a, seed, net.ops[o, LAYER], step)
+                    dropout.draw_mask(mask, width, panel * width, begin, count, a, seed, op(f, o, LAYER), step)
                     dropout.multiply(x, mask, y, count * width)
             else:
-                weights = shift(pointer_to(memory.packed), net.ops[o, PARAMETERS])
-                for f in range(count):
-                    slope = load(weights, begin + f if kind == SLOPES else 0)
-                    slopes.forward(shift(x, f * width), shift(y, f * width), width, slope)
+                weights = shift(f.packed, op(f, o, PARAMETERS))
+                for h in range(count):
+                    slope = load(weights, begin + h if kind == SLOPES else 0)
+                    slopes.forward(shift(x, h * width), shift(y, h * width), width, slope)
 
 
 @kernel
-def _normalise(
-    tile: Tile, net: Any, memory: Any, s: int, o: int, begin: int, end: int, n: int, training: bool, thread: int
-) -> None:
+def _normalise(tile: Tile, f: Any, s: int, o: int, begin: int, end: int, n: int, training: bool, thread: int) -> None:
     """Batch normalisation of features `begin` to `end`; the mean and 1/√(σ² + eps) used are kept, two rows of F."""
-    width, step, features = tile.columns, net.stages[s, ROWS] * tile.columns, net.stages[s, N_OUT]
-    arena = pointer_to(memory.arena)
-    lanes = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
-    weights = shift(pointer_to(memory.packed), net.ops[o, PARAMETERS])
-    running = shift(pointer_to(memory.buffers), net.ops[o, BUFFERS])
-    kept = shift(arena, net.ops[o, KEPT])
-    eps, momentum = net.constants[o, 0], net.constants[o, 1]
-    for f in range(begin, end):
-        x = shift(arena, net.ops[o, SOURCE] + f * width)
+    width, step, features = tile.columns, stage(f, s, ROWS) * tile.columns, stage(f, s, N_OUT)
+    lanes = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
+    weights = shift(f.packed, op(f, o, PARAMETERS))
+    running = shift(f.buffers, op(f, o, BUFFERS))
+    kept = shift(f.arena, op(f, o, KEPT))
+    eps, momentum = load(f.constants, 2 * o), load(f.constants, 2 * o + 1)
+    for h in range(begin, end):
+        x = shift(f.arena, op(f, o, SOURCE) + h * width)
         if training:
             mean, variance = batch_norm.statistics(x, step, n, width, lanes)
-            batch_norm.move(running, f, mean, momentum)
-            batch_norm.move(running, features + f, variance * number(x, n / (n - 1.0)), momentum)
+            batch_norm.move(running, h, mean, momentum)
+            batch_norm.move(running, features + h, variance * number(x, n / (n - 1.0)), momentum)
         else:
-            mean, variance = load(running, f), load(running, features + f)
+            mean, variance = load(running, h), load(running, features + h)
         inverse = batch_norm.inverse_deviation(variance, eps)
-        store(kept, f, mean)
-        store(kept, features + f, inverse)
-        y = shift(arena, net.ops[o, RESULT] + f * width)
-        bias = load(weights, _bias_place(features, tile) + f)
-        batch_norm.forward(x, y, step, n, width, mean, inverse, load(weights, f), bias)
+        store(kept, h, mean)
+        store(kept, features + h, inverse)
+        y = shift(f.arena, op(f, o, RESULT) + h * width)
+        bias = load(weights, _bias_place(features, tile) + h)
+        batch_norm.forward(x, y, step, n, width, mean, inverse, load(weights, h), bias)
 
 
 @kernel
 def run_backward(
-    tile: Tile, net: Any, memory: Any, s: int, dz: Any, begin: int, end: int, n: int, training: bool, thread: int
+    tile: Tile, f: Any, s: int, dz: Any, begin: int, end: int, n: int, training: bool, thread: int
 ) -> None:
     """The operations of stage `s` in reverse: `dz`, its panels of gradients, becomes that of the product.
 
     The parameters of the operations are updated on the way, but for shared slopes, see `update_shared_slopes`.
     """
-    width, rows = tile.columns, net.stages[s, ROWS]
-    arena = pointer_to(memory.arena)
-    lanes = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
+    width, rows = tile.columns, stage(f, s, ROWS)
+    lanes = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
     count = end - begin
     if count <= 0:
         return
-    for o in range(net.stages[s, LAST_OP] - 1, net.stages[s, FIRST_OP] - 1, -1):
-        kind, a, b = net.ops[o, KIND], net.constants[o, 0], net.constants[o, 1]
+    for o in range(stage(f, s, LAST_OP) - 1, stage(f, s, FIRST_OP) - 1, -1):
+        kind, a, b = op(f, o, KIND), load(f.constants, 2 * o), load(f.constants, 2 * o + 1)
         if kind == ACTIVATION:
-            source = net.ops[o, SOURCE]
-            _through_activation(tile, net, memory, s, net.ops[o, BACKWARD], source, dz, begin, count, n, a, b)
+            source = op(f, o, SOURCE)
+            _through_activation(tile, f, s, op(f, o, BACKWARD), source, dz, begin, count, n, a, b)
         elif kind == DROPOUT:
             if training and a > 0.0:
                 for panel in range((n + width - 1) // width):
                     block = (panel * rows + begin) * width
                     d = shift(dz, block)
-                    dropout.multiply(d, shift(arena, net.ops[o, KEPT] + block), d, count * width)
+                    dropout.multiply(d, shift(f.arena, op(f, o, KEPT) + block), d, count * width)
         elif kind == BATCH_NORM:
-            _unnormalise(tile, net, memory, s, o, dz, begin, end, n, training, lanes)
+            _unnormalise(tile, f, s, o, dz, begin, end, n, training, lanes)
         else:
-            _through_slopes(tile, net, memory, s, o, dz, begin, end, n, lanes)
-    if net.stages[s, CUT]:
-        _through_activation(
-            tile, net, memory, s, net.stages[s, CUT], net.stages[s, PRODUCT], dz, begin, count, n, 0.0, 0.0
-        )
+            _through_slopes(tile, f, s, o, dz, begin, end, n, lanes)
+    if stage(f, s, CUT):
+        _through_activation(tile, f, s, stage(f, s, CUT), stage(f, s, PRODUCT), dz, begin, count, n, 0.0, 0.0)
 
 
 @kernel
 def _through_activation(
     tile: Tile,
-    net: Any,
-    memory: Any,
+    f: Any,
     s: int,
     function: int,
     source: int,
@@ -161,90 +154,87 @@ def _through_activation(
     a: float,
     b: float,
 ) -> None:
-    width, rows = tile.columns, net.stages[s, ROWS]
+    width, rows = tile.columns, stage(f, s, ROWS)
     for panel in range((n + width - 1) // width):
         block = (panel * rows + begin) * width
-        x = shift(pointer_to(memory.arena), source + block)
+        x = shift(f.arena, source + block)
         call(function, (tile, x, shift(dz, block), count * width, a, b))
 
 
 @kernel
-def _through_slopes(
-    tile: Tile, net: Any, memory: Any, s: int, o: int, dz: Any, begin: int, end: int, n: int, lanes: Any
-) -> None:
+def _through_slopes(tile: Tile, f: Any, s: int, o: int, dz: Any, begin: int, end: int, n: int, lanes: Any) -> None:
     """A PReLU: the gradient of each feature's slope, which a shared slope leaves for later to be summed."""
-    width, rows = tile.columns, net.stages[s, ROWS]
-    own = net.ops[o, KIND] == SLOPES
-    place = net.ops[o, PARAMETERS]
-    weights = shift(pointer_to(memory.packed), place)
-    gradients = shift(pointer_to(memory.gradients), place) if own else shift(pointer_to(memory.arena), net.ops[o, KEPT])
-    for f in range(begin, end):
+    width, rows = tile.columns, stage(f, s, ROWS)
+    own = op(f, o, KIND) == SLOPES
+    place = op(f, o, PARAMETERS)
+    weights = shift(f.packed, place)
+    gradients = shift(f.gradients, place) if own else shift(f.arena, op(f, o, KEPT))
+    for h in range(begin, end):
         for j in range(width):
             store(lanes, j, number(lanes, 0.0))
-        slope = load(weights, f if own else 0)
+        slope = load(weights, h if own else 0)
         for panel in range((n + width - 1) // width):
-            row = (panel * rows + f) * width
-            x = shift(pointer_to(memory.arena), net.ops[o, SOURCE] + row)
+            row = (panel * rows + h) * width
+            x = shift(f.arena, op(f, o, SOURCE) + row)
             slopes.backward(x, shift(dz, row), width, slope, lanes)
         total = number(lanes, 0.0)
         for j in range(width):
             total += load(lanes, j)
-        store(gradients, f, total)
+        store(gradients, h, total)
     if own:
-        update_vector(tile, net, memory, place + begin, end - begin)
+        update_vector(tile, f, place + begin, end - begin)
 
 
 @kernel
 def _unnormalise(
-    tile: Tile, net: Any, memory: Any, s: int, o: int, dz: Any, begin: int, end: int, n: int, training: bool, lanes: Any
+    tile: Tile, f: Any, s: int, o: int, dz: Any, begin: int, end: int, n: int, training: bool, lanes: Any
 ) -> None:
     """Batch normalisation in reverse, features `begin` to `end`."""
-    width, step, features = tile.columns, net.stages[s, ROWS] * tile.columns, net.stages[s, N_OUT]
-    place = net.ops[o, PARAMETERS]
+    width, step, features = tile.columns, stage(f, s, ROWS) * tile.columns, stage(f, s, N_OUT)
+    place = op(f, o, PARAMETERS)
     bias_place = place + _bias_place(features, tile)
-    weights, gradients = pointer_to(memory.packed), pointer_to(memory.gradients)
-    kept = shift(pointer_to(memory.arena), net.ops[o, KEPT])
-    for f in range(begin, end):
-        x = shift(pointer_to(memory.arena), net.ops[o, SOURCE] + f * width)
+    kept = shift(f.arena, op(f, o, KEPT))
+    for h in range(begin, end):
+        x = shift(f.arena, op(f, o, SOURCE) + h * width)
         d_weight, d_bias = batch_norm.backward(
             x,
-            shift(dz, f * width),
+            shift(dz, h * width),
             step,
             n,
             width,
-            load(kept, f),
-            load(kept, features + f),
-            load(weights, place + f),
+            load(kept, h),
+            load(kept, features + h),
+            load(f.packed, place + h),
             training,
             lanes,
         )
-        store(gradients, place + f, d_weight)
-        store(gradients, bias_place + f, d_bias)
-    update_vector(tile, net, memory, place + begin, end - begin)
-    update_vector(tile, net, memory, bias_place + begin, end - begin)
+        store(f.gradients, place + h, d_weight)
+        store(f.gradients, bias_place + h, d_bias)
+    update_vector(tile, f, place + begin, end - begin)
+    update_vector(tile, f, bias_place + begin, end - begin)
 
 
 @kernel
-def update_vector(tile: Tile, net: Any, memory: Any, place: int, count: int) -> None:
+def update_vector(tile: Tile, f: Any, place: int, count: int) -> None:
     """One optimiser step of `count` neighbouring parameters that are no weights, from their stored gradient."""
-    p, g = shift(pointer_to(memory.packed), place), shift(pointer_to(memory.gradients), place)
-    hyper = shift(pointer_to(memory.arena), net.places[HYPER])
-    decayed = net.code[DECAYS_ALL]
-    call(net.code[UPDATE_VECTOR], (tile, p, memory.packed.shape[1], g, count, hyper, decayed))
+    p, g = shift(f.packed, place), shift(f.gradients, place)
+    hyper = shift(f.arena, load(f.places, HYPER))
+    decayed = load(f.code, DECAYS_ALL)
+    call(load(f.code, UPDATE_VECTOR), (tile, p, f.slot_step, g, count, hyper, decayed))
 
 
 @kernel
-def update_shared_slopes(tile: Tile, net: Any, memory: Any) -> None:
+def update_shared_slopes(tile: Tile, f: Any) -> None:
     """The slopes that all features share, from the gradients of the features, in their order. For one thread."""
-    for s in range(net.stages.shape[0]):
-        for o in range(net.stages[s, FIRST_OP], net.stages[s, LAST_OP]):
-            if net.ops[o, KIND] == SLOPE:
-                parts = shift(pointer_to(memory.arena), net.ops[o, KEPT])
+    for s in range(f.n_stages):
+        for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):
+            if op(f, o, KIND) == SLOPE:
+                parts = shift(f.arena, op(f, o, KEPT))
                 total = number(parts, 0.0)
-                for f in range(net.stages[s, N_OUT]):
-                    total += load(parts, f)
-                store(pointer_to(memory.gradients), net.ops[o, PARAMETERS], total)
-                update_vector(tile, net, memory, net.ops[o, PARAMETERS], 1)
+                for h in range(stage(f, s, N_OUT)):
+                    total += load(parts, h)
+                store(f.gradients, op(f, o, PARAMETERS), total)
+                update_vector(tile, f, op(f, o, PARAMETERS), 1)
 
 
 @kernel

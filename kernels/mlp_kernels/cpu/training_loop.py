@@ -34,6 +34,8 @@ from mlp_kernels.cpu.network import (
     SHARES,
     TRANSPOSED_A,
     VALUES,
+    frame,
+    stage,
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward, update_shared_slopes
 from mlp_kernels.cpu.threads import meet, share
@@ -60,28 +62,26 @@ def train(
     `losses` and `accuracies` get the figures of each step, measured before its update. `training` is False for a
     gradient in inference mode.
     """
-    width = tile.columns
-    sources = np.empty(width, np.int64)
-    meeting = pointer_to(memory.meeting)
-    round_ = 1
-    hyper = shift(pointer_to(memory.arena), net.places[HYPER])
-    samples = batches.order.size
+    f = frame(net, memory, batches.data, batches.targets, batches.weights)
+    sources = np.empty(tile.columns, np.int64)
+    round_, samples = 1, batches.order.size
+    hyper = shift(f.arena, load(f.places, HYPER))
     for i in range(first, first + steps):
         order = shift(pointer_to(batches.order), i * batches.size)
         n = min(batches.size, samples - i * batches.size)
         step = batches.step + i
         if thread == 0:
-            set_hyper_parameters(net.optimizer_constants, batches.lr[i], step, hyper)
-        _gather(tile, net, memory, batches.data, order, n, sources, thread, threads)
-        round_ = meet(meeting, round_, threads)
-        round_ = _forward(tile, net, memory, n, training, batches.seed, step, thread, threads, round_)
-        _loss(tile, net, memory, batches, order, n, thread, threads)
-        round_ = meet(meeting, round_, threads)
+            set_hyper_parameters(f.optimizer_constants, batches.lr[i], step, hyper)
+        _gather(tile, f, order, n, pointer_to(sources), thread, threads)
+        round_ = meet(f.meeting, round_, threads)
+        round_ = _forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
+        _loss(tile, f, order, n, thread, threads)
+        round_ = meet(f.meeting, round_, threads)
         if thread == 0:
-            losses[i], accuracies[i] = _figures(net, memory, n)
-        round_ = _backward(tile, net, memory, n, training, thread, threads, round_)
+            losses[i], accuracies[i] = _figures(f, n)
+        round_ = _backward(tile, f, n, training, thread, threads, round_)
         if thread == 0:
-            update_shared_slopes(tile, net, memory)
+            update_shared_slopes(tile, f)
 
 
 @kernel
@@ -89,16 +89,16 @@ def infer(
     tile: Tile, net: Any, memory: Any, data: Any, order: Any, size: int, out: Any, thread: int, threads: int
 ) -> None:
     """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
+    f = frame(net, memory, data, data, data)
     sources = np.empty(tile.columns, np.int64)
-    round_ = 1
-    last = net.stages.shape[0] - 1
-    outputs, rows, width = net.stages[last, N_OUT], net.stages[last, ROWS], tile.columns
-    z = shift(pointer_to(memory.arena), net.stages[last, OUTPUT])
+    round_, last = 1, f.n_stages - 1
+    outputs, rows, width = stage(f, last, N_OUT), stage(f, last, ROWS), tile.columns
+    z = shift(f.arena, stage(f, last, OUTPUT))
     for first in range(0, order.size, size):
         n = min(size, order.size - first)
-        _gather(tile, net, memory, data, shift(pointer_to(order), first), n, sources, thread, threads)
-        round_ = meet(pointer_to(memory.meeting), round_, threads)
-        round_ = _forward(tile, net, memory, n, False, np.uint64(0), 0, thread, threads, round_)
+        _gather(tile, f, shift(pointer_to(order), first), n, pointer_to(sources), thread, threads)
+        round_ = meet(f.meeting, round_, threads)
+        round_ = _forward(tile, f, n, False, np.uint64(0), 0, thread, threads, round_)
         begin, end = share(n, thread, threads)
         for j in range(begin, end):
             for k in range(outputs):
@@ -106,22 +106,20 @@ def infer(
 
 
 @kernel
-def _gather(
-    tile: Tile, net: Any, memory: Any, data: Any, order: Any, n: int, sources: Any, thread: int, threads: int
-) -> None:
+def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, threads: int) -> None:
     """The batch, a share of its panels."""
     width = tile.columns
-    x = shift(pointer_to(memory.arena), net.stages[0, PRODUCT])
-    features, rows = net.stages[0, N_OUT], net.stages[0, ROWS]
+    x = shift(f.arena, stage(f, 0, PRODUCT))
+    features, rows = stage(f, 0, N_OUT), stage(f, 0, ROWS)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
-        call(data[GATHER], (tile, pointer_to(data), features, order, n, rows, b, x, pointer_to(sources)))
+        call(load(f.data, GATHER), (tile, f.data, features, order, n, rows, b, x, sources))
 
 
 @kernel
-def _features(tile: Tile, net: Any, s: int, thread: int, threads: int) -> Any:
+def _features(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
     """The features of stage `s` that a thread owns on the way forward: whole rows of tiles."""
-    features = net.stages[s, N_OUT]
+    features = stage(f, s, N_OUT)
     begin, end = share((features + tile.rows - 1) // tile.rows, thread, threads)
     return begin * tile.rows, min(end * tile.rows, features)
 
@@ -129,8 +127,7 @@ def _features(tile: Tile, net: Any, s: int, thread: int, threads: int) -> Any:
 @kernel
 def _forward(
     tile: Tile,
-    net: Any,
-    memory: Any,
+    f: Any,
     n: int,
     training: bool,
     seed: Any,
@@ -140,83 +137,79 @@ def _forward(
     round_: int,
 ) -> int:
     """All stages; returns the number of the next meeting."""
-    meeting = pointer_to(memory.meeting)
-    for s in range(net.stages.shape[0]):
-        if s == 0 and net.stages[0, FIRST_OP] == net.stages[0, LAST_OP]:
+    for s in range(f.n_stages):
+        if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
             continue
-        begin, end = _features(tile, net, s, thread, threads)
+        begin, end = _features(tile, f, s, thread, threads)
         if s > 0:
-            product(tile, net, memory, s, begin, end, n)
-        run_forward(tile, net, memory, s, begin, end, n, training, seed, step, thread)
-        round_ = meet(meeting, round_, threads)
+            product(tile, f, s, begin, end, n)
+        run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
+        round_ = meet(f.meeting, round_, threads)
     return round_
 
 
 @kernel
-def _loss(tile: Tile, net: Any, memory: Any, batches: Any, order: Any, n: int, thread: int, threads: int) -> None:
+def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> None:
     """Loss, accuracy and gradient of a share of the panels."""
-    width, last = tile.columns, net.stages.shape[0] - 1
-    outputs, rows = net.stages[last, N_OUT], net.stages[last, ROWS]
-    arena = pointer_to(memory.arena)
-    t = shift(arena, net.places[SCRATCH] + thread * net.places[SCRATCH_STEP])
+    width, last = tile.columns, f.n_stages - 1
+    outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
+    t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
     scratch = shift(t, outputs * width)
-    total = total_weight(tile, batches.weights, order, n, arena)
+    total = total_weight(tile, f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
-        shares = shift(arena, net.places[SHARES] + b * width)
-        gather_shares(tile, batches.weights, order, n, b, total, shares)
-        gather_targets(tile, batches.targets, outputs, order, n, b, net.loss_constants[1], t)
+        shares = shift(f.arena, load(f.places, SHARES) + b * width)
+        gather_shares(tile, f.weights, order, n, b, total, shares)
+        gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t)
         panel = b * rows * width
-        z, dz = shift(arena, net.stages[last, OUTPUT] + panel), shift(_gradient(net, memory, last), panel)
-        values = shift(arena, net.places[VALUES] + b * width)
-        accuracies = shift(arena, net.places[ACCURACIES] + b * width)
-        constant = net.loss_constants[0]
-        call(net.code[LOSS], (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
+        z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
+        values = shift(f.arena, load(f.places, VALUES) + b * width)
+        accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
+        constant = load(f.loss_constants, 0)
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
 
 
 @kernel
-def _figures(net: Any, memory: Any, n: int) -> Any:
+def _figures(f: Any, n: int) -> Any:
     """Loss and accuracy of the batch, summed over its samples in order."""
-    arena = pointer_to(memory.arena)
-    shares, values = shift(arena, net.places[SHARES]), shift(arena, net.places[VALUES])
+    shares, values = shift(f.arena, load(f.places, SHARES)), shift(f.arena, load(f.places, VALUES))
     loss = accuracy = 0.0
     for j in range(n):
         loss += float(load(shares, j)) * float(load(values, j))
-        accuracy += float(load(arena, net.places[ACCURACIES] + j))
+        accuracy += float(load(f.arena, load(f.places, ACCURACIES) + j))
     return loss, accuracy / n
 
 
 @kernel
-def _gradient(net: Any, memory: Any, s: int) -> Any:
+def _gradient(f: Any, s: int) -> Any:
     """Where the gradient of stage `s` lies: two places in turn, for it is needed until the next one is there."""
-    return shift(pointer_to(memory.arena), net.places[GRADIENT_A + s % 2])
+    return shift(f.arena, load(f.places, GRADIENT_A + s % 2))
 
 
 @kernel
-def _transposed(net: Any, memory: Any, s: int) -> Any:
-    return shift(pointer_to(memory.arena), net.places[TRANSPOSED_A + s % 2])
+def _transposed(f: Any, s: int) -> Any:
+    return shift(f.arena, load(f.places, TRANSPOSED_A + s % 2))
 
 
 @kernel
-def _backward(tile: Tile, net: Any, memory: Any, n: int, training: bool, thread: int, threads: int, round_: int) -> int:
+def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: int, round_: int) -> int:
     """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
-    meeting = pointer_to(memory.meeting)
-    last = net.stages.shape[0] - 1
-    begin, end = _inputs(tile, net.stages[last, N_OUT], thread, threads)
-    _into_stage(tile, net, memory, last, begin, end, n, training, thread)
-    round_ = meet(meeting, round_, threads)
+    last = f.n_stages - 1
+    begin, end = _inputs(tile, stage(f, last, N_OUT), thread, threads)
+    _into_stage(tile, f, last, begin, end, n, training, thread)
+    round_ = meet(f.meeting, round_, threads)
     for s in range(last, 0, -1):
-        features = net.stages[s - 1, N_OUT]
-        below = s > 1 or net.stages[0, FIRST_OP] < net.stages[0, LAST_OP]
+        features = stage(f, s - 1, N_OUT)
+        below = s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
         begin, end = _inputs(tile, features, thread, threads)
         for row in range(begin, end, BLOCK_ROWS):
             stop = min(row + BLOCK_ROWS, end)
             if below:
-                dx = _gradient(net, memory, s - 1)
-                input_gradient(tile, net, memory, s, _gradient(net, memory, s), dx, row, stop, n)
-                _into_stage(tile, net, memory, s - 1, row, stop, n, training, thread)
-            update_weights(tile, net, memory, s, _transposed(net, memory, s), row, stop, n, thread)
-        round_ = meet(meeting, round_, threads)
+                dx = _gradient(f, s - 1)
+                input_gradient(tile, f, s, _gradient(f, s), dx, row, stop, n)
+                _into_stage(tile, f, s - 1, row, stop, n, training, thread)
+            update_weights(tile, f, s, _transposed(f, s), row, stop, n, thread)
+        round_ = meet(f.meeting, round_, threads)
     return round_
 
 
@@ -229,11 +222,9 @@ def _inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
 
 
 @kernel
-def _into_stage(
-    tile: Tile, net: Any, memory: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int
-) -> None:
+def _into_stage(tile: Tile, f: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int) -> None:
     """From the gradient of a stage's output to that of its product, and on to its biases."""
-    dz = _gradient(net, memory, s)
-    run_backward(tile, net, memory, s, dz, begin, end, n, training, thread)
+    dz = _gradient(f, s)
+    run_backward(tile, f, s, dz, begin, end, n, training, thread)
     if s > 0:
-        finish_gradient(tile, net, memory, s, dz, _transposed(net, memory, s), begin, end, n)
+        finish_gradient(tile, f, s, dz, _transposed(f, s), begin, end, n)

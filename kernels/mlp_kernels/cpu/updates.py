@@ -32,20 +32,20 @@ def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> No
     `constants` is weight decay, whether it is decoupled, then μ; or for Adam β₁, β₂, eps, and whether eps is added
     before the correction of v (1, Keras) or after it (0, PyTorch).
     """
-    decay, decoupled = constants[0], constants[1] != 0.0
+    decay, decoupled = load(constants, 0), load(constants, 1) != 0.0
     store(hyper, LR, number(hyper, lr))
     store(hyper, L2, number(hyper, 0.0 if decoupled else decay))
     store(hyper, SHRINK, number(hyper, 1.0 - lr * decay if decoupled else 1.0))
-    store(hyper, BETA1, number(hyper, constants[2]))
-    if constants[3] > 0.0:
-        beta1, beta2, eps = constants[2], constants[3], constants[4]
+    store(hyper, BETA1, number(hyper, load(constants, 2)))
+    if load(constants, 3) > 0.0:
+        beta1, beta2, eps = load(constants, 2), load(constants, 3), load(constants, 4)
         bias1, root = 1.0 - beta1**step, sqrt(1.0 - beta2**step)
         # m̂ / (√v̂ + eps) = (√bias2 / bias1) m / (√v + eps √bias2)
         store(hyper, ONE_MINUS_BETA1, number(hyper, 1.0 - beta1))
         store(hyper, BETA2, number(hyper, beta2))
         store(hyper, ONE_MINUS_BETA2, number(hyper, 1.0 - beta2))
         store(hyper, STEP_SIZE, number(hyper, lr * root / bias1))
-        store(hyper, EPS, number(hyper, eps if constants[5] != 0.0 else eps * root))
+        store(hyper, EPS, number(hyper, eps if load(constants, 5) != 0.0 else eps * root))
 
 
 @inlined
