@@ -11,7 +11,7 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
-from mlp_kernels.cpu.memory import load, number, shift, store
+from mlp_kernels.cpu.memory import load, number, shift
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     BIAS,
@@ -40,6 +40,13 @@ BLOCK_ROWS = 64
 
 
 @kernel
+def even_block(size: int, most: int, multiple: int) -> int:
+    """The length of nearly equal blocks of at most about `most`, a multiple of `multiple`: no short last one."""
+    blocks = (size + most - 1) // most
+    return ((size + blocks - 1) // blocks + multiple - 1) // multiple * multiple
+
+
+@kernel
 def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
     width = tile.columns
@@ -52,8 +59,9 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     weights, bias = shift(f.packed, stage(f, s, WEIGHTS)), shift(f.packed, stage(f, s, BIAS))
     least = number(f.arena, -np.inf)
-    for k in range(0, depth, DEPTH):
-        steps = min(DEPTH, depth - k)
+    block = even_block(depth, DEPTH, 1)
+    for k in range(0, depth, block):
+        steps = min(block, depth - k)
         floor = number(f.arena, 0.0) if stage(f, s, CUT) and k + steps == depth else least
         h = begin
         while h < end:
@@ -86,8 +94,9 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
     )
     weights = shift(f.packed, stage(f, s, WEIGHTS))
     hop = w_rows * width
-    for k in range(0, depth, DEPTH):
-        steps = min(DEPTH, depth - k)
+    block = even_block(depth, DEPTH, width)
+    for k in range(0, depth, block):
+        steps = min(block, depth - k)
         w = shift(weights, k // width * hop)
         for b in range((n + width - 1) // width):
             d = shift(dz, (b * rows + k) * width)
@@ -115,7 +124,7 @@ def update_weights(tile: Tile, f: Any, s: int, transposed: Any, begin: int, end:
 def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int) -> None:
     """Transpose dz of stage `s` for dW, outputs `begin` to `end`, and update the biases with its sum over the batch.
 
-    `begin` is a multiple of the tile's lanes.
+    `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
     """
     width, lanes = tile.columns, tile.lanes
     rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
@@ -123,12 +132,7 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
     for h in range(begin, end, lanes):
         to = shift(transposed, h // width * panels * width * width + h % width)
         for j in range(0, n, lanes):
-            transpose_block(tile, shift(dz, (j // width * rows + h) * width + j % width), shift(to, j * width))
-        for i in range(lanes):
-            store(gradients, h + i, number(gradients, 0.0))
-        for j in range(n):
-            row = shift(to, j * width)
-            for i in range(lanes):
-                store(gradients, h + i, load(gradients, h + i) + load(row, i))
+            block = shift(dz, (j // width * rows + h) * width + j % width)
+            transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0)
     if stage(f, s, LEARNS_BIAS):
         update_vector(tile, f, stage(f, s, BIAS) + begin, end - begin)

@@ -136,22 +136,27 @@ def _places(v: Vectors, block: Block) -> list[tuple[int, int, ir.Value]]:
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def transpose_block(_context: Any, tile: Any, source: Any, destination: Any) -> Any:
+def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any) -> Any:
     """A square of `lanes` x `lanes` elements from one panel, transposed into another: out[j, i] = in[i, j].
 
-    Rows are `tile.columns` apart in both.
+    Rows are `tile.columns` apart in both. The sum of each row of `source` comes for free: it is written to `sums`
+    where `first` is not 0, else added to it.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, source, destination = arguments
+        _, source, destination, sums, first = arguments
         v = Vectors(builder, tile.value)
-        rows = [v.load(source, i * v.tile.columns) for i in range(v.lanes)]
-        for j, column in enumerate(v.transpose(rows)):
+        columns = v.transpose([v.load(source, i * v.tile.columns) for i in range(v.lanes)])
+        for j, column in enumerate(columns):
             v.store(column, destination, j * v.tile.columns)
+        while len(columns) > 1:  # pairwise: short chains, and less rounding than one after the other
+            columns = [builder.fadd(x, y) for x, y in zip(columns[0::2], columns[1::2], strict=True)]
+        fresh = builder.icmp_signed("!=", first, index(0))
+        v.store(builder.select(fresh, columns[0], builder.fadd(columns[0], v.load(sums))), sums)
         return context.get_dummy_value()
 
-    return types.void(tile, element, element), generate
+    return types.void(tile, element, element, element, types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's

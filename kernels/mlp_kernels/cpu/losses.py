@@ -177,20 +177,25 @@ def cross_entropy(
         for j in range(width):
             softmax = load(d_row, j) / load(total, j)
             store(d_row, j, load(shares, j) * (softmax * load(weight, j) - load(t_row, j)))
+    predicted, wanted = largest, total  # both are used up
+    _first_largest(z, outputs, width, weight, predicted)
+    _first_largest(t, outputs, width, weight, wanted)
     for j in range(width):
-        same = _first_largest(z, outputs, width, j) == _first_largest(t, outputs, width, j)
-        store(accuracies, j, number(z, 1.0) if same else zero)
+        store(accuracies, j, number(z, 1.0) if load(predicted, j) == load(wanted, j) else zero)
 
 
 @inlined
-def _first_largest(rows: Any, outputs: int, width: int, j: int) -> int:
-    """The output with the first largest value in lane j."""
-    best, place = load(rows, j), 0
+def _first_largest(rows: Any, outputs: int, width: int, best: Any, place: Any) -> None:
+    """The output with the first largest value in each lane, as a float; `best` is scratch."""
+    for j in range(width):
+        store(best, j, load(rows, j))
+        store(place, j, number(rows, 0.0))
     for c in range(1, outputs):
-        v = load(rows, c * width + j)
-        if v > best:
-            best, place = v, c
-    return place
+        row, number_c = shift(rows, c * width), number(rows, float(c))
+        for j in range(width):
+            v, top = load(row, j), load(best, j)
+            store(best, j, v if v > top else top)
+            store(place, j, number_c if v > top else load(place, j))
 
 
 def loss_address(name: str, tile: Tile) -> int:
