@@ -1,5 +1,6 @@
 """What may watch a fit and end it: callbacks, called after each epoch."""
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Protocol
 
@@ -25,11 +26,12 @@ class Run:
     Attributes:
         model: the model, at the end of the last epoch of `history`.
         history: what was reported so far.
+        figures: the names of the figures that each epoch will report, such as "val_loss".
         stopped: the reason given to `stop`; empty while the fit goes on.
     """
 
-    def __init__(self, model: FittedModel, history: History) -> None:
-        self.model, self.history = model, history
+    def __init__(self, model: FittedModel, history: History, figures: Sequence[str]) -> None:
+        self.model, self.history, self.figures = model, history, figures
         self.stopped = ""
 
     def stop(self, reason: str) -> None:
@@ -41,7 +43,7 @@ class Callback:
     """Base class: override what you need."""
 
     def on_fit_start(self, run: Run) -> None:
-        """Called before the first step."""
+        """Called before the first step, while nothing is changed yet: an error here leaves the model as it was."""
 
     def on_epoch_end(self, run: Run) -> None:
         """Called after each epoch and its validation."""
@@ -72,22 +74,22 @@ class EarlyStopping(Callback):
         self.restore_best = restore_best
 
     def on_fit_start(self, run: Run) -> None:
+        chosen = self.monitor or ("val_loss" if "val_loss" in run.figures else "loss")
+        if chosen not in run.figures:
+            raise ArgumentError(
+                "monitor",
+                given=f"{chosen!r}, which this fit does not report",
+                expected="a figure of the fit",
+                mend="give fit a validation set" if chosen.startswith("val") else "use 'loss'",
+            )
+        self._watched = chosen
         self._best = -float("inf")
         self._waited = 0
         self._kept: tuple[Array, Array] | None = None
 
     def on_epoch_end(self, run: Run) -> None:
-        epoch = run.history.epochs[-1]
-        monitor = self.monitor or ("loss" if epoch.val_loss is None else "val_loss")
-        value = getattr(epoch, monitor)
-        if value is None:
-            raise ArgumentError(
-                "monitor",
-                given=f"{monitor!r}, which this fit does not report",
-                expected="a figure of the fit",
-                mend="give fit a validation set" if monitor.startswith("val") else "use 'loss'",
-            )
-        gain = -value if monitor.endswith("loss") else value
+        value = getattr(run.history.epochs[-1], self._watched)
+        gain = -value if self._watched.endswith("loss") else value
         if gain > self._best + self.min_delta:
             self._best, self._waited = gain, 0
             if self.restore_best:
@@ -95,7 +97,7 @@ class EarlyStopping(Callback):
             return
         self._waited += 1
         if self._waited >= self.patience:
-            run.stop(f"{monitor} has not improved for {self.patience} epochs")
+            run.stop(f"{self._watched} has not improved for {self.patience} epochs")
 
     def on_fit_end(self, run: Run) -> None:
         if self._kept is not None:

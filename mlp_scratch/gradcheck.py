@@ -172,14 +172,17 @@ def gradcheck(
     samples = prepare(double, chosen, X, y, sample_weight)
     differentiate = complex_step if _method(method, program) == "complex" else central_difference
     state = State(double.flat, double.buffer_vector, np.empty((0, double.n_parameters)))
-    value, gradient = get_backend(backend).loss_and_gradient(
-        program, state, samples, seed=seed, step=STEP, training=True
-    )
     entries = []
-    for parameter, index, direction in _directions(double, directions, seed):
-        line = _line(program, state, samples, direction, seed)
-        numeric = differentiate(line)
-        entries.append(_entry(parameter, index, float(gradient @ direction), numeric, tolerance))
+    # What is not finite makes an infinite error below; NumPy's warnings would only say it less clearly.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        value, gradient = get_backend(backend).loss_and_gradient(
+            program, state, samples, seed=seed, step=STEP, training=True
+        )
+        for parameter, index, direction in _directions(double, directions, seed):
+            numeric = differentiate(_line(program, state, samples, direction, seed))
+            own = direction != 0  # not 0 · NaN: what is not finite elsewhere is another parameter's error
+            analytic = float(gradient[own] @ direction[own])
+            entries.append(_entry(parameter, index, analytic, numeric, tolerance))
     return Report(tuple(entries), tolerance, _method(method, program), backend, value)
 
 
@@ -241,6 +244,6 @@ def _entry(
     nearer = min(max(analytic, numeric.low), numeric.high)
     size = max(abs(analytic), abs(nearer))
     distance = numeric.distance(analytic)
-    error = distance / max(size, resolvable) if distance > 0 else 0.0
+    error = distance / max(size, resolvable) if 0 < distance < float("inf") else distance
     resolved = bool(size > resolvable) and not numeric.at_kink
     return Entry(parameter, index, analytic, nearer, error, numeric.at_kink, resolved)

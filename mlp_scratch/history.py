@@ -114,5 +114,6 @@ class History:
             panel.set_xlabel("epoch")
             panel.set_ylabel(name)
             panel.grid(alpha=0.3)
-            panel.legend()
+            if panel.lines:
+                panel.legend()
         figure.savefig(path)

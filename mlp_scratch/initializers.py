@@ -23,6 +23,7 @@ import numpy as np
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, unknown_name
+from mlp_scratch.record import Record
 
 Distribution = Literal["normal", "truncated_normal", "uniform"]
 
@@ -31,7 +32,7 @@ _TRUNCATED_DEVIATION = 0.87962566103423978
 
 
 @dataclass(frozen=True)
-class Initializer:
+class Initializer(Record):
     """Base class; a subclass is a frozen record of its constants with a `draw` method."""
 
     kind: ClassVar[str]
@@ -51,7 +52,7 @@ class _VarianceRule(Initializer):
 
     distribution: Distribution = "uniform"
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.distribution not in ("normal", "truncated_normal", "uniform"):
             raise unknown_name("distribution", self.distribution, ["normal", "truncated_normal", "uniform"])
 
@@ -131,7 +132,7 @@ class Normal(Initializer):
     kind = "normal"
     sigma: float = 0.01
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("sigma", self.sigma, at_least=0.0)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -146,7 +147,7 @@ class Uniform(Initializer):
     a: float = -0.05
     b: float = 0.05
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("a", self.a)
         if checks.real("b", self.b) < self.a:
             raise ArgumentError("b", given=self.b, expected=f"a number of at least a = {self.a}")
@@ -162,7 +163,7 @@ class Constant(Initializer):
     kind = "constant"
     value: float = 0.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("value", self.value)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

@@ -12,21 +12,22 @@ def deferred_interrupts() -> Iterator[Callable[[], bool]]:
     """Hold Ctrl-C back inside the block; the value yielded tells whether it was pressed.
 
     The block looks at that between steps and ends itself. The handler that was installed before then runs, which
-    by default raises `KeyboardInterrupt`. Outside the main thread, where Python delivers no signals, nothing is held.
+    by default raises `KeyboardInterrupt`. Nothing is held outside the main thread, where Python delivers no signals,
+    nor where Ctrl-C is ignored or ends the process without asking Python.
 
     >>> with deferred_interrupts() as interrupted:
     ...     interrupted()
     False
     """
     received: list[tuple[int, FrameType | None]] = []
-    if threading.current_thread() is not threading.main_thread():
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield lambda: False
         return
-    previous = signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
+    signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
     try:
         yield lambda: bool(received)
     finally:
-        # A handler installed from outside Python shows as None and cannot be put back; leave the default then.
-        signal.signal(signal.SIGINT, signal.default_int_handler if previous is None else previous)
-    if received and callable(previous):
-        previous(*received[-1])
+        signal.signal(signal.SIGINT, handler)
+    if received:
+        handler(*received[-1])

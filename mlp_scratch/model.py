@@ -8,6 +8,7 @@ views are PyTorch's: "0.weight" (H, D) and "0.bias" (H,) for a dense layer at po
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ class Model:
         self.layers = tuple(placed.layer for placed in self.placed)
         self.n_inputs, self.n_outputs = self.placed[0].n_in, self.placed[-1].n_out
         self._fields = parameters = {f"{p.index}.{field.name}": field for p in self.placed for field in p.parameters}
-        buffers = {f"{p.index}.{field.name}": field for p in self.placed for field in p.buffers}
+        self._buffer_fields = buffers = {f"{p.index}.{field.name}": field for p in self.placed for field in p.buffers}
         self.flat = np.empty(sum(prod(field.shape) for field in parameters.values()), self.dtype)
         self.buffer_vector = np.empty(sum(prod(field.shape) for field in buffers.values()), self.dtype)
         self.parameters = self.named(self.flat)
@@ -129,6 +130,15 @@ class Model:
                 self.parameters[f"{placed.index}.{name}"] = value
             for name, value in placed.layer.initial_buffers().items():
                 self.buffers[f"{placed.index}.{name}"] = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the views: a copied or pickled view would no longer share the vector's memory."""
+        return {name: value for name, value in vars(self).items() if name not in ("parameters", "buffers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.parameters = self.named(self.flat)
+        self.buffers = NamedViews(self.buffer_vector, self._buffer_fields)
 
     def named(self, flat: Array) -> NamedViews:
         """Views by parameter name into a vector laid out like `flat`, a gradient for one."""

@@ -12,13 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 from time import perf_counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch import checks
-from mlp_scratch._types import IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError
 from mlp_scratch.history import Epoch, History
@@ -68,7 +67,9 @@ class Population:
             raise ArgumentTypeError("model", given=checks.describe(model), expected="a model or a list of models")
         numbers = [checks.integer("seeds", seed, at_least=0) for seed in seeds]
         rates: list[float | None] = [None if rate is None else checks.real("lr", rate, above=0.0) for rate in _many(lr)]
-        rules = [None if rule is None else checks.named("init", rule, INITIALIZERS, Initializer) for rule in _many(init)]
+        rules = [
+            None if rule is None else checks.named("init", rule, INITIALIZERS, Initializer) for rule in _many(init)
+        ]
         self.models: list[Sequential] = []
         self.lr: list[float | None] = []
         for architecture, rule, rate, seed in product(architectures, rules, rates, numbers):
@@ -104,10 +105,7 @@ class Population:
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)
         workers = usable_cores() if threads is None else checks.integer("threads", threads, at_least=1)
-        jobs = [
-            _Job(model, X, y, loss, chosen if rate is None else replace(chosen, lr=rate), sample_weight, batch_size)
-            for model, rate in zip(self.models, self.lr, strict=True)
-        ]
+        jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         # The largest first, so that none of them is what all the others have to wait for at the end.
         queue = sorted(range(len(jobs)), key=lambda i: -jobs[i].model.n_parameters)
         stopped, backend = threading.Event(), NumbaBackend(threads=1)
@@ -119,6 +117,27 @@ class Population:
                 stopped.set()
                 raise
         return self
+
+    def _jobs(
+        self, X: object, y: object, loss: Loss | str | None, optimizer: Optimizer, weight: object, batch_size: int
+    ) -> list["_Job"]:
+        """Every network with its samples, which those of equal shape share."""
+        prepared: dict[object, tuple[Loss, Samples]] = {}
+        jobs = []
+        for model, rate in zip(self.models, self.lr, strict=True):
+            shape = (model.n_inputs, model.n_outputs, model.dtype)
+            if shape not in prepared:
+                default = LOSSES["cross_entropy" if model.n_outputs > 1 else "mse"]
+                chosen = default if loss is None else checks.named("loss", loss, LOSSES, Loss)
+                prepared[shape] = chosen, prepare(model, chosen, X, y, weight)
+            chosen, samples = prepared[shape]
+            n, own = len(samples.X), optimizer if rate is None else replace(optimizer, lr=rate)
+            size = min(batch_size, n)
+            refuse_batches_of_one(model, n, size)
+            slots = np.zeros((len(own.slots), model.n_parameters), model.dtype)
+            training = Training(chosen, own, slots, model.seed, is_flat(y), n_samples=n, batch_size=size)
+            jobs.append(_Job(model, samples, training))
+        return jobs
 
     @property
     def losses(self) -> npt.NDArray[np.float64]:
@@ -134,23 +153,61 @@ class Population:
 
 
 class _Job:
-    """One network to train, its arguments checked."""
+    """One network to train."""
 
-    def __init__(
-        self,
-        model: Sequential,
-        X: object,
-        y: object,
-        loss: Loss | str | None,
-        optimizer: Optimizer,
-        sample_weight: object,
-        batch_size: int,
-    ) -> None:
-        default = LOSSES["cross_entropy" if model.n_outputs > 1 else "mse"]
-        chosen = default if loss is None else checks.named("loss", loss, LOSSES, Loss)
-        self.model, self.samples = model, prepare(model, chosen, X, y, sample_weight)
-        n = len(self.samples.X)
-        self.batch_size = min(checks.integer("batch_size", batch_size, at_least=1, mend="try 32"), n)
-        refuse_batches_of_one(model, n, self.batch_size)
-        slots = np.zeros((len(optimizer.slots), model.n_parameters), model.dtype)
-        self.training = Training(chosen, optimizer, slots, model.seed, is_flat(y), n_samples=n, batch_size=self.batch_size)
+    def __init__(self, model: Sequential, samples: Samples, training: Training) -> None:
+        self.model, self.samples, self.training = model, samples, training
+
+    def run(
+        self, backend: "NumbaBackend", epochs: int, shuffle: bool, stopped: threading.Event
+    ) -> DivergedError | None:
+        """Train for some epochs, an epoch a call, as `Sequential.fit` would."""
+        from mlp_scratch.backends.numba import permutation
+
+        model, training = self.model, self.training
+        model.training, model.history = training, History()
+        program = lower(model, training.loss, training.optimizer)
+        state = State(model.flat, model.buffer_vector, training.slots)
+        n, size = training.n_samples, training.batch_size
+        records = [Records(*(np.full(-(-n // size), np.nan) for _ in range(2))) for _ in range(epochs)]
+        error = None
+        for epoch in range(epochs):
+            order = permutation(training.seed, epoch, n) if shuffle else np.arange(n)
+            plan = Plan(order, size, np.full(-(-n // size), training.optimizer.lr), training.seed)
+            start = perf_counter()
+            try:
+                taken = backend.train(program, state, self.samples, plan, records[epoch], stopped.is_set)
+            except DivergedError as diverged:
+                error, taken = diverged, state.step - training.step
+            training.step = state.step
+            if error or taken < len(plan.lr):
+                training.position = taken
+                model.history.stopped = "" if error else "interrupted"
+                break
+            training.epoch += 1
+            model.history.epochs.append(_summary(training.epoch, records[epoch], n, size, perf_counter() - start))
+        for part in ("losses", "accuracies"):
+            figures = np.concatenate([getattr(record, part) for record in records])
+            setattr(model.history, part, figures[: training.step])
+        return error
+
+
+def _summary(number: int, records: Records, n: int, size: int, seconds: float) -> Epoch:
+    """The means over an epoch's samples."""
+    sizes = np.minimum(size, n - size * np.arange(len(records.losses)))
+    loss, accuracy = float(records.losses @ sizes / n), float(records.accuracies @ sizes / n)
+    return Epoch(number, loss, None if np.isnan(accuracy) else accuracy, None, None, seconds, n / seconds)
+
+
+def _sibling(model: Sequential, rule: Initializer | None, seed: int) -> Sequential:
+    """A network of the same layers, drawn with another seed and, if given, by another rule."""
+    layers = [
+        replace(layer, weight_init=rule) if rule is not None and isinstance(layer, Dense) else layer
+        for layer in model.layers
+    ]
+    return Sequential(layers, dtype=model.dtype, seed=seed)
+
+
+def _many(values: object) -> list[Any]:
+    """A list of values, or one value, as a list."""
+    return list(values) if isinstance(values, Sequence | np.ndarray) and not isinstance(values, str) else [values]

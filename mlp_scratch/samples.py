@@ -16,7 +16,7 @@ VALIDATION_EPOCH = 2**32 - 1
 
 
 def prepare(model: Model, loss: Loss, X: object, y: object, sample_weight: object) -> Samples:
-    """`X`, `y` and the weights, checked against the model and the loss.
+    """`X`, `y` and the weights, checked against the model and the loss; the data are not copied.
 
     Raises:
         ArgumentError: for wrong shapes, lengths that differ, NaN or infinity, targets that the loss can't take.
@@ -53,7 +53,12 @@ def hold_out(
     if isinstance(validation, tuple | list):
         if len(validation) != 2:
             raise ArgumentError("validation", given=f"{len(validation)} arrays", expected="a pair (X, y) or a fraction")
-        return everything, prepare(model, loss, validation[0], validation[1], None)
+        try:
+            return everything, prepare(model, loss, validation[0], validation[1], None)
+        except ArgumentError as error:
+            raise type(error)(
+                f"validation {error.argument}", given=error.given, expected=error.expected, mend=error.mend
+            ) from None
     fraction = checks.real("validation", validation, above=0.0, below=1.0, mend="or pass a pair (X_val, y_val)")
     size = round(fraction * n)
     if not 0 < size < n:

@@ -22,7 +22,7 @@ from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
 from mlp_scratch.program import lower
 from mlp_scratch.samples import hold_out, is_flat, prepare, refuse_batches_of_one
-from mlp_scratch.training import Schedule, Training, score, train
+from mlp_scratch.training import Schedule, Training, reported, score, train
 
 
 class Sequential(Model):
@@ -110,15 +110,19 @@ class Sequential(Model):
         size = min(checks.integer("batch_size", batch_size, at_least=1, mend="try 32"), len(rows))
         refuse_batches_of_one(self, len(rows), size)
         count = checks.integer("epochs", epochs, at_least=1)
+        if not isinstance(callbacks, Sequence):
+            raise ArgumentTypeError("callbacks", given=checks.describe(callbacks), expected="a list of callbacks")
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise ArgumentTypeError("callbacks", given=checks.describe(callback), expected="Callback objects")
         runner = get_backend(backend, threads=threads)
-        self.training, self.history = training, History()
-        state = State(self.flat, self.buffer_vector, training.slots, training.step)
-        program = lower(self, training.loss, training.optimizer)
         schedule = Schedule(rows, held_out, size, count, shuffle, callbacks, progress)
-        train(runner, program, state, samples, training, schedule, Run(self, self.history))
+        run = Run(self, History(), reported(training.loss, held_out))
+        for callback in callbacks:
+            callback.on_fit_start(run)
+        self.training, self.history = training, run.history
+        state = State(self.flat, self.buffer_vector, training.slots, training.step)
+        train(runner, lower(self, training.loss, training.optimizer), state, samples, training, schedule, run)
         return self.history
 
     def predict(self, X: object, *, backend: str = "auto") -> Array:
@@ -221,7 +225,8 @@ class Sequential(Model):
             seed = self.seed if last is None else last.seed
         seed = checks.integer("seed", seed, at_least=0)
         if resume and last is not None and chosen_loss.kind == last.loss.kind and _same_state(chosen, last.optimizer):
-            return replace(last, loss=chosen_loss, optimizer=chosen, seed=seed)
+            position = last.position if seed == last.seed else 0  # another seed, another order: begin the epoch anew
+            return replace(last, loss=chosen_loss, optimizer=chosen, seed=seed, position=position)
         slots = np.zeros((len(chosen.slots), self.n_parameters), self.dtype)
         return Training(chosen_loss, chosen, slots, seed)
 

@@ -37,7 +37,7 @@ class Training:
         step: steps taken.
         epoch: whole epochs taken.
         position: steps taken in the epoch under way, 0 between epochs.
-        n_samples, batch_size: of the epoch under way.
+        n_samples, batch_size, shuffle: of the epoch under way.
     """
 
     loss: Loss
@@ -50,6 +50,7 @@ class Training:
     position: int = 0
     n_samples: int = 0
     batch_size: int = 0
+    shuffle: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,10 @@ def train(
         KeyboardInterrupt: for Ctrl-C, after the step under way.
     """
     n = len(schedule.rows)
-    if (training.n_samples, training.batch_size) != (n, schedule.batch_size):
-        training.position = 0  # the epoch under way was of other data: begin it anew
-    training.n_samples, training.batch_size = n, schedule.batch_size
+    if (training.n_samples, training.batch_size, training.shuffle) != (n, schedule.batch_size, schedule.shuffle):
+        training.position = 0  # the epoch under way had other batches: begin it anew
+    training.n_samples, training.batch_size, training.shuffle = n, schedule.batch_size, schedule.shuffle
     steps_an_epoch = -(-n // schedule.batch_size)
-    for callback in schedule.callbacks:
-        callback.on_fit_start(run)
     with (
         deferred_interrupts() as interrupted,
         ProgressBar(schedule.epochs * steps_an_epoch, shown=schedule.progress) as bar,
@@ -99,17 +98,20 @@ def train(
             while training.position < steps_an_epoch and not interrupted():
                 taken = epoch.take_some_steps(interrupted)
                 bar.advance(taken, training.epoch + 1, *epoch.figures())
-            if interrupted():
-                run.history.stopped = "interrupted"
+            if interrupted() and training.position < steps_an_epoch:
                 break
             training.epoch, training.position = training.epoch + 1, 0
-            scores = score(backend, program, state, schedule.validation) if schedule.validation else {}
+            scores = {}
+            if schedule.validation is not None and not interrupted():
+                scores = score(backend, program, state, schedule.validation)
             run.history.epochs.append(epoch.summary(training.epoch, scores))
+            if interrupted():
+                break
             for callback in schedule.callbacks:
                 callback.on_epoch_end(run)
             if run.stopped:
-                run.history.stopped = run.stopped
                 break
+        run.history.stopped = "interrupted" if interrupted() else run.stopped
     for callback in schedule.callbacks:
         callback.on_fit_end(run)
 
@@ -179,6 +181,12 @@ class _EpochUnderWay:
         return Epoch(number, loss, accuracy, scores.get("loss"), scores.get("accuracy"), self.seconds, rate)
 
 
+def reported(loss: Loss, validation: Samples | None) -> tuple[str, ...]:
+    """The names of the figures that each epoch of a fit reports."""
+    figures = ("loss", "accuracy") if loss.classifies else ("loss",)
+    return figures if validation is None else (*figures, *(f"val_{name}" for name in figures))
+
+
 def score(backend: Backend, program: Program, state: State, samples: Samples) -> dict[str, float]:
     """The loss of all samples, and their accuracy where the task has one, in inference mode.
 
@@ -191,8 +199,8 @@ def score(backend: Backend, program: Program, state: State, samples: Samples) ->
         losses.append(program.loss.sample_values(z, t))
         accuracies.append(program.loss.accuracies(z, t))
     values = np.concatenate(losses, dtype=np.float64)
-    total = 1.0 if samples.weights is None else float(samples.weights.sum(dtype=np.float64))
-    scores = {"loss": float(np.average(values, weights=samples.weights)) if total > 0 else 0.0}
+    weights = None if samples.weights is None else samples.weights.astype(np.float64)
+    scores = {"loss": float(program.loss.shares(values, weights) @ values)}
     if accuracies[0] is not None:
         scores["accuracy"] = float(np.concatenate([a for a in accuracies if a is not None]).mean())
     return scores

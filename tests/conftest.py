@@ -1,11 +1,11 @@
-"""Settings and fixtures that all tests share. That this file lies here also puts `tests/` on the import path."""
+"""Settings and fixtures that all tests share."""
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 # No deadline: no test may depend on how fast the machine is. Derandomised: the same examples in every run.
-settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("default")
 
 

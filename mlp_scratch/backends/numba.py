@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu import shuffling
 from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import infer, train
 from mlp_scratch._types import Array, IntArray
@@ -244,6 +245,15 @@ def on_threads(work: Callable[[int], None], threads: int, memory: nw.Memory) -> 
     work(0)
     for other in others:
         other.join()
+
+
+def permutation(seed: int, epoch: int, n: int) -> IntArray:
+    """`mlp_scratch.random.permutation`, compiled: without the GIL, and in a tenth of the time.
+
+    >>> permutation(seed=0, epoch=0, n=6)
+    array([1, 5, 0, 3, 4, 2])
+    """
+    return shuffling.permutation(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), epoch, n)
 
 
 def is_readable(X: Array) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, ModelFileError
 from mlp_scratch.io.checkpoint import read, write
@@ -19,6 +20,10 @@ from mlp_scratch.training import Training
 
 SLOT_PREFIX = "optimizer."
 """Optimiser slots are stored whole, as "optimizer.m"; everything else under its PyTorch name."""
+
+COUNTS = ("seed", "step", "epoch", "position", "n_samples", "batch_size")
+SWITCHES = ("flat_targets", "shuffle")
+"""The fields of `Training` that are written as they are: whole numbers, and truth values."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,10 @@ def write_model(
     }
     arrays = {**model.parameters, **model.buffers}
     if training is not None:
-        counts = ("seed", "flat_targets", "step", "epoch", "position", "n_samples", "batch_size")
         header["training"] = {
             "loss": encode(training.loss),
             "optimizer": encode(training.optimizer),
-            **{name: getattr(training, name) for name in counts},
+            **{name: getattr(training, name) for name in (*COUNTS, *SWITCHES)},
         }
         arrays |= {SLOT_PREFIX + name: row for name, row in zip(training.optimizer.slots, training.slots, strict=True)}
     write(path, arrays, header)
@@ -71,7 +75,7 @@ def read_model(path: str | PathLike[str]) -> Contents:
         model = Model(layers, dtype=header["dtype"], seed=header["seed"])
         for views in (model.parameters, model.buffers):
             for name in views:
-                views[name] = arrays[name]
+                views[name] = _fitting(arrays, name, views[name])
         training = None if header["training"] is None else _read_training(header["training"], arrays, model)
         metadata = header["metadata"]
     except (ArgumentError, KeyError, TypeError) as error:
@@ -88,5 +92,16 @@ def _read_training(record: dict[str, Any], arrays: Mapping[str, Array], model: M
     optimizer = decode(fields.pop("optimizer"), KINDS)
     slots = np.empty((len(optimizer.slots), model.n_parameters), model.dtype)
     for row, name in zip(slots, optimizer.slots, strict=True):
-        row[...] = arrays[SLOT_PREFIX + name]
+        row[...] = _fitting(arrays, SLOT_PREFIX + name, row)
+    for count in COUNTS:
+        checks.integer(count, fields[count], at_least=0)
     return Training(loss, optimizer, slots, **fields)
+
+
+def _fitting(arrays: Mapping[str, Array], name: str, place: Array) -> Array:
+    """The array of that name, if it has the shape and dtype of where it goes."""
+    array = arrays[name]
+    if (array.shape, array.dtype) != (place.shape, place.dtype):
+        given, expected = checks.describe(array), checks.describe(place)
+        raise ArgumentError(name, given=given, expected=expected)
+    return array

@@ -18,6 +18,7 @@ import numpy as np
 
 from mlp_scratch._types import Array
 from mlp_scratch.initializers import Glorot, Initializer
+from mlp_scratch.record import Record
 
 Parameters = Mapping[str, Array]
 
@@ -40,7 +41,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Record):
     """Base class of all layers; a new one overrides `forward` and `backward` and whatever else it has."""
 
     kind: ClassVar[str]

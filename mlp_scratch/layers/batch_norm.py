@@ -48,7 +48,7 @@ class BatchNorm(Layer):
     eps: float = 1e-5
     momentum: float = 0.1
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.n_features is not None:
             checks.integer("n_features", self.n_features, at_least=1)
         checks.real("eps", self.eps, above=0.0)

@@ -41,7 +41,7 @@ class Dense(Layer):
     weight_init: Initializer | str | None = None
     bias_init: Initializer | str | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.integer("n_in", self.n_in, at_least=1)
         checks.integer("n_out", self.n_out, at_least=1)
         for argument in ("weight_init", "bias_init"):
@@ -85,7 +85,7 @@ class Dense(Layer):
 
     def initial_parameters(self, rng: np.random.Generator, default: Initializer) -> dict[str, Array]:
         weight_init, bias_init = self.weight_init or default, self.bias_init
-        assert isinstance(weight_init, Initializer)  # __post_init__ resolved the names
+        assert isinstance(weight_init, Initializer)  # check() resolved the names
         drawn = {"weight": weight_init.draw(rng, (self.n_out, self.n_in))}
         if self.bias:
             rule = bias_init or weight_init.bias(self.n_in)

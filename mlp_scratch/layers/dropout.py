@@ -24,7 +24,7 @@ class Dropout(Layer):
 
     p: float = 0.5
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("dropout", self.p, at_least=0.0, below=1.0)
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Array | None]:

@@ -28,7 +28,7 @@ class ELU(Activation):
 
     alpha: float = 1.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("alpha", self.alpha)
 
     def function(self, x: Array) -> Array:

@@ -30,7 +30,7 @@ class GELU(Activation):
 
     approximate: Literal["none", "tanh"] = "none"
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.approximate not in ("none", "tanh"):
             raise unknown_name("approximate", self.approximate, ["none", "tanh"])
 

@@ -51,7 +51,7 @@ class LeakyReLU(Activation):
 
     slope: float = 0.01
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("slope", self.slope)
 
     def function(self, x: Array) -> Array:
@@ -89,8 +89,10 @@ class PReLU(Layer):
     per_feature: bool = False
     n_features: int | None = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("slope", self.slope)
+        if self.n_features is not None:
+            checks.integer("n_features", self.n_features, at_least=1)
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Array]:
         return np.where(x > 0, x, parameters["weight"] * x), x

@@ -68,7 +68,7 @@ class Softplus(Activation):
     beta: float = 1.0
     threshold: float = 20.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("beta", self.beta, above=0.0)
         checks.real("threshold", self.threshold)
 

@@ -15,10 +15,11 @@ import numpy as np
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError
+from mlp_scratch.record import Record
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Record):
     """Base class of all losses; a new one overrides the first four methods."""
 
     kind: ClassVar[str]
@@ -26,6 +27,9 @@ class Loss:
 
     analytic: ClassVar[bool] = True
     """Whether `sample_values` is analytic in z, so that a complex step through it is exact."""
+
+    classifies: ClassVar[bool] = False
+    """Whether predictions are right or wrong, so that there is an accuracy."""
 
     def prepare(self, y: object, n_outputs: int, dtype: "np.dtype[np.floating]") -> Array:
         """Check the targets of N samples and bring them into the form that the other methods take."""
@@ -61,19 +65,20 @@ class Loss:
 
     def value(self, z: Array, t: Array, weights: Array | None = None) -> Array:
         """The loss of a batch: a scalar of the dtype of z."""
-        return self._shares(z, weights) @ self.sample_values(z, t)
+        return self.shares(z, weights) @ self.sample_values(z, t)
 
     def gradient(self, z: Array, t: Array, weights: Array | None = None) -> Array:
         """dz, the gradient of `value` with respect to z, (N, K)."""
-        return self._shares(z, weights)[:, np.newaxis] * self.sample_gradients(z, t)
+        return self.shares(z, weights)[:, np.newaxis] * self.sample_gradients(z, t)
 
     @staticmethod
-    def _shares(z: Array, weights: Array | None) -> Array:
+    def shares(z: Array, weights: Array | None) -> Array:
         """w / Σ w, (N,): what each sample contributes to the mean."""
         if weights is None:
             return np.full(len(z), 1 / len(z), dtype=z.real.dtype)
-        total = weights.sum()
-        return weights / total if total > 0 else np.zeros_like(weights)
+        relative = weights / max(weights.max(), np.finfo(weights.dtype).tiny)  # so that no sum overflows
+        total = relative.sum()
+        return relative / total if total > 0 else relative
 
 
 def real_targets(y: object, n_outputs: int, dtype: "np.dtype[np.floating]") -> Array:

@@ -29,10 +29,11 @@ class CrossEntropy(Loss):
     """
 
     kind = "cross_entropy"
+    classifies = True
 
     label_smoothing: float = 0.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("label_smoothing", self.label_smoothing, at_least=0.0, at_most=1.0)
 
     def prepare(self, y: object, n_outputs: int, dtype: "np.dtype[np.floating]") -> Array:

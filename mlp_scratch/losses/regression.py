@@ -71,7 +71,7 @@ class Huber(_Regression):
 
     delta: float = 1.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("delta", self.delta, above=0.0)
 
     def sample_values(self, z: Array, t: Array) -> Array:

@@ -37,8 +37,8 @@ class Adam(Optimizer):
     eps: float = 1e-8
     eps_mode: Literal["torch", "keras"] = "torch"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         checks.real("beta1", self.beta1, at_least=0.0, below=1.0)
         checks.real("beta2", self.beta2, at_least=0.0, below=1.0)
         checks.real("eps", self.eps, at_least=0.0)

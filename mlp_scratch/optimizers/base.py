@@ -17,10 +17,11 @@ from typing import ClassVar, Literal
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import unknown_name
+from mlp_scratch.record import Record
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Record):
     """Base class of all optimisers; a new one overrides `slots`, `constants` and `update`.
 
     Args:
@@ -38,7 +39,7 @@ class Optimizer:
     decoupled: bool = False
     decay: Literal["all", "weights"] = "all"
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         checks.real("lr", self.lr, above=0.0, mend="try 0.001 for adam, 0.1 for sgd")
         checks.real("weight_decay", self.weight_decay, at_least=0.0)
         if self.decay not in ("all", "weights"):

@@ -33,8 +33,8 @@ class SGD(Optimizer):
     momentum: float = 0.0
     nesterov: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         checks.real("momentum", self.momentum, at_least=0.0, below=1.0)
         if self.nesterov and self.momentum == 0.0:
             raise ArgumentError(

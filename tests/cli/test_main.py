@@ -79,7 +79,7 @@ def test_an_error_of_the_operating_system_is_one_line(run, monkeypatch, trained)
 
 
 def test_too_little_memory_is_one_line(run):
-    run("train", "--hidden", 10**13).refused("memory")
+    run("train", "--hidden", 10**10).refused("memory")
 
 
 def test_ctrl_c_outside_the_training(run, monkeypatch):

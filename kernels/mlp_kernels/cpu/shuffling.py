@@ -43,8 +43,8 @@ def _sort_by_digit(keys: Any, shift: Any, order: Any, result: Any) -> None:
     places = np.zeros((1 << DIGIT_BITS) + 1, np.int64)
     for sample in order:
         places[np.int64((keys[sample] >> shift) & mask) + 1] += 1
-    for digit in range(1 << DIGIT_BITS):
-        places[digit + 1] += places[digit]
+    for below in range(1 << DIGIT_BITS):
+        places[below + 1] += places[below]
     for sample in order:
         digit = np.int64((keys[sample] >> shift) & mask)
         result[places[digit]] = sample

@@ -1,0 +1,26 @@
+"""What layers, losses, optimisers and initialisers have in common: they are frozen records of plain values."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Record:
+    """A frozen dataclass whose NumPy scalars become Python's, and whose values are then checked.
+
+    A NumPy scalar would carry its dtype into arithmetic (`np.float64(0.1) * x` is float64 whatever `x` is) and
+    could not be written as JSON; a Python number does neither.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.bool_ | np.integer | np.floating):
+                # longdouble's own item() stays a NumPy scalar
+                plain = value.item() if isinstance(value, np.bool_ | np.integer) else float(value)
+                object.__setattr__(self, field.name, plain)
+        self.check()
+
+    def check(self) -> None:
+        """Raise an `ArgumentError` for values that make no sense; called once they are plain."""
