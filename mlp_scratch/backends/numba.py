@@ -8,12 +8,16 @@ from there, and end in the same bits. Nothing is checked in between but the loss
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+from numba import typeof
 
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu import shuffling
+from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import infer, train
 from mlp_scratch._types import Array, IntArray
@@ -56,12 +60,12 @@ class NumbaBackend:
         for first in range(0, len(X), at_once):
             rows = X[first : first + at_once]
             rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
-            data, order, block = describe(rows, tables.tile), np.arange(len(rows)), out[first : first + at_once]
-
-            def run(thread: int) -> None:
-                infer(tables.tile, tables.network, memory, data, order, size, block, thread, tables.threads)  # noqa: B023
-
-            on_threads(run, tables.threads, memory)
+            data, order = describe(rows, tables.tile), np.arange(len(rows))
+            work = partial(infer, tables.tile, tables.network, memory, data)
+            if not _is_compiled(infer, tables):
+                with announcing(f"inference for {program.dtype}"):
+                    work(order[:0], size, out[:0], 0, 1)
+            on_threads(partial(work, order, size, out[first : first + at_once]), tables.threads, memory)
         return out
 
     def loss_and_gradient(
@@ -166,25 +170,15 @@ class _Run:
             np.uint64(self.plan.seed & 0xFFFFFFFFFFFFFFFF),
             self.first_step + skipped,
         )
-        tables, memory = self.tables, self.memory
-        losses, accuracies = self.losses[skipped:], self.accuracies[skipped:]
 
-        def work(thread: int) -> None:
-            train(
-                tables.tile,
-                tables.network,
-                memory,
-                batches,
-                first,
-                count,
-                training,
-                losses,
-                accuracies,
-                thread,
-                tables.threads,
-            )
+        def work(first: int, count: int, thread: int, threads: int) -> None:
+            tables, memory, figures = self.tables, self.memory, (self.losses[skipped:], self.accuracies[skipped:])
+            train(tables.tile, tables.network, memory, batches, first, count, training, *figures, thread, threads)
 
-        on_threads(work, tables.threads, memory)
+        if not _is_compiled(train, self.tables):
+            with announcing(f"the training loop for {self.tables.program.dtype}"):
+                work(0, 0, 0, 1)
+        on_threads(partial(work, first, count), self.tables.threads, self.memory)
 
     def is_finite(self, taken: int) -> bool:
         """Whether all losses so far are finite, and all that has been learned."""
@@ -236,13 +230,18 @@ def usable_cores() -> int:
     return max(1, min(cores, int(limit))) if limit.isdigit() else cores
 
 
-def on_threads(work: Callable[[int], None], threads: int, memory: nw.Memory) -> None:
-    """Call `work(0)` here and `work(1)`, ... on threads of their own that end with it."""
+def _is_compiled(kernel: Any, tables: Tables) -> bool:
+    """Whether this process has the code of a kernel for the dtype at hand."""
+    return any(signature[0] == typeof(tables.tile) for signature in kernel.signatures)
+
+
+def on_threads(work: Callable[[int, int], None], threads: int, memory: nw.Memory) -> None:
+    """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it."""
     memory.meeting[0] = 0
-    others = [threading.Thread(target=work, args=(thread,), daemon=True) for thread in range(1, threads)]
+    others = [threading.Thread(target=work, args=(thread, threads), daemon=True) for thread in range(1, threads)]
     for other in others:
         other.start()
-    work(0)
+    work(0, threads)
     for other in others:
         other.join()
 

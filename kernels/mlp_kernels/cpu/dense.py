@@ -25,8 +25,6 @@ from mlp_kernels.cpu.network import (
     PANELS,
     PRODUCT,
     ROWS,
-    SCRATCH,
-    SCRATCH_STEP,
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
     WEIGHTS,
@@ -106,17 +104,16 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
 
 
 @kernel
-def update_weights(tile: Tile, f: Any, s: int, transposed: Any, begin: int, end: int, n: int, thread: int) -> None:
+def update_weights(tile: Tile, f: Any, s: int, transposed: Any, begin: int, end: int, n: int) -> None:
     """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end`; see `updates.weights_update_of`."""
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
-    scratch = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
     weights, w_rows = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS)
     outputs, slot_step = stage(f, s, N_OUT), f.slot_step
     call(
         load(f.code, UPDATE_WEIGHTS),
-        (tile, x, hop, transposed, dz_step, outputs, begin, end, n, weights, w_rows, slot_step, hyper, scratch),
+        (tile, x, hop, transposed, dz_step, outputs, begin, end, n, weights, w_rows, slot_step, hyper),
     )
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import from_dtype, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.register_tile import Block, accumulate
@@ -80,6 +81,20 @@ def backward_tile(_context: Any, tile: Any, a: Any, hop: Any, b: Any, depth: Any
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def local_block(_context: Any, tile: Any) -> Any:
+    """Room for one tile on the stack, of which LLVM knows that nothing else points there."""
+    element = types.CPointer(from_dtype(tile.value.dtype))
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Any:
+        value = context.get_value_type(element).pointee
+        place = cgutils.alloca_once(builder, value, size=index(tile.value.rows * tile.value.columns))
+        place.align = 64
+        return place
+
+    return element(tile), generate
 
 
 def _accumulate_panels(v: Vectors, a: ir.Value, hop: ir.Value, b: ir.Value, depth: ir.Value, start: Block) -> Block:

@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 
+from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.caching import KernelCache
 from mlp_kernels.cpu.constants import ConstantType
 from mlp_kernels.cpu.tile import Tile
@@ -41,7 +42,8 @@ def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: T
     code: Any = CFunc(function, signature, locals={}, options={"error_model": "numpy"})
     with suppress(RuntimeError):  # no folder can be written
         code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
-    code.compile()
+    with announcing(f"{function.__name__} for {tile.dtype}"):
+        code.compile()
     return code
 
 

@@ -208,7 +208,7 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
                 dx = _gradient(f, s - 1)
                 input_gradient(tile, f, s, _gradient(f, s), dx, row, stop, n)
                 _into_stage(tile, f, s - 1, row, stop, n, training, thread)
-            update_weights(tile, f, s, _transposed(f, s), row, stop, n, thread)
+            update_weights(tile, f, s, _transposed(f, s), row, stop, n)
         round_ = meet(f.meeting, round_, threads)
     return round_
 

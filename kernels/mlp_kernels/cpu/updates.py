@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mlp_kernels.cpu.compiling import inlined, kernel
-from mlp_kernels.cpu.layer_tiles import backward_tile
+from mlp_kernels.cpu.layer_tiles import backward_tile, local_block
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
 from mlp_kernels.cpu.tile import Tile
@@ -142,9 +142,8 @@ def weights_update_of(step: Step) -> Step:
         w_rows: int,
         slot_step: int,
         hyper: Any,
-        scratch: Any,
     ) -> None:
-        width = tile.columns
+        width, scratch = tile.columns, local_block(tile)
         for panel in range((outputs + width - 1) // width):
             d = shift(dz, panel * dz_step)
             for i in range(begin, end, tile.rows):
@@ -159,5 +158,5 @@ def addresses(name: str, tile: Tile) -> tuple[int, int]:
     """Where the compiled updates of a vector and of a block of weights lie."""
     step = OPTIMIZERS[name]
     vector = address(vector_update_of(step), (FLOATS, INT, FLOATS, INT, FLOATS, INT), tile)
-    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS, FLOATS)
+    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
     return vector, address(weights_update_of(step), arguments, tile)
