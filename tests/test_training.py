@@ -56,7 +56,7 @@ def test_real_digits_are_learned():
     assert np.mean(model.predict(images[held_out] / 16) == labels[held_out]) == scores["accuracy"]
 
 
-@pytest.mark.parametrize(("n", "size"), [(23, 5), (20, 5), (3, 5), (1, 1), (7, 1)])
+@pytest.mark.parametrize(("n", "size"), [(23, 5), (17, 5), (20, 5), (3, 5), (1, 1), (7, 1)])
 def test_every_sample_is_met_once_an_epoch_and_the_last_batch_may_be_short(n, size, recorded):
     X, y = data(n)
     history = MLP([4, 3]).fit(X, y, batch_size=size, epochs=3, backend="recording")

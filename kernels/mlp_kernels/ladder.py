@@ -1,8 +1,9 @@
 """Measures every rung of the ladder beside the machine's peak: `python -m mlp_kernels.ladder [--write]`.
 
 Each rung multiplies two square matrices with one thread. A round measures the peak of multiply-adds and then
-the rung, so that both see the same clock and the same neighbours; a rung's share of the peak is the median of
-its rounds' shares. `--write` puts the table into `kernels/README.md` and the raw record into
+the rung, so that both see the same clock; a rung's share of the peak is the median of its rounds' shares. Time
+is the thread's processor time and the peak the best of three tries, so that what else runs on the machine
+counts as little as can be. `--write` puts the table into `kernels/README.md` and the raw record into
 `benchmarks/results/` of a checkout.
 """
 
@@ -90,10 +91,10 @@ def measure(rung: str, dtype: str, *, size: int = 1024, seconds: float = 3.0) ->
     peaks: list[float] = []
     end = time.perf_counter() + seconds
     while len(speeds) < 3 or time.perf_counter() < end:
-        peaks.append(measure_fma(dtype, seconds=0.01).median)
-        start = time.perf_counter()
+        peaks.append(measure_fma(dtype, seconds=0.01).best)
+        start = time.thread_time_ns()
         run(a, b, bias, out)
-        speeds.append(2 * size**3 / (time.perf_counter() - start) / 1e9)
+        speeds.append(2 * size**3 / max(1, time.thread_time_ns() - start))
     low, middle, high = np.percentile(speeds, [10, 50, 90]).tolist()
     share = median(speed / peak for speed, peak in zip(speeds, peaks, strict=True))
     return Record(rung, size, dtype, 1, len(speeds), middle, low, high, median(peaks), share)
@@ -130,8 +131,9 @@ def table(records: list[Record], on: dict[str, Any]) -> str:
     lines.append("| peak of multiply-adds in registers | " + " | ".join(f"{peak:.1f} | 100" for peak in peaks) + " |")
     size = records[0].size
     return "\n".join(lines) + (
-        f"\n\nMedians, {size} x {size} x {size}, one thread, {on['cpu']} with {on['vector_unit']}, {on['cores']} "
-        f"cores; load average before the run {on['load_average']:.1f}. Python {on['python']}, NumPy {on['numpy']}, "
+        f"\n\nMedians of processor time, {size} x {size} x {size}, one thread, {on['cpu']} with {on['vector_unit']}, "
+        f"{on['cores']} cores; load average before the run {on['load_average']:.1f}. "
+        f"Python {on['python']}, NumPy {on['numpy']}, "
         f"Numba {on['numba']}."
     )
 

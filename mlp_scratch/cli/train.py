@@ -9,6 +9,7 @@ from mlp_scratch.cli.options import architecture_options, backend_option, json_o
 from mlp_scratch.cli.outputs import check_image, check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.cli.recipes import recipe_for, recipe_table
+from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.cli.train_report import Report, score
 from mlp_scratch.data import load_dataset
 from mlp_scratch.losses import LOSSES
@@ -127,11 +128,11 @@ def _train(options: Options) -> int:
 def _interrupted(model: MLP, out: str | None) -> int:
     if model.training is None:
         click.echo("mlp-scratch: interrupted before the first step", err=True)
-        return 130
+        return INTERRUPTED
     kept = ""
     if out:
         model.save(out)
         kept = f"; the model is saved to {out}"
     steps, epochs = model.training.step, model.training.epoch
     click.echo(f"mlp-scratch: interrupted at step {steps}, after {epochs} whole epochs{kept}", err=True)
-    return 130
+    return INTERRUPTED

@@ -79,9 +79,18 @@ def test_swapped_halves_of_the_numbers(content, tmp_path):
 
 @pytest.mark.parametrize(
     "foreign",
-    [b"", b"\0" * 8, b"{}", b"PK\x03\x04" + b"\0" * 60, b"\x93NUMPY\x01\0" + b" " * 100,
-                b"\xff" * 100, b"a,b\n1,2\n", (2).to_bytes(8, "little") + b"{}", (1 << 62).to_bytes(8, "little") + b"{}"],
-)  # fmt: skip
+    [
+        b"",
+        b"\0" * 8,
+        b"{}",
+        b"PK\x03\x04" + b"\0" * 60,
+        b"\x93NUMPY\x01\0" + b" " * 100,
+        b"\xff" * 100,
+        b"a,b\n1,2\n",
+        (2).to_bytes(8, "little") + b"{}",
+        (1 << 62).to_bytes(8, "little") + b"{}",
+    ],
+)
 def test_files_of_other_formats(foreign, tmp_path):
     path = tmp_path / "m"
     path.write_bytes(foreign)

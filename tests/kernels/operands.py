@@ -4,7 +4,8 @@ import ctypes
 import mmap
 
 import numpy as np
-from tolerances import assert_close, gemm_bound
+
+from tests.tolerances import assert_close, gemm_bound
 
 
 def _strided(matrix):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +29,7 @@ MULTIPLY = """
 import sys
 import numpy as np
 sys.path[:0] = sys.argv[1:]
-from operands import LAYOUTS, check_product
+from tests.kernels.operands import LAYOUTS, check_product
 from mlp_kernels.cpu.gemm import gemm
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):
@@ -43,7 +44,7 @@ print("right")
 """
 
 CPUS = {"x86-64": "xmm", "sandybridge": "ymm", "haswell": "ymm", "znver4": "zmm"}
-HERE = os.path.dirname(__file__)
+ROOT = str(Path(__file__).parents[2])
 x86 = pytest.mark.skipif("sse2" not in numba_target()[1], reason="an x86 CPU is needed")
 
 
@@ -69,7 +70,7 @@ def test_instructions(cpu, dtype):
     loops = [body for _, body in innermost_loops(assembly) if len(re.findall(wanted, body)) >= 6]
     assert loops, "no loop of multiply-adds was generated"
     for loop in loops:
-        assert "%rsp" not in loop, "an accumulator is spilled"
+        assert not re.search(rf"%rsp.*%{register}|%{register}.*%rsp", loop), "an accumulator is spilled"
     assert not re.search(r"\bcall\w*\t.*\bfma", assembly), "a multiply-add calls the library"
     widest = max((name for name in ("xmm", "ymm", "zmm") if f"%{name}" in assembly), key=lambda name: name[0])
     assert widest == register
@@ -81,4 +82,4 @@ def test_products_with_code_for_older_cpus(cpu):
     host = numba_target()[1]
     if any(f"+{feature}" not in host for feature in {"sandybridge": ["avx"], "haswell": ["avx2", "fma"]}.get(cpu, [])):
         pytest.skip(f"this CPU can't run code for {cpu}")
-    assert run(MULTIPLY, cpu, HERE, os.path.dirname(HERE)).strip() == "right"
+    assert run(MULTIPLY, cpu, ROOT).strip() == "right"

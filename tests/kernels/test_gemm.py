@@ -1,16 +1,18 @@
 """gemm is the product, for every size, layout, tile and thread count."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operands import LAYOUTS, GuardedMatrix, check_product
 
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.gemm import gemm
 from mlp_kernels.cpu.tile import Tile
+from tests.kernels.operands import LAYOUTS, GuardedMatrix, check_product
 
 DTYPES = ["float32", "float64"]
 UNITS = {
@@ -194,12 +196,26 @@ def test_nothing_is_read_or_written_outside_the_matrices(dtype, unit, guard_afte
                 each.release()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the settings are those of glibc's malloc")
+def test_the_packed_blocks_are_alive_while_they_are_used():
+    """Memory is unmapped as soon as it is freed here, so that a use after it kills the interpreter."""
+    code = """
+import numpy as np
+from mlp_kernels.cpu.gemm import gemm
+for size in (8, 256, 300):
+    a = np.full((size, size), 2.0)
+    assert (gemm(a, a) == 4 * size).all()
+"""
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_PERTURB_": "165"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda x: gemm(x, x[:2]), ValueError, r"b: got shape \(2, 3\).*expected 3 rows"),
         (lambda x: gemm(x, x[0]), ValueError, r"b: got shape \(3,\), expected 2 dimensions"),
-        (lambda x: gemm(x, x.astype("float32")), TypeError, "b: got float32, expected float64"),
+        (lambda x: gemm(x, x.astype("float32")), TypeError, "b: got float32, expected an array of float64"),
         (lambda x: gemm(x.astype("int64"), x), TypeError, "a: got int64"),
         (lambda x: gemm(x.astype(">f8"), x), TypeError, "a: got >f8"),
         (lambda x: gemm(x, [[1.0]]), TypeError, "b: got list"),
@@ -207,6 +223,7 @@ def test_nothing_is_read_or_written_outside_the_matrices(dtype, unit, guard_afte
         (lambda x: gemm(x, x, np.empty((3, 3), "float32")), TypeError, "out: got float32"),
         (lambda x: gemm(x, x, LAYOUTS["read-only"](x)), ValueError, "out: got a read-only"),
         (lambda x: gemm(x, x, bias=np.zeros(2)), ValueError, r"bias: got shape \(2,\), expected \(3,\)"),
+        (lambda x: gemm(x, x, tile=tile_for(np.dtype("float32"))), ValueError, "tile: got one for float32"),
         (lambda x: gemm(x, x, threads=0), ValueError, "threads: got 0"),
         (lambda x: gemm(x, x, activation="rleu"), ValueError, "activation: got 'rleu'"),
     ],

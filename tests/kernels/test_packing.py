@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operands import LAYOUTS
 
 from mlp_kernels.cpu import packed
 from mlp_kernels.cpu.packing import pack_columns, pack_rows
 from mlp_kernels.cpu.tile import Tile
+from tests.kernels.operands import LAYOUTS
 
 TILES = [
     Tile(np.dtype("float32"), lanes=16, rows=8, vectors=2),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operands import check_product
 
 from mlp_kernels.cpu import fused, naive, packed, register_tile, tiled
+from tests.kernels.operands import check_product
 
 RUNGS = {"naive": naive.multiply, "tiled": tiled.multiply, "packed": packed.multiply}
 

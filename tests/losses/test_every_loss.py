@@ -257,7 +257,9 @@ def test_predictions_and_accuracies():
 
 
 @pytest.mark.parametrize("cls", [np.float64, np.float32])
-@pytest.mark.parametrize("make", [lambda c: Huber(c(0.25)), lambda c: CrossEntropy(c(0.25))])
+@pytest.mark.parametrize(
+    "make", [lambda c: Huber(c(0.25)), lambda c: CrossEntropy(c(0.25))], ids=["huber", "cross_entropy"]
+)
 def test_a_constant_that_is_a_numpy_float_changes_no_dtype(make, cls):
     """NumPy's scalars are strong: unlike a Python float, np.float64(0.25) turns a float32 array into float64."""
     loss, plain = make(cls), make(float)

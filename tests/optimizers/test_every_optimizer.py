@@ -145,6 +145,7 @@ def test_the_two_places_of_eps_differ_as_documented():
         lambda c: SGD(0.5, weight_decay=c(0.25), decoupled=True),
         lambda c: Adam(0.5, beta1=c(0.5), beta2=c(0.75), eps=c(0.125)),
     ],
+    ids=["sgd", "sgd decoupled", "adam"],
 )
 def test_a_constant_that_is_a_numpy_float_changes_no_bits(make, cls, rng):
     """NumPy's scalars are strong: np.float64(0.9) times a float32 array is float64, and rounds elsewhere."""

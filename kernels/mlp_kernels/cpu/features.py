@@ -87,6 +87,7 @@ def vector_unit(cpu: str | None = None, features: str | None = None, triple: str
     return VectorUnit("other", 128, 16, False)
 
 
+@cache
 def tile_for(dtype: np.dtype[Any], unit: VectorUnit | None = None) -> Tile:
     """The register tile for `dtype` (float32 or float64) on a vector unit, this machine's unless told.
 

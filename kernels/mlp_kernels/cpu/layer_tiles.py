@@ -51,7 +51,15 @@ def forward_tile(
         start = _start(v, first, lambda i, _: v.broadcast(bias, i), lambda i, j: v.load(z, _place(v, i, j)))
         columns = v.tile.columns
         block = accumulate(
-            v, w, x, depth, a_row=1, a_depth=columns, b_depth=columns, vectors=v.tile.vectors, start=start
+            v,
+            w,
+            x,
+            depth,
+            a_rows=range(v.tile.rows),
+            a_depth=columns,
+            b_depth=columns,
+            vectors=v.tile.vectors,
+            start=start,
         )
         low = v.splat(floor)
         for i, j, value in _places(v, block):
@@ -112,7 +120,15 @@ def _accumulate_panels(v: Vectors, a: ir.Value, hop: ir.Value, b: ir.Value, dept
     remaining, a_here, b_here, *block = carried
     lanes = builder.select(builder.icmp_signed("<", remaining, index(width)), remaining, index(width))
     sums = accumulate(
-        v, a_here, b_here, lanes, a_row=width, a_depth=1, b_depth=width, vectors=v.tile.vectors, start=block
+        v,
+        a_here,
+        b_here,
+        lanes,
+        a_rows=range(0, v.tile.rows * width, width),
+        a_depth=1,
+        b_depth=width,
+        vectors=v.tile.vectors,
+        start=block,
     )
     left = builder.sub(remaining, index(width))
     following = [left, v.address(a_here, hop), v.address(b_here, width * width), *sums]

@@ -6,9 +6,9 @@ One step of k multiplies a column of A by a row of B and adds the outer product 
 
 with R*V multiply-adds for R + V loads: R elements of A, each broadcast to all L lanes, and V vectors of B.
 
-    registers      B[k, 0:L]   B[k, L:2L]          memory (both packed, see `packing`)
-    A[0, k] -->      C 0,0        C 0,1            a:  | A[0:R, 0] | A[0:R, 1] | ...   P elements a step
-    A[1, k] -->      C 1,0        C 1,1            b:  | B[0, 0:V*L] | B[1, 0:V*L] | ...
+    registers      B[k, 0:L]   B[k, L:2L]          memory
+    A[0, k] -->      C 0,0        C 0,1            a:  A[i, k] at a + i * a_row + k * a_depth
+    A[1, k] -->      C 1,0        C 1,1            b:  | B[0, 0:V*L] | B[1, 0:V*L] | ...  packed
       ...             ...          ...             c:  row i at c + i * c_row_bytes
     A[R-1, k] ->     C R-1,0      C R-1,1
 
@@ -17,7 +17,7 @@ block that is computed, the first `rows` x `columns` elements are written and no
 operands hold beyond them may be anything: lanes never mix, so a NaN there stays there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.vector_ir import Vectors, index
+from mlp_kernels.cpu.vector_ir import Vectors, index, keep_rolled
 
 Array: TypeAlias = npt.NDArray[Any]
 Step: TypeAlias = ir.Value | int
@@ -51,7 +51,7 @@ def accumulate(
     b: ir.Value,
     depth: ir.Value,
     *,
-    a_row: Step,
+    a_rows: Sequence[Step],
     a_depth: Step,
     b_depth: Step,
     vectors: int,
@@ -59,9 +59,9 @@ def accumulate(
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
-    `a` and `b` point to elements; `a_row`, `a_depth` and `b_depth` are the steps, in elements, from one row of
-    A to the next and from one k to the next, constants where they can be. `depth` is at least 1. The sums begin at
-    `start`, or at zero.
+    `a` and `b` point to elements; `a_rows` are the offsets of the rows of A from the first, `a_depth` and
+    `b_depth` the steps from one k to the next, all in elements, constants where they can be. `depth` is at
+    least 1. The sums begin at `start`, or at zero.
     """
     builder = v.builder
     before = builder.block
@@ -75,12 +75,12 @@ def accumulate(
         return value
 
     k, a_here, b_here = carried(index(0)), carried(a), carried(b)
-    block = [carried(value) for value in start or [v.constant(0.0)] * (v.tile.rows * vectors)]
+    block = [carried(value) for value in start or [v.constant(0.0)] * (len(a_rows) * vectors)]
 
     row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
     results = []
-    for i in range(v.tile.rows):
-        element = v.broadcast(a_here, i * a_row if isinstance(a_row, int) else builder.mul(index(i), a_row))
+    for i, offset in enumerate(a_rows):
+        element = v.broadcast(a_here, offset)
         results += [v.multiply_add(element, row_of_b[j], block[i * vectors + j]) for j in range(vectors)]
 
     k_next = builder.add(k, index(1))
@@ -90,7 +90,11 @@ def accumulate(
         strict=True,
     ):
         value.add_incoming(following, loop)
-    builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
+    again = builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
+    if vectors == 1:
+        # LLVM would unroll a loop this short four times, run out of registers for the offsets into A, and lose a
+        # third of the speed. The longer loop of two vectors it unrolls twice, which gains 1 %.
+        keep_rolled(again)
     builder.position_at_end(after)
     return results
 
@@ -156,6 +160,8 @@ def multiply_tile(
     tile: Any,
     epilogue: Any,
     a: Any,
+    a_row: Any,
+    a_depth: Any,
     b: Any,
     bias: Any,
     c: Any,
@@ -166,17 +172,24 @@ def multiply_tile(
     add: Any,
     last: Any,
 ) -> Any:
-    """One tile from packed panels: C = A @ B, or C += A @ B where `add`; then the epilogue where `last`.
+    """One tile: C = A @ B, or C += A @ B where `add`; then the epilogue where `last`.
 
-    `a`, `b`, `bias` and `c` are addresses, those of the tile's first elements; `depth`, `rows` and `columns`
+    `a`, `b`, `bias` and `c` are addresses, those of the tile's first elements. B is a packed panel; A may lie
+    anywhere, its rows `a_row` elements apart and its columns `a_depth`: rows are read side by side, each of
+    them in order, which caches do well without packing. `depth`, `rows` and `columns`
     are at least 1, and those beyond the tile are left to other tiles. A tile of no more columns than a vector
     has lanes does the work of one vector.
     """
-    signature = types.void(tile, epilogue, *[types.int64] * 8, types.boolean, types.boolean)
+    signature = types.void(tile, epilogue, *[types.int64] * 10, types.boolean, types.boolean)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, _, a, b, bias, c, c_row_bytes, depth, rows, columns, add, last = arguments
+        _, _, a, a_row, a_depth, b, bias, c, c_row_bytes, depth, rows, columns, add, last = arguments
         v = Vectors(builder, tile.value)
+        # Rows beyond the last are computed too: from the last, for there may be no memory beyond.
+        last_row = builder.sub(rows, index(1))
+        within = [builder.icmp_signed("<", index(i), rows) for i in range(1, v.tile.rows)]
+        nearest = [builder.select(inside, index(i), last_row) for i, inside in enumerate(within, start=1)]
+        a_rows: list[Step] = [0, *(builder.mul(i, a_row) for i in nearest)]
 
         def emit(vectors: int) -> None:
             to = Destination(v, c, c_row_bytes, rows, columns, vectors)
@@ -186,8 +199,8 @@ def multiply_tile(
                 v.pointer(a),
                 v.pointer(b),
                 depth,
-                a_row=1,
-                a_depth=v.tile.panel_rows,
+                a_rows=a_rows,
+                a_depth=a_depth,
                 b_depth=v.tile.columns,
                 vectors=vectors,
             )

@@ -21,6 +21,15 @@ def index(value: int) -> ir.Constant:
     return ir.Constant(_INDEX, value)
 
 
+def keep_rolled(branch: ir.Instruction) -> None:
+    """Tell LLVM not to unroll the loop that `branch` jumps back to the start of."""
+    module = branch.parent.function.module
+    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([disable, ir.Constant(_INT32, len(module.metadata))])
+    loop.operands = (loop, disable)  # the name of a loop is a node that names itself first
+    branch.set_metadata("llvm.loop", loop)
+
+
 class Vectors:
     """Vectors of `lanes` elements of `tile.dtype`; every method emits code where `builder` stands.
 

@@ -1,0 +1,184 @@
+"""What a comparison leaves behind: one record a contender, case and optimiser, and the JSON file of them all."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlp_benchmarks.floor import Peaks, bytes_per_step, floor_us, flops_per_step, last_level_cache
+from mlp_benchmarks.race import Lane
+from mlp_benchmarks.work import Work
+from mlp_scratch.errors import ArgumentError, DataFileError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One contender's times in one race. Times are microseconds a step.
+
+    Attributes:
+        data: where the samples are from; "random" where there was no MNIST.
+        median_us, p10_us, p90_us: over the rounds.
+        x_fastest: the median over the rounds of its time divided by the fastest contender's in the same round.
+        floor_us: the least a step can take on this machine; None where the peaks could not be measured.
+        loss_gap: the largest relative gap between its losses and those of the float64 NumPy backend.
+        loss_bound: the gap that rounding allows at the last step checked.
+        steps_per_round: how many steps each round had.
+        rounds_us: the raw times, by round.
+    """
+
+    case: str
+    widths: tuple[int, ...]
+    batch: int
+    optimizer: str
+    dtype: str = "float32"
+    threads: int
+    contender: str
+    median_us: float
+    p10_us: float
+    p90_us: float
+    rounds: int
+    floor_us: float | None
+    loss_gap: float | None
+    loss_bound: float | None
+    x_fastest: float
+    data: str
+    flops_per_step: int
+    bytes_per_step: int
+    steps_per_round: int
+    rounds_us: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotTimed:
+    """A contender without times: "skipped", "failed" or "wrong", and why."""
+
+    case: str
+    optimizer: str
+    threads: int
+    contender: str
+    status: str
+    reason: str
+    loss_gap: float | None
+
+
+@dataclass
+class Report:
+    """All that a comparison found so far.
+
+    Attributes:
+        machine: what it ran on, with the measured peaks.
+        interrupted: whether it was ended before its end.
+    """
+
+    machine: Mapping[str, Any]
+    records: list[Record] = field(default_factory=list)
+    not_timed: list[NotTimed] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def any_wrong(self) -> bool:
+        return any(entry.status in ("wrong", "failed") for entry in self.not_timed)
+
+    def write(self, path: Path) -> None:
+        """Write the JSON file; a reader finds the old file or the new one, never half of one."""
+        contents = {"schema": SCHEMA, **asdict(self)}
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+            json.dump(contents, file, indent=1, allow_nan=False)
+            file.write("\n")
+        os.replace(file.name, path)
+
+
+def read_report(path: Path) -> Report:
+    """The report that `write` wrote; raises `DataFileError` for any other file."""
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+        if contents.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        records = [Record(**_tuples(record)) for record in contents.pop("records")]
+        not_timed = [NotTimed(**entry) for entry in contents.pop("not_timed")]
+        return Report(records=records, not_timed=not_timed, **contents)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataFileError(
+            f"{path}: got {error!r}, expected the JSON of `mlp-bench compare`, schema {SCHEMA}; measure it again"
+        ) from None
+
+
+def check_writable(argument: str, path: Path) -> None:
+    """Raise where `path` can't be written, before there is anything to lose."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ArgumentError(
+            argument, given=f"{str(path)!r} ({error.strerror})", expected="a file that can be written"
+        ) from None
+
+
+def make_records(work: Work, lanes: Sequence[Lane], machine: Mapping[str, Any]) -> list[Record]:
+    """The records of the contenders that were timed, the fastest first."""
+    timed = {lane.name: np.array(lane.microseconds) for lane in lanes if lane.status == "timed"}
+    if not timed:
+        return []
+    # An interrupt can come between two turns of one round: only whole rounds make pairs.
+    rounds = min(len(times) for times in timed.values())
+    fastest = min(timed.values(), key=lambda times: float(np.median(times)))
+    case, peaks = work.case, machine["peaks"]
+    floor = floor_us(case, work.optimizer, Peaks(**peaks), last_level_cache(machine)) if peaks else None
+    records = [
+        Record(
+            case=case.name,
+            widths=case.widths,
+            batch=case.batch,
+            optimizer=work.optimizer,
+            threads=work.threads,
+            contender=lane.name,
+            median_us=float(np.median(timed[lane.name])),
+            p10_us=float(np.percentile(timed[lane.name], 10)),
+            p90_us=float(np.percentile(timed[lane.name], 90)),
+            rounds=len(timed[lane.name]),
+            floor_us=floor,
+            loss_gap=lane.gap,
+            loss_bound=lane.bound,
+            x_fastest=float(np.median(timed[lane.name][:rounds] / fastest[:rounds])),
+            data=work.data,
+            flops_per_step=flops_per_step(case),
+            bytes_per_step=bytes_per_step(case, work.optimizer),
+            steps_per_round=lane.steps,
+            rounds_us=tuple(timed[lane.name].tolist()),
+        )
+        for lane in lanes
+        if lane.name in timed
+    ]
+    return sorted(records, key=lambda record: record.median_us)
+
+
+def make_not_timed(work: Work, lanes: Sequence[Lane]) -> list[NotTimed]:
+    """The contenders that were taken out of the race."""
+    return [
+        NotTimed(
+            case=work.case.name,
+            optimizer=work.optimizer,
+            threads=work.threads,
+            contender=lane.name,
+            status=lane.status,
+            reason=lane.reason,
+            loss_gap=lane.gap if lane.gap is not None and math.isfinite(lane.gap) else None,  # JSON has no NaN
+        )
+        for lane in lanes
+        if not lane.racing
+    ]
+
+
+def _tuples(record: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}

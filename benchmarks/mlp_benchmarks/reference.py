@@ -1,0 +1,132 @@
+"""Whether a contender does the same work: its loss curve beside that of the float64 NumPy backend.
+
+Two correct float32 programs do not agree to the bit, since they sum in different orders. How far they may part is
+not guessed but measured, on the very case, by Monte Carlo arithmetic (D. S. Parker, 1997): the NumPy backend runs
+in float32 with all parameters moved before every step by a random relative ±√D·u. u = 2⁻²⁴ is float32's unit
+roundoff and D the largest number of inputs of a layer; by the probabilistic bound of N. Higham and T. Mary (SIAM J.
+Sci. Comput. 41, 2019) no order of summing D products errs by more than a small multiple of √D·u. Whatever the
+network makes of that (a ReLU that switches a step early, Adam dividing one tiny gradient by another) it makes of a
+contender's rounding too.
+
+The bound on a step's relative gap is 4 times the largest gap that these runs had reached by that step, plus 4u for
+the loss's own rounding. It grows with the steps, so a lie shows in the first ones, where rounding has not had time
+to grow. Measured on all cases but the largest: float32 NumPy used at most a fifth of the bound; a learning rate
+times 1.0005, which for SGD is a gradient times 1.0005, exceeded it 9-fold or more. What Adam's curve cannot show is
+a gradient's scale, which Adam divides out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mlp_benchmarks.work import Work
+from mlp_scratch import MLP
+from mlp_scratch._types import Array
+from mlp_scratch.backends import Plan, Records, Samples, State, get_backend
+from mlp_scratch.losses import LOSSES
+from mlp_scratch.optimizers import Adam, Optimizer
+from mlp_scratch.program import lower
+
+AdamForm = Literal["torch", "keras"]
+Curve = npt.NDArray[np.float64]
+
+STEPS_CHECKED = 50
+NOISY_RUNS = 4
+NOISY_RUNS_OF_LARGE = 2
+LARGE = 1_000_000
+"""Parameters. From here on a run takes many seconds, so there are fewer."""
+MARGIN = 4
+UNIT_ROUNDOFF = 2.0**-24
+"""Of float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The loss curve that a contender must follow.
+
+    Attributes:
+        losses: of the float64 NumPy backend, (steps,).
+        bound: the relative gap allowed at each step, (steps,).
+    """
+
+    losses: Curve
+    bound: Curve
+
+    def gap(self, losses: Curve) -> float:
+        """The largest relative gap of a curve, which may be shorter than the reference."""
+        return float(np.max(_gaps(losses, self.losses)))
+
+    def first_refused(self, losses: Curve) -> int | None:
+        """The first step, counted from 1, that is not within its bound (a NaN never is); None if all are."""
+        refused = ~(_gaps(losses, self.losses) <= self.bound[: len(losses)])
+        return int(refused.argmax()) + 1 if refused.any() else None
+
+
+class ReferenceMaker:
+    """References for one work; the noisy runs are made once, whatever forms of Adam are asked for."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        exact = loss_curve(work, work.rule)
+        self._bound = rounding_bound(work, exact)
+        self._made = {"torch": Reference(exact, self._bound)}
+
+    def get(self, adam_form: AdamForm) -> Reference:
+        """The reference for contenders whose Adam has this `eps_mode`."""
+        if adam_form not in self._made:
+            rule = self._work.rule
+            rule = replace(rule, eps_mode=adam_form) if isinstance(rule, Adam) else rule
+            self._made[adam_form] = Reference(loss_curve(self._work, rule), self._bound)
+        return self._made[adam_form]
+
+
+def rounding_bound(work: Work, exact: Curve) -> Curve:
+    """How far a correct float32 curve may be from `exact` at each step, relatively: (STEPS_CHECKED,)."""
+    rng = np.random.default_rng(0)
+    size = np.float32(np.sqrt(max(work.case.widths[:-1])) * UNIT_ROUNDOFF)
+
+    def shake(parameters: Array) -> None:
+        signs = rng.integers(0, 2, parameters.size, dtype=np.int8) * 2 - 1
+        parameters *= 1 + size * signs.astype(np.float32)
+
+    count = NOISY_RUNS if work.case.n_parameters < LARGE else NOISY_RUNS_OF_LARGE
+    runs = [_gaps(loss_curve(work, work.rule, dtype="float32", before_step=shake), exact) for _ in range(count)]
+    return MARGIN * (np.maximum.accumulate(np.max(runs, axis=0)) + UNIT_ROUNDOFF)
+
+
+def loss_curve(
+    work: Work,
+    rule: Optimizer,
+    *,
+    dtype: str = "float64",
+    before_step: Callable[[Array], None] | None = None,
+) -> Curve:
+    """The losses of the first steps on the NumPy backend, (STEPS_CHECKED,), from the injected weights.
+
+    Args:
+        work: what is trained.
+        rule: the optimiser.
+        dtype: of the arithmetic.
+        before_step: is given the parameter vector before every step, to change it in place.
+    """
+    model = MLP(work.case.widths, dtype=dtype)
+    model.flat[...] = work.parameters
+    loss = LOSSES[work.case.loss]
+    samples = Samples(work.X, loss.prepare(work.y, model.n_outputs, model.dtype))
+    state = State(model.flat, model.buffer_vector, np.zeros((len(rule.slots), model.n_parameters), model.dtype))
+    program, backend = lower(model, loss, rule), get_backend("numpy")
+    losses = np.empty(STEPS_CHECKED)
+    for i, rows in enumerate(work.rows(STEPS_CHECKED)):
+        if before_step is not None:
+            before_step(state.flat)
+        records = Records(losses[i : i + 1], np.empty(1))
+        backend.train(program, state, samples, Plan(rows, len(rows), np.array([rule.lr]), 0), records, lambda: False)
+    return losses
+
+
+def _gaps(losses: Curve, exact: Curve) -> Curve:
+    exact = exact[: len(losses)]
+    return np.abs(losses - exact) / np.abs(exact)

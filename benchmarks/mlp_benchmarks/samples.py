@@ -1,0 +1,64 @@
+"""The samples of a case, ready for every contender: float32 features, loaded and scaled before any clock runs."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlp_benchmarks.cases import Case
+from mlp_scratch._types import Array
+from mlp_scratch.data import Dataset, load_dataset
+from mlp_scratch.data.download import cache_folder
+from mlp_scratch.data.image_sets import MNIST
+from mlp_scratch.errors import DataFileError
+
+RANDOM_SAMPLES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Features, float32 (N, D), and targets: class indices, int64 (N,), or reals, float32 (N, 1)."""
+
+    name: str
+    X: Array
+    y: Array
+
+
+def load_samples(case: Case) -> Samples:
+    """The training part of the data set that the case names.
+
+    MNIST is taken from `MLP_SCRATCH_DATA` or the cache and never downloaded: without it, random pixels and labels of
+    the same shape take its place under the name "random". That changes no time, since dense arithmetic takes as
+    long on any finite numbers.
+
+    >>> from mlp_benchmarks.cases import CASES
+    >>> load_samples(CASES["xy-4x6"]).y.shape
+    (10000, 1)
+    """
+    if case.data == "mnist":
+        dataset = _mnist_here()
+        if dataset is None:
+            return _random_images(case)
+    else:
+        dataset = load_dataset(case.data)
+    X = np.ascontiguousarray(dataset.scaling.transform(dataset.X_train, "float32"))
+    if dataset.task == "regression":
+        return Samples(dataset.name, X, dataset.y_train.astype(np.float32).reshape(len(X), -1))
+    return Samples(dataset.name, X, dataset.y_train)
+
+
+def _mnist_here() -> Dataset | None:
+    """MNIST, if its files are on this machine."""
+    cached = all((cache_folder() / MNIST.name / file).is_file() for file in MNIST.sha256)
+    if not (os.environ.get("MLP_SCRATCH_DATA") or cached):
+        return None
+    try:
+        return load_dataset("mnist")
+    except DataFileError:  # a folder with other data in it
+        return None
+
+
+def _random_images(case: Case) -> Samples:
+    rng = np.random.default_rng(0)
+    X = rng.random((RANDOM_SAMPLES, case.widths[0]), dtype=np.float32)
+    return Samples("random", X, rng.integers(0, case.widths[-1], RANDOM_SAMPLES))

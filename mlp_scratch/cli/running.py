@@ -1,0 +1,82 @@
+"""How a command line ends: every mistake becomes one line on standard error and an exit code.
+
+| code | meaning                                                            |
+|------|--------------------------------------------------------------------|
+| 0    | done                                                               |
+| 1    | what was asked about failed: a gradient check, training diverged   |
+| 2    | bad usage or bad input, one line on standard error says which      |
+| 130  | interrupted by Ctrl-C                                              |
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from mlp_scratch.errors import ArgumentError, DivergedError, MlpScratchError, unknown_name
+
+INTERRUPTED = 130
+"""The exit code of a process that Ctrl-C ended: 128 + SIGINT."""
+
+
+class Commands(click.Group):
+    """A group that speaks of options: it offers the nearest command, and spells arguments as they were typed."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and args[0] not in self.commands:
+            raise unknown_name("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ArgumentError as error:
+            command = self.commands.get(ctx.invoked_subcommand or "")
+            options = {spelling for p in command.params for spelling in p.opts} if command else set()
+            spelled = "--" + error.argument.replace("_", "-")
+            if spelled not in options:
+                raise
+            raise click.ClickException(spelled + str(error).removeprefix(error.argument)) from error
+
+
+def run(commands: click.Group, program: str, arguments: Sequence[str] | None) -> int:
+    """Run one of the commands, named by `sys.argv` if no arguments are given, and return the exit code."""
+    try:
+        code, message = _outcome(commands, program, arguments)
+        if message:
+            click.echo(f"{program}: {' '.join(message.splitlines())}", err=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of the pipe left. Python flushes once more as it ends, which must then go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _outcome(commands: click.Group, program: str, arguments: Sequence[str] | None) -> tuple[int, str]:
+    """The exit code, and what to say about it."""
+    try:
+        result: Any = commands.main(arguments, prog_name=program, standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else program
+        return 2, f"{error.format_message().removesuffix('.')}; see '{path} --help'"
+    except click.ClickException as error:
+        return 2, error.format_message()
+    except DivergedError as error:
+        return 1, str(error)
+    except MlpScratchError as error:
+        return 2, str(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return 2, f"{reason}; check the path, its permissions and the space left"
+    except MemoryError as error:
+        return 2, f"not enough memory for what was asked ({error}); try narrower layers or less data"
+    return (result if isinstance(result, int) else 0), ""

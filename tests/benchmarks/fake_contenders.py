@@ -1,0 +1,110 @@
+"""Contenders that do as they should, and ones that cheat, crash or hang. Workers import this module by name."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mlp_benchmarks.contenders import UnsuitableError
+from mlp_benchmarks.contenders.ours import Numpy
+
+
+class Honest(Numpy):
+    """Logs each turn: its name, and when it began and ended."""
+
+    def run(self, batches):
+        start = time.monotonic_ns()
+        outcome = super().run(batches)
+        with Path(os.environ["FAKE_LOG"]).open("a") as log:
+            log.write(f"{type(self).__name__} {start} {time.monotonic_ns()} {len(batches[0].lr)}\n")
+        return outcome
+
+
+class AlsoHonest(Honest):
+    pass
+
+
+class Talkative(Numpy):
+    """Prints where its answers go, as some libraries do."""
+
+    def run(self, batches):
+        print("hello from a library")  # noqa: T201
+        return super().run(batches)
+
+
+class ScaledGradient(Numpy):
+    """All gradients times 1.0005; for Adam, which makes nothing of their scale, the learning rate."""
+
+    factor = 1.0005
+
+    def prepare(self, rows):
+        plan, records = super().prepare(rows)
+        return replace(plan, lr=plan.lr * self.factor), records
+
+
+class OtherOrder(Numpy):
+    """The same samples in another order."""
+
+    def prepare(self, rows):
+        return super().prepare(rows[::-1].copy())
+
+
+class LazyWhenTimed(ScaledGradient):
+    """Honest while its loss curve is checked, without updates afterwards."""
+
+    calls = 0
+
+    def prepare(self, rows):
+        self.factor = 1.0 if self.calls == 0 else 0.0
+        self.calls += 1
+        return super().prepare(rows)
+
+
+class NotANumber(Numpy):
+    """Loses its losses."""
+
+    def losses(self, outcome):
+        return np.full(len(outcome.losses), np.nan)
+
+
+class Crashing(Numpy):
+    def run(self, batches):
+        raise RuntimeError("the framework fell over")
+
+
+class Dying(Numpy):
+    def run(self, batches):
+        os._exit(7)
+
+
+class Hanging(Numpy):
+    def run(self, batches):
+        time.sleep(600)
+
+
+class Spinning(Numpy):
+    """Leaves a thread that keeps the processor busy."""
+
+    def run(self, batches):
+        import threading
+
+        threading.Thread(target=self._spin, daemon=True).start()
+        return super().run(batches)
+
+    def _spin(self):
+        while True:
+            pass
+
+
+class Unable(Numpy):
+    def __init__(self, work):
+        raise UnsuitableError("has no such loss")
+
+
+class HangingOnAdam(Numpy):
+    def run(self, batches):
+        if self._work.optimizer == "adam":
+            time.sleep(600)
+        return super().run(batches)

@@ -1,0 +1,75 @@
+"""Each real contender, where it is installed, does the same work as the float64 NumPy backend."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from mlp_benchmarks.cases import CASES, OPTIMIZERS
+from mlp_benchmarks.contenders import CONTENDERS, UnsuitableError
+from mlp_benchmarks.reference import STEPS_CHECKED, ReferenceMaker
+from mlp_benchmarks.work import make_work
+
+SMALL = [(name, optimizer) for name in ("xy-4x6", "digits") for optimizer in OPTIMIZERS]
+
+
+@pytest.fixture(params=SMALL, ids="-".join, scope="module")
+def maker(request):
+    name, optimizer = request.param
+    work = make_work(CASES[name], optimizer, threads=1)
+    return work, ReferenceMaker(work)
+
+
+@pytest.fixture(params=CONTENDERS)
+def contender(request, maker):
+    entry = CONTENDERS[request.param]
+    if entry.package:
+        pytest.importorskip(entry.package)
+    module, _, name = entry.path.partition(":")
+    try:
+        made = getattr(import_module(module), name)(maker[0])
+    except UnsuitableError as reason:
+        pytest.skip(str(reason))
+    return made, maker[1].get(entry.adam_form)
+
+
+def test_loss_curve(contender, maker):
+    made, reference = contender
+    losses = made.losses(made.run(made.prepare(maker[0].rows(STEPS_CHECKED))))
+    assert losses.shape == (STEPS_CHECKED,)
+    assert losses.dtype == np.float64
+    assert reference.first_refused(losses) is None
+
+
+def test_reset_takes_everything_back(contender, maker):
+    made, _ = contender
+    batches = made.prepare(maker[0].rows(STEPS_CHECKED))
+    first = made.losses(made.run(batches))
+    made.reset()
+    np.testing.assert_array_equal(made.losses(made.run(batches)), first)
+
+
+def test_run_goes_on_where_it_stopped(contender, maker):
+    made, reference = contender
+    rows = maker[0].rows(STEPS_CHECKED)
+    parts = [made.losses(made.run(made.prepare(part))) for part in (rows[:20], rows[20:])]
+    assert reference.first_refused(np.concatenate(parts)) is None
+
+
+def test_sklearn_has_no_mae():
+    pytest.importorskip("sklearn")
+    from mlp_benchmarks.contenders.sklearn import Sklearn
+
+    with pytest.raises(UnsuitableError, match="has no mae loss"):
+        Sklearn(make_work(CASES["xy-1x24"], "sgd", threads=1))
+
+
+def test_sklearn_adds_eps_as_keras_does():
+    pytest.importorskip("sklearn")
+    from mlp_benchmarks.contenders.sklearn import Sklearn
+
+    work = make_work(CASES["digits"], "adam", threads=1)
+    made, maker = Sklearn(work), ReferenceMaker(work)
+    losses = made.losses(made.run(made.prepare(work.rows(STEPS_CHECKED))))
+    assert CONTENDERS["sklearn"].adam_form == "keras"
+    assert maker.get("keras").gap(losses) < maker.get("torch").gap(losses) / 5

@@ -1,0 +1,119 @@
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from mlp_benchmarks.cases import CASES
+from mlp_benchmarks.contenders import Entry
+from mlp_benchmarks.race import Race, Rules
+from mlp_benchmarks.work import make_work
+
+SKIP_NO_PROCFS = pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux' list of processes")
+
+
+def turns():
+    """What the fakes logged: (name, start, end, steps) of each turn, in the order in which they ended."""
+    lines = Path(os.environ["FAKE_LOG"]).read_text().splitlines()
+    return [(name, int(start), int(end), int(steps)) for name, start, end, steps in map(str.split, lines)]
+
+
+def test_rounds_are_interleaved_one_at_a_time(race, digits):
+    lanes = race(digits, "Honest", "AlsoHonest", rounds=4)
+    log = turns()
+    timed = log[-8:]
+    assert [name for name, *_ in timed] == ["Honest", "AlsoHonest"] * 4
+    for (_, _, end, _), (_, start, _, _) in pairwise(log):
+        assert end <= start
+    for lane in lanes.values():
+        assert lane.status == "timed"
+        assert len(lane.seconds) == 4
+        assert {steps for name, _, _, steps in timed if name == lane.name} == {lane.steps}
+        assert 0 < lane.gap < lane.bound < 1e-4
+
+
+def test_rounds_are_long_enough_to_time(race, digits):
+    lane = race(digits, "Honest", rounds=1)["Honest"]
+    # The round that settled the number of steps took at least the 0.005 s that the fixture asks for.
+    tuned = [end - start for _, start, end, steps in turns()[:-1] if steps == lane.steps]
+    assert max(tuned) >= 0.005e9
+
+
+def test_no_memory_between_rounds(race, digits):
+    # Each round starts at the injected weights: the first losses of all are checked against the same curve.
+    assert race(digits, "Honest", rounds=3)["Honest"].status == "timed"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("liar", ["ScaledGradient", "OtherOrder", "NotANumber"])
+def test_a_liar_is_not_timed_and_others_are(race, liar, optimizer):
+    lanes = race(make_work(CASES["digits"], optimizer, threads=1), liar, "Honest", rounds=1)
+    assert lanes[liar].status == "wrong"
+    assert lanes[liar].seconds == []
+    assert lanes[liar].reason.startswith("the losses leave the float64 curve at step ")
+    assert lanes["Honest"].status == "timed"
+
+
+def test_laziness_while_timed_is_found(race, digits):
+    lane = race(digits, "LazyWhenTimed", rounds=1)["LazyWhenTimed"]
+    assert lane.status == "wrong"
+    assert lane.reason.startswith("the losses while timed leave the float64 curve at step 2")
+
+
+@pytest.mark.parametrize(
+    ("fake", "reason"),
+    [
+        ("Crashing", "crashed with exit code 1: RuntimeError: the framework fell over"),
+        ("Dying", "crashed with exit code 7"),
+        ("Missing", "crashed with exit code 1: AttributeError: module 'fake_contenders' has no attribute 'Missing'"),
+    ],
+)
+def test_a_crash_is_reported_and_others_finish(race, digits, fake, reason):
+    lanes = race(digits, fake, "Honest", rounds=1)
+    assert (lanes[fake].status, lanes[fake].reason) == ("failed", reason)
+    assert lanes["Honest"].status == "timed"
+
+
+def test_one_that_hangs_is_ended(race, digits):
+    lanes = race(digits, "Hanging", "Honest", rounds=1, patience=10.0)
+    assert (lanes["Hanging"].status, lanes["Hanging"].reason) == ("failed", "no answer within 10 s")
+    assert lanes["Honest"].status == "timed"
+
+
+def test_one_that_never_rests_is_ended(race, digits, monkeypatch):
+    monkeypatch.setattr("mlp_benchmarks.process.RESTS_WITHIN", 1.0)
+    # Long enough that even a busy machine gives the spinning thread a turn.
+    monkeypatch.setattr("mlp_benchmarks.process.RESTING_SECONDS", 0.3)
+    lanes = race(digits, "Spinning", "Honest", rounds=1)
+    assert (lanes["Spinning"].status, lanes["Spinning"].reason) == (
+        "failed",
+        "keeps the processor busy between its turns",
+    )
+    assert lanes["Honest"].status == "timed"
+
+
+def test_one_that_cannot_is_skipped(race, digits):
+    lane = race(digits, "Unable")["Unable"]
+    assert (lane.status, lane.reason) == ("skipped", "has no such loss")
+
+
+def test_what_libraries_print_is_no_answer(race, digits):
+    assert race(digits, "Talkative", rounds=1)["Talkative"].status == "timed"
+
+
+def test_what_is_not_installed_is_skipped(digits):
+    entries = {"nothing": Entry("nothing:Nothing", "no_such_package", "pip install no-such-package")}
+    with Race(digits, entries, Rules(), progress=lambda text: None) as under_way:
+        under_way.run()
+    (lane,) = under_way.lanes
+    assert (lane.status, lane.reason) == ("skipped", "not installed (pip install no-such-package)")
+
+
+@SKIP_NO_PROCFS
+def test_no_worker_is_left_behind(digits):
+    entries = {"fake": Entry("fake_contenders:Honest")}
+    with Race(digits, entries, Rules(rounds=1), progress=lambda text: None) as under_way:
+        under_way._start()
+        pid = under_way.lanes[0].worker._process.pid
+        assert Path(f"/proc/{pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,116 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlp_benchmarks.contenders import Entry
+from mlp_benchmarks.race import Lane
+from mlp_benchmarks.records import Report, make_not_timed, make_records, read_report
+from mlp_benchmarks.report import machine_lines, noise_lines, plain_table, print_report, table_rows
+from mlp_scratch.errors import DataFileError
+
+MACHINE = {
+    "cpu": {"model": "A CPU", "simd": "AVX2+FMA", "caches": {"l3": 1000}, "cores": {"usable": 2}},
+    "versions": {"python": "3.11", "torch": None},
+    "threads": 1,
+    "peaks": {"gflops": 100.0, "gbytes_per_second": 10.0},
+    "no_peaks": "",
+}
+
+
+def lane(name, seconds, **more):
+    more = {"status": "timed", "steps": 10, "gap": 1e-7, "bound": 1e-5} | more
+    return Lane(name, Entry(""), seconds=seconds, **more)
+
+
+@pytest.fixture
+def lanes():
+    return [
+        lane("slow", [4e-3, 6e-3, 90e-3]),
+        lane("fast", [2e-3, 4e-3, 30e-3]),
+        lane("liar", [], status="wrong", reason="leaves the curve", gap=float("nan")),
+    ]
+
+
+@pytest.fixture
+def report(digits, lanes):
+    return Report(MACHINE, make_records(digits, lanes, MACHINE), make_not_timed(digits, lanes))
+
+
+def test_times_are_microseconds_a_step(report):
+    fast, slow = report.records
+    assert (fast.contender, slow.contender) == ("fast", "slow")
+    assert slow.rounds_us == pytest.approx((400.0, 600.0, 9000.0))
+    assert (slow.median_us, slow.rounds) == (pytest.approx(600.0), 3)
+    assert slow.p10_us == pytest.approx(np.percentile([400, 600, 9000], 10))
+    assert slow.p90_us == pytest.approx(np.percentile([400, 600, 9000], 90))
+
+
+def test_ratios_are_paired_by_round(report):
+    # Round by round 2, 1.5 and 3. Unpaired it would be 600 / 400.
+    assert [record.x_fastest for record in report.records] == pytest.approx([1.0, 2.0])
+
+
+def test_an_unfinished_round_makes_no_pair(digits):
+    first, second = make_records(digits, [lane("a", [1e-3, 1e-3]), lane("b", [2e-3])], MACHINE)
+    assert (first.rounds, second.rounds) == (2, 1)
+    assert second.x_fastest == pytest.approx(2.0)
+
+
+def test_nobody_was_timed(digits):
+    assert make_records(digits, [lane("liar", [], status="wrong")], MACHINE) == []
+
+
+def test_file_keeps_everything(report, tmp_path):
+    file = tmp_path / "r.json"
+    report.write(file)
+    assert read_report(file) == report
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_nan_is_no_number_in_the_file(report, tmp_path):
+    report.write(tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["not_timed"][0]["loss_gap"] is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "records": [{}], "not_timed": []}'])
+def test_foreign_files_are_refused(tmp_path, text):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(DataFileError, match="expected the JSON of `mlp-bench compare`, schema 1"):
+        read_report(tmp_path / "r.json")
+
+
+def test_table_without_numbers(digits, lanes):
+    (record, _) = make_records(digits, lanes, MACHINE | {"peaks": None})
+    assert record.floor_us is None
+    assert table_rows([record])[0][5] == "-"
+
+
+def test_columns_are_aligned(report):
+    lines = plain_table(table_rows(report.records)).splitlines()
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_terminal_shows_the_same_rows(report, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    print_report(report)
+    shown = capsys.readouterr().out
+    for row in table_rows(report.records):
+        for cell in row:
+            assert cell in shown
+    assert "wrong: liar: leaves the curve (digits sgd)" in shown
+
+
+def test_random_pixels_are_said(report):
+    assert not any("random" in line for line in machine_lines(MACHINE, report.records))
+    lines = machine_lines(MACHINE, [replace(report.records[0], data="random")])
+    assert lines[-1].startswith("data: random pixels in place of MNIST")
+
+
+def test_a_noisy_machine_is_said(digits):
+    calm, loud = lane("calm", [1.0, 1.1, 1.0]), lane("loud", [1.0, 2.0, 1.0])
+    assert noise_lines(make_records(digits, [calm], MACHINE)) == []
+    (line,) = noise_lines(make_records(digits, [calm, loud], MACHINE))
+    assert line.startswith("noisy: 1 of 2 rows")

@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlp_benchmarks.cases import CASES, OPTIMIZERS
+from mlp_benchmarks.reference import STEPS_CHECKED, Reference, ReferenceMaker, loss_curve
+from mlp_benchmarks.work import make_work
+
+SMALL = [(name, optimizer) for name in ("xy-1x24", "xy-4x6", "digits") for optimizer in OPTIMIZERS]
+
+
+@pytest.fixture(params=SMALL, ids="-".join, scope="module")
+def work(request):
+    name, optimizer = request.param
+    return make_work(CASES[name], optimizer, threads=1)
+
+
+@pytest.fixture(scope="module")
+def reference(work):
+    return ReferenceMaker(work).get("torch")
+
+
+def test_training_gets_somewhere(reference):
+    assert reference.losses[-1] < 0.95 * reference.losses[0]
+
+
+def test_float32_is_well_inside(work, reference):
+    curve = loss_curve(work, work.rule, dtype="float32")
+    assert reference.first_refused(curve) is None
+    assert np.all(np.abs(curve / reference.losses - 1) <= reference.bound / 2)
+
+
+@pytest.mark.parametrize("factor", [1.0005, 0.9995])
+def test_a_small_lie_is_refused(work, reference, factor):
+    assert reference.first_refused(loss_curve(work, replace(work.rule, lr=work.rule.lr * factor))) is not None
+
+
+def test_the_step_that_leaves_the_curve_is_named(work, reference):
+    curve = loss_curve(work, work.rule)
+    late = np.concatenate([curve[:40], loss_curve(work, replace(work.rule, lr=work.rule.lr * 0.9))[40:]])
+    assert reference.first_refused(curve) is None
+    assert reference.first_refused(late) == 41
+
+
+def test_bound_leaves_no_room_for_another_method(reference):
+    # A thousandth of the loss: what another data order or another initialisation changes at every step.
+    assert reference.bound.shape == (STEPS_CHECKED,)
+    assert np.all(np.diff(reference.bound) >= 0)
+    assert reference.bound.max() < 1e-3
+
+
+def test_gap_is_relative_and_nan_is_refused():
+    reference = Reference(losses=np.array([2.0, 4.0]), bound=np.array([0.1, 0.1]))
+    assert reference.gap(np.array([2.0, 5.0])) == 0.25
+    assert reference.first_refused(np.array([2.0, 5.0])) == 2
+    assert reference.first_refused(np.array([2.0, 4.2])) is None
+    assert reference.first_refused(np.array([2.0])) is None
+    assert reference.first_refused(np.array([2.0, np.nan])) == 2
+    assert np.isnan(reference.gap(np.array([2.0, np.nan])))
+
+
+def test_keras_form_of_adam_has_its_own_curve(digits):
+    maker = ReferenceMaker(make_work(digits.case, "adam", threads=1))
+    assert np.any(maker.get("torch").losses != maker.get("keras").losses)
