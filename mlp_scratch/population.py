@@ -108,10 +108,10 @@ class Population:
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         # The largest first, so that none of them is what all the others have to wait for at the end.
         queue = sorted(range(len(jobs)), key=lambda i: -jobs[i].model.n_parameters)
-        stopped, backend = threading.Event(), NumbaBackend(threads=1)
+        stopped = threading.Event()
         with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
             try:
-                futures = {i: pool.submit(jobs[i].run, backend, count, shuffle, stopped) for i in queue}
+                futures = {i: pool.submit(jobs[i].run, NumbaBackend(threads=1), count, shuffle, stopped) for i in queue}
                 self.errors = [futures[i].result() for i in range(len(jobs))]
             except BaseException:
                 stopped.set()

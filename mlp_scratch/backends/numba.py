@@ -20,6 +20,7 @@ from mlp_kernels.cpu import shuffling
 from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import infer, train
+from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.numba_tables import Tables
@@ -39,7 +40,7 @@ FLOPS_FOR_THREADS = 650e3
 
 
 class NumbaBackend:
-    """Lowers a program to tables and runs the compiled loop over them.
+    """Lowers a program to tables and runs the compiled loop over them; for one caller at a time.
 
     Args:
         threads: at most so many; None takes the cores this process may use, or `NUMBA_NUM_THREADS` if that is less.
@@ -49,12 +50,14 @@ class NumbaBackend:
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = min(threads or usable_cores(), usable_cores())
+        self._kept: tuple[Tables, nw.Memory] | None = None
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
         size = min(INFERENCE_BATCH, len(X))
         tables = Tables(program, size, self._threads_for(program, size))
-        memory = tables.memory(state.buffers)
+        memory = tables.memory()
+        memory.buffers[...] = state.buffers
         tables.pack(state.flat, memory.packed[0])
         at_once = len(X) if is_readable(X) else size
         for first in range(0, len(X), at_once):
@@ -78,7 +81,7 @@ class NumbaBackend:
             )  # which says what is wrong
         tables = Tables(program, n, self._threads_for(program, n), gradient=True)
         plan = Plan(np.arange(n), n, np.zeros(1), seed)
-        run = _Run(tables, samples, plan, step)
+        run = _Run(tables, tables.memory(), samples, plan, step)
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
         run.advance(0, 1, training=training)
         gradient = np.empty(program.n_parameters, program.dtype)
@@ -95,18 +98,26 @@ class NumbaBackend:
         stop: Callable[[], bool],
     ) -> int:
         size = min(plan.batch_size, len(plan.order))
-        tables = Tables(program, size, self._threads_for(program, size))
-        run = _Run(tables, samples, plan, state.step + 1)
+        run = _Run(*self._workspace(program, size), samples, plan, state.step + 1)
         run.load(state)
         taken = run.advance_until(stop)
         if run.is_finite(taken):
             run.save(state, taken)
             records.losses[:taken], records.accuracies[:taken] = run.losses[:taken], run.accuracies[:taken]
             return taken
+        self._kept = None  # NaN may have got into the padding
+        run.memory = run.tables.memory()
         good = run.last_good_step(state, taken)
         records.losses[:good], records.accuracies[:good] = run.losses[:good], run.accuracies[:good]
         run.save(state, good)
         raise _divergence(program, state, samples, plan, good)
+
+    def _workspace(self, program: Program, batch_size: int) -> tuple[Tables, nw.Memory]:
+        """Tables and memory, those of the last call where they fit: a fit makes many calls with the same program."""
+        if self._kept is None or self._kept[0].program is not program or self._kept[0].batch_size != batch_size:
+            tables = Tables(program, batch_size, self._threads_for(program, batch_size))
+            self._kept = tables, tables.memory()
+        return self._kept
 
     def _threads_for(self, program: Program, batch_size: int) -> int:
         """How many threads a step is worth; the choice changes no number."""
@@ -117,13 +128,14 @@ class NumbaBackend:
 class _Run:
     """A call of `train` on its way: the panels it works on and the steps it has taken."""
 
-    def __init__(self, tables: Tables, samples: Samples, plan: Plan, first_step: int) -> None:
-        self.tables, self.samples, self.plan, self.first_step = tables, samples, plan, first_step
+    def __init__(self, tables: Tables, memory: nw.Memory, samples: Samples, plan: Plan, first_step: int) -> None:
+        self.tables, self.memory = tables, memory
+        self.samples, self.plan, self.first_step = samples, plan, first_step
         self.losses, self.accuracies = np.empty(len(plan.lr)), np.empty(len(plan.lr))
 
     def load(self, state: State) -> None:
         """Begin from `state`."""
-        self.memory = self.tables.memory(state.buffers)
+        self.memory.buffers[...] = state.buffers
         for row, vector in zip(self.memory.packed, (state.flat, *state.slots), strict=True):
             self.tables.pack(vector, row)
 
@@ -182,13 +194,14 @@ class _Run:
 
     def is_finite(self, taken: int) -> bool:
         """Whether all losses so far are finite, and all that has been learned."""
-        parts = [self.losses[:taken], self.memory.buffers]
-        scratch = np.empty(self.tables.program.n_parameters, self.tables.program.dtype)
-        if not all(np.isfinite(part).all() for part in parts):
+        if not (np.isfinite(self.losses[:taken]).all() and np.isfinite(self.memory.buffers).all()):
             return False
-        for row in self.memory.packed:
+        if all(all_finite(row) for row in self.memory.packed):
+            return True
+        scratch = np.empty(self.tables.program.n_parameters, self.tables.program.dtype)
+        for row in self.memory.packed:  # padding is no parameter
             self.tables.unpack(row, scratch)
-            if not np.isfinite(scratch).all():
+            if not all_finite(scratch):
                 return False
         return True
 

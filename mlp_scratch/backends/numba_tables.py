@@ -91,14 +91,14 @@ class Tables:
         """Vectors that the optimiser remembers, or one for the gradient."""
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
-    def memory(self, buffers: Array) -> nw.Memory:
-        """Fresh arrays to run in; `buffers` is copied."""
+    def memory(self) -> nw.Memory:
+        """Fresh arrays to run in."""
         dtype = self.program.dtype
         return nw.Memory(
             aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1),
             aligned_zeros(max(1, int(self.places[nw.VECTORS])), dtype),
             aligned_zeros(self._arena_size, dtype),
-            buffers.copy(),
+            aligned_zeros(self.program.n_buffers, dtype),
             aligned_zeros(8, np.dtype(np.int64)),
         )
 

@@ -1,4 +1,4 @@
-"""Weights between the layout that users see and panels.
+"""Weights between the layout that users see and panels, and a look at what has become of them.
 
     W (H, D), row by row                     [ceil(H/w)][D'][w], W[h, d] at panel h // w, row d, lane h % w
 
@@ -7,8 +7,10 @@ Both directions go square by square, so that neither side is walked with long st
 
 from typing import Any
 
+import numpy as np
+
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.memory import load, pointer_to, shift, store
+from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
 from mlp_kernels.cpu.tile import Tile
 
 BLOCK = 64
@@ -38,3 +40,15 @@ def unpack_weights(
             place = h // width * rows * width + h % width
             for d in range(d0, min(d0 + BLOCK, inputs)):
                 store(destination, h * inputs + d, load(source, place + d * width))
+
+
+@kernel
+def all_finite(values: Any) -> bool:
+    """Whether a vector holds no NaN and no infinity; as fast as memory is read, with no array of answers."""
+    bad = np.int64(0)
+    data = pointer_to(values)
+    zero = number(data, 0.0)
+    for i in range(values.size):
+        difference = load(data, i) - load(data, i)  # 0, but NaN where not finite
+        bad |= np.int64(difference != zero)
+    return bad == 0
