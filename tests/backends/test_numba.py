@@ -1,5 +1,6 @@
 """What the compiled backend promises besides its numbers: any layout, same bits, exact resumption, honest failure."""
 
+import multiprocessing
 import threading
 
 import numpy as np
@@ -204,3 +205,14 @@ def test_nothing_is_compiled_for_another_architecture_batch_size_layout_or_hyper
     trained(np.asfortranarray(X[:, ::2]), y, layers=[ms.Dense(3, 50), ms.ReLU(), ms.Dense(50, 3)], batch_size=7)
     trained(X, y, optimizer=ms.SGD(0.01), epochs=1)
     assert len(train.signatures) == compiled_before
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_worker_processes_give_the_same_bits(method, rng):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+    model = trained(X, y)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        there = pool.apply(model.logits, (X,), {"backend": "numba"})
+    assert np.array_equal(there, model.logits(X, backend="numba"))
