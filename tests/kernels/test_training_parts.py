@@ -1,5 +1,8 @@
 """The parts of the compiled training loop, each beside its reference."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -132,3 +135,26 @@ def test_nobody_leaves_a_meeting_before_all_have_come(count):
 def test_shares_cover_everything_once(units, count):
     owned = [unit for me in range(count) for unit in range(*threads.share(units, me, count))]
     assert owned == list(range(units))
+
+
+SECOND_PROCESS = """
+import numpy as np
+from mlp_kernels.cpu import activations, gather, losses, native, updates
+from mlp_kernels.cpu.tile import Tile
+tile = Tile(np.dtype("float32"), lanes=4, rows=4, vectors=2)
+compiled, codes = native._compiled, []
+native._compiled = lambda *arguments: codes.append(compiled(*arguments)) or codes[-1]
+activations.addresses("elu", tile), losses.loss_address("mae", tile), updates.addresses("adam", tile)
+gather.describe(np.zeros((2, 2), np.int16), tile)
+print([code.cache_hits for code in codes])
+"""
+
+
+def test_what_a_table_points_to_is_found_again_by_the_next_process(tmp_path):
+    def run():
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", SECOND_PROCESS]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert run() == "[0, 0, 0, 0, 0, 0]\n"
+    assert run() == "[1, 1, 1, 1, 1, 1]\n"

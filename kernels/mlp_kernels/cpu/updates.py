@@ -90,31 +90,26 @@ OPTIMIZERS = {"gradient": gradient, "sgd": sgd, "momentum": momentum, "nesterov"
 """Every optimiser as a step of one parameter, element i of p, whose gradient is d."""
 
 
-def _block_update(step: Step) -> Step:
+@inlined
+def _update_block(step: Step, p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
     """The loop over `count` neighbours."""
-
-    @inlined
-    def update(p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
-        shrink, l2 = load(hyper, SHRINK), load(hyper, L2)
-        if not decayed:
-            shrink, l2 = number(p, 1.0), number(p, 0.0)
-        if l2 != number(p, 0.0):
-            for i in range(count):
-                step(p, slot_step, i, load(g, i) + l2 * load(p, i), shrink, hyper)
-        else:
-            for i in range(count):
-                step(p, slot_step, i, load(g, i), shrink, hyper)
-
-    return update
+    shrink, l2 = load(hyper, SHRINK), load(hyper, L2)
+    if not decayed:
+        shrink, l2 = number(p, 1.0), number(p, 0.0)
+    if l2 != number(p, 0.0):
+        for i in range(count):
+            step(p, slot_step, i, load(g, i) + l2 * load(p, i), shrink, hyper)
+    else:
+        for i in range(count):
+            step(p, slot_step, i, load(g, i), shrink, hyper)
 
 
 @cache
 def vector_update_of(step: Step) -> Step:
     """The update of `count` neighbouring parameters at p with the gradient at g; weight decay where `decayed`."""
-    update = _block_update(step)
 
     def vector_update(tile: Tile, p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
-        update(p, slot_step, g, count, hyper, decayed)
+        _update_block(step, p, slot_step, g, count, hyper, decayed)
 
     return vector_update
 
@@ -126,7 +121,6 @@ def weights_update_of(step: Step) -> Step:
     The samples of a feature lie in panels `hop` elements apart, `dz` has panels of outputs `dz_step` apart, and
     the weights panels of `w_rows` rows.
     """
-    update = _block_update(step)
 
     def weights_update(
         tile: Tile,
@@ -149,7 +143,7 @@ def weights_update_of(step: Step) -> Step:
             for i in range(begin, end, tile.rows):
                 backward_tile(tile, shift(x, i * width), hop, d, n, scratch, 1)
                 w = shift(weights, (panel * w_rows + i) * width)
-                update(w, slot_step, scratch, tile.rows * width, hyper, 1)
+                _update_block(step, w, slot_step, scratch, tile.rows * width, hyper, 1)
 
     return weights_update
 
