@@ -47,6 +47,7 @@ from mlp_scratch.losses import Huber as Huber
 from mlp_scratch.mlp import MLP as MLP
 from mlp_scratch.optimizers import SGD as SGD
 from mlp_scratch.optimizers import Adam as Adam
+from mlp_scratch.population import Population as Population
 from mlp_scratch.sequential import Sequential as Sequential
 from mlp_scratch.sequential import load as load
 

@@ -18,8 +18,9 @@ from mlp_scratch.program import Program
 from mlp_scratch.progress import ProgressBar
 from mlp_scratch.random import permutation
 
-SECONDS_A_CALL = 0.1
-"""A backend is handed as many steps at a time as take about this long, so that progress and Ctrl-C are prompt."""
+SECONDS_A_CALL = 1.0
+"""A backend is handed as many steps at a time as take about this long, so that progress shows; it asks for Ctrl-C
+itself, and what it does at the start and end of a call should cost little beside the steps."""
 
 SCORED_AT_ONCE = 4096
 """Scoring goes through the samples in blocks of so many rows."""
@@ -92,12 +93,14 @@ def train(
         deferred_interrupts() as interrupted,
         ProgressBar(schedule.epochs * steps_an_epoch, shown=schedule.progress) as bar,
     ):
+        pace = 1
         for _ in range(schedule.epochs):
             order = permutation(training.seed, training.epoch, n) if schedule.shuffle else np.arange(n)
-            epoch = _EpochUnderWay(backend, program, state, samples, training, schedule.rows[order], run.history)
+            epoch = _EpochUnderWay(backend, program, state, samples, training, schedule.rows[order], run.history, pace)
             while training.position < steps_an_epoch and not interrupted():
                 taken = epoch.take_some_steps(interrupted)
                 bar.advance(taken, training.epoch + 1, *epoch.figures())
+            pace = epoch.steps_a_call
             if interrupted() and training.position < steps_an_epoch:
                 break
             training.epoch, training.position = training.epoch + 1, 0
@@ -136,12 +139,13 @@ class _EpochUnderWay:
         training: Training,
         order: IntArray,
         history: History,
+        steps_a_call: int,
     ) -> None:
         self.backend, self.program, self.state, self.samples = backend, program, state, samples
         self.training, self.order, self.history = training, order, history
         self.first_step = len(history.losses)
         self.seconds = 0.0
-        self.steps_a_call = 1
+        self.steps_a_call = steps_a_call
         self.sizes: list[int] = []  # of the batches taken
 
     def take_some_steps(self, stop: Callable[[], bool]) -> int:
@@ -161,7 +165,7 @@ class _EpochUnderWay:
             self.sizes += [min(size, len(remaining) - i * size) for i in range(taken)]
         elapsed = perf_counter() - start
         self.seconds += elapsed
-        if elapsed < SECONDS_A_CALL / 2:
+        if elapsed < SECONDS_A_CALL / 2 and count == self.steps_a_call:
             self.steps_a_call *= 2
         elif elapsed > SECONDS_A_CALL:
             self.steps_a_call = max(1, self.steps_a_call // 2)

@@ -11,7 +11,14 @@ from mlp_scratch.backends.base import State as State
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import unknown_name
 
-BACKENDS: dict[str, Callable[[int | None], Backend]] = {"numpy": NumpyBackend}
+
+def _numba(threads: int | None) -> Backend:
+    from mlp_scratch.backends.numba import NumbaBackend  # Numba takes longer to import than the rest of the package
+
+    return NumbaBackend(threads)
+
+
+BACKENDS: dict[str, Callable[[int | None], Backend]] = {"numpy": NumpyBackend, "numba": _numba}
 """Every backend by the name that `backend=` and `--backend` take, the fastest last."""
 
 
@@ -19,7 +26,7 @@ def get_backend(name: str, *, threads: int | None = None) -> Backend:
     """The backend called `name`, on at most `threads` threads; "auto" is the fastest that can run here.
 
     >>> get_backend("auto").name
-    'numpy'
+    'numba'
     """
     if threads is not None:
         checks.integer("threads", threads, at_least=1)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from numba import njit
+from numba.extending import register_jitable
 
 from mlp_kernels.cpu.caching import KernelCache
 
@@ -26,3 +27,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     with suppress(RuntimeError):  # no folder can be written
         dispatcher._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
     return dispatcher
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """`function` as a part of whatever kernel calls it; to Python it stays what it is.
+
+    >>> inlined(abs)(-1)
+    1
+    """
+    return register_jitable(function)

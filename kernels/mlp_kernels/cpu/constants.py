@@ -5,6 +5,7 @@ constant that loops are unrolled by. At run time nothing is passed.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from numba import types
@@ -23,6 +24,9 @@ class ConstantType(types.Type):  # type: ignore[misc]  # Numba's
         super().__init__(repr(value))
 
 
+_type_of = cache(ConstantType)  # a call of a kernel asks for it, and a name takes ten microseconds to write
+
+
 def compile_time(*attributes: str) -> Callable[[type[_Class]], type[_Class]]:
     """A class decorator: instances passed to kernels are constants, with these numbers as attributes.
 
@@ -32,7 +36,7 @@ def compile_time(*attributes: str) -> Callable[[type[_Class]], type[_Class]]:
     def decorate(cls: type[_Class]) -> type[_Class]:
         @typeof_impl.register(cls)  # type: ignore[untyped-decorator]  # Numba's
         def _typeof(value: Any, _context: Any) -> ConstantType:
-            return ConstantType(value)
+            return _type_of(value)
 
         for name in set(attributes) - _attributes:
             _attributes.add(name)

@@ -55,12 +55,13 @@ def accumulate(
     a_depth: Step,
     b_depth: Step,
     vectors: int,
+    start: Block | None = None,
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
     `a` and `b` point to elements; `a_rows` are the offsets of the rows of A from the first, `a_depth` and
     `b_depth` the steps from one k to the next, all in elements, constants where they can be. `depth` is at
-    least 1.
+    least 1. The sums begin at `start`, or at zero.
     """
     builder = v.builder
     before = builder.block
@@ -74,7 +75,7 @@ def accumulate(
         return value
 
     k, a_here, b_here = carried(index(0)), carried(a), carried(b)
-    block = [carried(v.constant(0.0)) for _ in range(len(a_rows) * vectors)]
+    block = [carried(value) for value in start or [v.constant(0.0)] * (len(a_rows) * vectors)]
 
     row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
     results = []

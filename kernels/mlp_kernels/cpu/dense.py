@@ -1,0 +1,135 @@
+"""A dense layer on panels: forward for the outputs, backward for the inputs that a thread owns.
+
+Blocks keep in the caches what tiles share: `DEPTH` steps of a sum at a time, so that the block of activations that
+all rows of a panel of weights meet stays in L1; `BLOCK_ROWS` rows of weights at a time in the way back, so that
+the rows that dx has just read are still in L2 when dW updates them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
+from mlp_kernels.cpu.memory import load, number, shift
+from mlp_kernels.cpu.native import call
+from mlp_kernels.cpu.network import (
+    BIAS,
+    CUT,
+    HYPER,
+    INPUT,
+    INPUT_ROWS,
+    LEARNS_BIAS,
+    N_IN,
+    N_OUT,
+    PANELS,
+    PRODUCT,
+    ROWS,
+    UPDATE_WEIGHTS,
+    WEIGHT_ROWS,
+    WEIGHTS,
+    stage,
+)
+from mlp_kernels.cpu.operations import update_vector
+from mlp_kernels.cpu.tile import Tile
+
+DEPTH = 256
+BLOCK_ROWS = 64
+
+
+@kernel
+def even_block(size: int, most: int, multiple: int) -> int:
+    """The length of nearly equal blocks of at most about `most`, a multiple of `multiple`: no short last one."""
+    blocks = (size + most - 1) // most
+    return ((size + blocks - 1) // blocks + multiple - 1) // multiple * multiple
+
+
+@kernel
+def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
+    """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
+    width = tile.columns
+    depth, rows, in_rows, w_rows = (
+        stage(f, s, N_IN),
+        stage(f, s, ROWS),
+        stage(f, s, INPUT_ROWS),
+        stage(f, s, WEIGHT_ROWS),
+    )
+    x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
+    weights, bias = shift(f.packed, stage(f, s, WEIGHTS)), shift(f.packed, stage(f, s, BIAS))
+    least = number(f.arena, -np.inf)
+    block = even_block(depth, DEPTH, 1)
+    for k in range(0, depth, block):
+        steps = min(block, depth - k)
+        floor = number(f.arena, 0.0) if stage(f, s, CUT) and k + steps == depth else least
+        h = begin
+        while h < end:
+            stop = min(end, (h // width + 1) * width)
+            w = shift(weights, (h // width * w_rows + k) * width)
+            for b in range((n + width - 1) // width):
+                for i in range(h, stop, tile.rows):
+                    forward_tile(
+                        tile,
+                        shift(w, i % width),
+                        shift(x, (b * in_rows + k) * width),
+                        steps,
+                        shift(z, (b * rows + i) * width),
+                        shift(bias, i),
+                        1 if k == 0 else 0,
+                        floor,
+                    )
+            h = stop
+
+
+@kernel
+def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end: int, n: int) -> None:
+    """dx = Wᵀ dz of stage `s`, inputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
+    width = tile.columns
+    depth, rows, in_rows, w_rows = (
+        stage(f, s, N_OUT),
+        stage(f, s, ROWS),
+        stage(f, s, INPUT_ROWS),
+        stage(f, s, WEIGHT_ROWS),
+    )
+    weights = shift(f.packed, stage(f, s, WEIGHTS))
+    hop = w_rows * width
+    block = even_block(depth, DEPTH, width)
+    for k in range(0, depth, block):
+        steps = min(block, depth - k)
+        w = shift(weights, k // width * hop)
+        for b in range((n + width - 1) // width):
+            d = shift(dz, (b * rows + k) * width)
+            for i in range(begin, end, tile.rows):
+                to = shift(dx, (b * in_rows + i) * width)
+                backward_tile(tile, shift(w, i * width), hop, d, steps, to, 1 if k == 0 else 0)
+
+
+@kernel
+def update_weights(tile: Tile, f: Any, s: int, transposed: Any, begin: int, end: int, n: int) -> None:
+    """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end`; see `updates.weights_update_of`."""
+    width = tile.columns
+    x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
+    hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
+    weights, w_rows = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS)
+    outputs, slot_step = stage(f, s, N_OUT), f.slot_step
+    call(
+        load(f.code, UPDATE_WEIGHTS),
+        (tile, x, hop, transposed, dz_step, outputs, begin, end, n, weights, w_rows, slot_step, hyper),
+    )
+
+
+@kernel
+def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int) -> None:
+    """Transpose dz of stage `s` for dW, outputs `begin` to `end`, and update the biases with its sum over the batch.
+
+    `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
+    """
+    width, lanes = tile.columns, tile.lanes
+    rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
+    gradients = shift(f.gradients, stage(f, s, BIAS))
+    for h in range(begin, end, lanes):
+        to = shift(transposed, h // width * panels * width * width + h % width)
+        for j in range(0, n, lanes):
+            block = shift(dz, (j // width * rows + h) * width + j % width)
+            transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0)
+    if stage(f, s, LEARNS_BIAS):
+        update_vector(tile, f, stage(f, s, BIAS) + begin, end - begin)

@@ -1,0 +1,155 @@
+"""exp, log and their relatives as arithmetic that LLVM can vectorise: no branch, no table, no call.
+
+A loop that calls libm's exp runs one element at a time. Written as below, a polynomial and a few integer
+operations on the exponent, the same loop runs a register of elements at a time. Each holds for every input: NaN
+stays NaN, large ones overflow to infinity, small ones underflow by way of denormals. Errors are a few units in the
+last place. The reference of each is NumPy's function of the same name.
+
+    e^x = 2^n e^r,   n = round(x / ln 2),   |r| <= ln 2 / 2,   e^r - 1 = r (1 + r/2! + r²/3! + ...)
+    log(2^n m) = n ln 2 + 2 s (1 + s²/3 + s⁴/5 + ...),   s = (m - 1) / (m + 1),   √½ <= m < √2
+"""
+
+from collections.abc import Sequence
+from math import factorial
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu.compiling import inlined
+from mlp_kernels.cpu.memory import bits, from_bits, from_integer, number
+
+
+def _polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
+    """A compiled polynomial by Horner's rule, from the highest power down; float32 gets by with fewer terms."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def polynomial(_context: Any, x: Any) -> Any:
+        coefficients = double if x == types.float64 else single
+
+        def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+            kind = arguments[0].type
+            name = "llvm.fmuladd.f64" if x == types.float64 else "llvm.fmuladd.f32"
+            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+            y = ir.Constant(kind, coefficients[0])
+            for c in coefficients[1:]:
+                y = builder.call(function, [y, arguments[0], ir.Constant(kind, c)])
+            return y
+
+        return x(x), generate
+
+    return polynomial
+
+
+def _either(single: float, double: float) -> Any:
+    """A compiled constant that differs between the two float types; a whole number stays an integer."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def either(_context: Any, like: Any) -> Any:
+        value = double if like == types.float64 else single
+        kind = like if isinstance(value, float) else types.int64
+
+        def generate(context: Any, _builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
+            return ir.Constant(context.get_value_type(kind), value)
+
+        return kind(like), generate
+
+    return either
+
+
+# A Taylor series ends where its next term is below half a unit in the last place of the sum.
+_exponential_series = _polynomial(
+    [1 / factorial(k) for k in range(8, 0, -1)], [1 / factorial(k) for k in range(14, 0, -1)]
+)
+_logarithm_series = _polynomial(
+    [2 / (2 * k + 1) for k in range(5, -1, -1)], [2 / (2 * k + 1) for k in range(11, -1, -1)]
+)
+# ln 2 in two parts; the first has so few digits that n times it is exact.
+_ln2_high = _either(0.693359375, 0.69314718036912381649)
+_ln2_low = _either(-2.12194440054690583e-4, 1.90821492927058770002e-10)
+# 1.5 · 2^(fraction bits): adding it rounds to an integer, which is then the low bits of the sum.
+_rounder = _either(12582912.0, 6755399441055744.0)
+# Beyond these e^x is infinite or zero, and half of n would leave the exponent's range.
+_limit = _either(160.0, 1200.0)
+_fraction_bits = _either(23, 52)
+_bias = _either(127, 1023)
+_root_half_bits = _either(0x3F3504F3, 0x3FE6A09E667F3BCD)
+
+
+@inlined
+def _power_of_two(n: Any, like: Any) -> Any:
+    """2^n for an integer n in the exponent's range."""
+    return from_bits(like, (n + _bias(like)) << _fraction_bits(like))
+
+
+@inlined
+def _reduce(x: Any) -> Any:
+    """(h, k, e^r - 1) with e^x = 2^h 2^k e^r: 2^n in two factors, for n may lie outside the exponent's range."""
+    limit = _limit(x)
+    x = limit if x > limit else x  # in this order NaN passes
+    x = -limit if x < -limit else x
+    shifted = x * number(x, 1.4426950408889634) + _rounder(x)
+    n = bits(shifted) - bits(_rounder(x))
+    whole = shifted - _rounder(x)
+    r = (x - whole * _ln2_high(x)) - whole * _ln2_low(x)
+    half = n >> 1
+    return _power_of_two(half, x), _power_of_two(n - half, x), r * _exponential_series(r)
+
+
+@inlined
+def exp(x: Any) -> Any:
+    """e^x."""
+    h, k, p = _reduce(x)
+    return (number(x, 1.0) + p) * h * k
+
+
+@inlined
+def expm1(x: Any) -> Any:
+    """e^x - 1 for x that are not large, without cancellation near 0."""
+    h, k, p = _reduce(x)
+    # For n = 0 the last bracket is 0 and p is the answer.
+    return p * h * k + (h * k - number(x, 1.0))
+
+
+@inlined
+def log(x: Any) -> Any:
+    """log x for x that are positive, finite and no denormals: here sums of exponentials."""
+    shifted = bits(x) - _root_half_bits(x)
+    n = shifted >> _fraction_bits(x)
+    m = from_bits(x, bits(x) - (n << _fraction_bits(x)))
+    s = (m - number(x, 1.0)) / (m + number(x, 1.0))
+    whole = from_integer(x, n)
+    return whole * _ln2_high(x) + (s * _logarithm_series(s * s) + whole * _ln2_low(x))
+
+
+@inlined
+def log1p(x: Any) -> Any:
+    """log(1 + x) for 0 <= x <= 1; what rounding 1 + x lost is put back."""
+    one = number(x, 1.0)
+    u = one + x
+    return log(u) + (x - (u - one)) / u
+
+
+@inlined
+def tanh(x: Any) -> Any:
+    """tanh x = (1 - e^-2|x|) / (1 + e^-2|x|), with the sign of x."""
+    e = expm1(number(x, -2.0) * abs(x))
+    t = -e / (number(x, 2.0) + e)
+    return -t if x < number(x, 0.0) else t
+
+
+@inlined
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e^-x); keeps its relative accuracy where it is tiny."""
+    e = exp(-abs(x))
+    one = number(x, 1.0)
+    return (e if x < number(x, 0.0) else one) / (one + e)
+
+
+@inlined
+def softplus(x: Any) -> Any:
+    """log(1 + e^x)."""
+    zero = number(x, 0.0)
+    return (zero if x < zero else x) + log1p(exp(-abs(x)))

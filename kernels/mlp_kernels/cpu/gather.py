@@ -1,0 +1,133 @@
+"""The shuffled mini-batch, gathered from a data set of any number type and layout straight into panels.
+
+    X (N, D), rows `order[i]`              panels [ceil(n/w)][D'][w]
+    | sample 7 |  x0 x1 x2 ...             feature 0:  x0 of samples 7, 2, 9, ...   w lanes
+    | sample 2 |  x0 x1 x2 ...      -->    feature 1:  x1 of samples 7, 2, 9, ...
+    | sample 9 |  x0 x1 x2 ...             ...
+
+A data set is an address, two strides in bytes and the code for its type; nothing of its size is copied. Where the
+features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers. Lanes beyond
+the last sample repeat it: they hold nothing that the data does not.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.layer_tiles import gather_block
+from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
+from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
+from mlp_kernels.cpu.tile import Tile
+
+Array: TypeAlias = npt.NDArray[Any]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+TYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
+"""The number types that are read as they lie in memory."""
+
+ADDRESS, ROW_STRIDE, COLUMN_STRIDE, GATHER = range(4)
+"""The fields of a data set's description, int64; GATHER is the address of the code that reads its number type, in a
+description of targets 1 for class indices and else 0."""
+
+
+@cache
+def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
+    """The gathering of panel `b` of a batch from data of the NumPy scalar type `kind`.
+
+    The batch is the `n` samples that `order` points at; panels are `rows` rows. `sources` has room for w addresses.
+    """
+
+    def gather(
+        tile: Tile, data: Any, features: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
+    ) -> None:
+        width, lanes, size = tile.columns, tile.lanes, size_of(kind)
+        for j in range(width):
+            sample = load(order, min(b * width + j, n - 1))
+            store(sources, j, load(data, ADDRESS) + sample * load(data, ROW_STRIDE))
+        panel, step = shift(x, b * rows * width), load(data, COLUMN_STRIDE)
+        done = 0
+        if step == size:
+            done = features // lanes * lanes
+            for k in range(0, done, lanes):
+                for j in range(0, width, lanes):
+                    gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
+        for j in range(width):
+            for k in range(done, features):
+                store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
+
+    return gather
+
+
+def describe(X: Array, tile: Tile) -> Ints:
+    """A data set (N, D) of one of `TYPES` for `gather`."""
+    code = address(gather_of(_scalar(X)), (INTS, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
+    return np.array([_address(X), *X.strides, code], np.int64)
+
+
+def describe_targets(t: Array) -> Ints:
+    """Targets (N,) of class indices, int64, or (N, K) of the network's float type."""
+    column = t.strides[1] if t.ndim == 2 else 0
+    return np.array([_address(t), t.strides[0], column, t.dtype == np.int64], np.int64)
+
+
+def describe_weights(w: Array | None) -> Ints:
+    """Sample weights (N,) of the network's float type, or none."""
+    return np.array([0, 0, 0, 0] if w is None else [_address(w), w.strides[0], 0, 0], np.int64)
+
+
+def _scalar(X: Array) -> Callable[..., Any]:
+    return X.dtype.type
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+@kernel
+def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: int, smoothing: float, t: Any) -> None:
+    """The targets of panel `b`, one row an output: real numbers as they are, class indices as one-hot rows.
+
+    Class indices are int64. Smoothing mixes p with the uniform: (1 - ε) p + ε / C.
+    """
+    width = tile.columns
+    low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
+    for j in range(width):
+        row = load(data, ADDRESS) + load(order, min(b * width + j, n - 1)) * load(data, ROW_STRIDE)
+        if load(data, GATHER):
+            for c in range(outputs):
+                store(t, c * width + j, low)
+            label = load(pointer_at(row, np.int64), 0)
+            store(t, label * width + j, rest + low)
+        else:
+            for c in range(outputs):
+                p = load(pointer_like(row + c * load(data, COLUMN_STRIDE), t), 0)
+                store(t, c * width + j, rest * p + low)
+
+
+@kernel
+def gather_shares(tile: Tile, weights: Any, order: Any, n: int, b: int, total: float, shares: Any) -> None:
+    """The shares of panel `b`: w / Σ w, or 1 / n where there are no weights; 0 beyond the last sample."""
+    for j in range(tile.columns):
+        share = number(shares, 0.0)
+        if b * tile.columns + j < n:
+            share = number(shares, 1.0 / n)
+            if load(weights, ADDRESS) != 0:
+                row = load(weights, ADDRESS) + load(order, b * tile.columns + j) * load(weights, ROW_STRIDE)
+                w = load(pointer_like(row, shares), 0)
+                share = w / number(shares, total) if total > 0.0 else number(shares, 0.0)
+        store(shares, j, share)
+
+
+@kernel
+def total_weight(tile: Tile, weights: Any, order: Any, n: int, like: Any) -> float:
+    """Σ w of a batch, in float64."""
+    total = 0.0
+    if load(weights, ADDRESS) != 0:
+        for i in range(n):
+            row = load(weights, ADDRESS) + load(order, i) * load(weights, ROW_STRIDE)
+            total += load(pointer_like(row, like), 0)
+    return total

@@ -1,0 +1,65 @@
+"""Compiled functions as addresses, so that a table can say what is called.
+
+The training loop is compiled once. What differs from network to network, an activation, a loss, an optimiser, the
+number type of the data, it calls through an address that stands in a table, as it reads sizes and offsets from one.
+Each such function is compiled, and kept on disk, when the first network needs it; a user's own joins in the same
+way. A call costs two nanoseconds and serves a whole block.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.core import cgutils
+from numba.core.ccallback import CFunc
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu.announcing import announcing
+from mlp_kernels.cpu.caching import KernelCache
+from mlp_kernels.cpu.constants import ConstantType
+from mlp_kernels.cpu.tile import Tile
+
+INT, REAL, INTS = types.int64, types.float64, types.CPointer(types.int64)
+"""Types of arguments besides pointers to a tile's elements, which a signature writes as `FLOATS`."""
+
+FLOATS = "floats"
+
+
+@cache
+def address(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile) -> int:
+    """Where the code of `function(tile, *arguments)` lies, which is compiled now unless it was before."""
+    return int(_compiled(function, arguments, tile).address)
+
+
+@cache
+def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile) -> Any:
+    floats = types.CPointer(from_dtype(tile.dtype))
+    kinds = (floats if argument is FLOATS else argument for argument in arguments)
+    signature = ((ConstantType(tile), *kinds), types.void)
+    code: Any = CFunc(function, signature, locals={}, options={"error_model": "numpy"})
+    with suppress(RuntimeError):  # no folder can be written
+        code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
+    with announcing(f"{function.__name__} for {tile.dtype}"):
+        code.compile()
+    return code
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def call(_context: Any, function: Any, arguments: Any) -> Any:
+    """Call the code at an address with a tuple of arguments, whose types must be those it was compiled for."""
+    kinds = [types.unliteral(kind) for kind in arguments]
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
+        given = cgutils.unpack_tuple(builder, values[1], len(kinds))
+        cast = [
+            context.cast(builder, value, have, want)
+            for value, have, want in zip(given, signature.args[1], kinds, strict=True)
+        ]
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in cast])
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), cast)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, arguments), generate

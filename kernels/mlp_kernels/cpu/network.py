@@ -1,0 +1,184 @@
+"""A network as tables: what the training loop reads, and where everything lies.
+
+A network is cut into stages. Stage 0 is the input; every dense layer begins another, and the layers up to the next
+dense one, which act on each feature by itself, are its operations:
+
+    Dense 64->32 | BatchNorm, ReLU, Dropout || Dense 32->10        stage 0: the batch
+                                                                   stage 1: z = W x + b, then three operations
+                                                                   stage 2: z = W x + b
+
+So a thread that owns some features of a stage runs the product and all operations on them without meeting the
+others. Stages and operations are rows of int64, whatever the architecture: one compiled function serves all.
+
+Memory, in elements; rows are rounded up to `row_multiple`, so that tiles write whole blocks:
+
+    packed       parameters, then slot after slot in the same order: vectors (biases, slopes) first, then the
+                 weights in panels
+    arena        one panel set [ceil(N/w)][rows][w] for each output that is kept, and what a step needs besides
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlp_kernels.cpu.compiling import inlined, kernel
+from mlp_kernels.cpu.memory import load, pointer_to
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
+
+# Columns of the stages.
+N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, BIAS, LEARNS_BIAS, INPUT, INPUT_ROWS = range(8)
+PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT = range(8, 14)
+STAGE_COLUMNS = 14
+"""PRODUCT is where z goes, OUTPUT what the next stage reads; FIRST_OP to LAST_OP are its operations, the last not
+included. Where CUT is not 0 the product itself replaces negative values by 0, a ReLU that needs no pass of its own,
+and CUT is the address of its way back."""
+
+# Columns of the operations.
+KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(9)
+OP_COLUMNS = 9
+"""FORWARD and BACKWARD are the addresses of an activation's code, SOURCE and RESULT panel sets, KEPT what the operation
+keeps for its way back: a mask, or a row of features."""
+
+# Kinds of operations.
+ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
+"""SLOPE is a PReLU that all features share, SLOPES one for each feature."""
+
+# Places in the arena, and sizes.
+GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, HYPER, SCRATCH = range(9)
+SCRATCH_STEP, PANELS, VECTORS = range(9, 12)
+PLACES = 12
+"""Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
+for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`."""
+
+
+# What `Network.code` holds.
+LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, DECAYS_ALL = range(4)
+"""Addresses of the loss and of the two forms of the optimiser; DECAYS_ALL is 1 where weight decay acts on all
+parameters, 0 where on the weight matrices alone."""
+
+
+class Network(NamedTuple):
+    """The tables of a network, a loss and an optimiser.
+
+    Attributes:
+        stages, ops: int64 rows as described above.
+        constants: float64, two for each operation.
+        places: int64, where things lie in the arena.
+        code: the loss and the optimiser, int64.
+        loss_constants: the loss's own constant and its label smoothing, float64.
+        optimizer_constants: see `updates.set_hyper_parameters`.
+    """
+
+    stages: Ints
+    ops: Ints
+    constants: npt.NDArray[np.float64]
+    places: Ints
+    code: Ints
+    loss_constants: npt.NDArray[np.float64]
+    optimizer_constants: npt.NDArray[np.float64]
+
+
+class Memory(NamedTuple):
+    """The arrays that a step works on, all of the network's float type but for the counters.
+
+    Attributes:
+        packed: parameters and slots, (1 + S, P).
+        gradients: of the vectors among the parameters.
+        arena: activations and their gradients.
+        buffers: running statistics, as the model keeps them.
+        meeting: one int64, 0 at the start: where the threads meet.
+    """
+
+    packed: Floats
+    gradients: Floats
+    arena: Floats
+    buffers: Floats
+    meeting: Ints
+
+
+class Batches(NamedTuple):
+    """The data set and the order in which to take it.
+
+    Attributes:
+        data, targets, weights: descriptions as in `gather`; a weights address of 0 is none.
+        order: sample numbers.
+        size: samples a step; the last batch may be short.
+        lr: of each step.
+        seed: of dropout masks.
+        step: the number of the first step, counted from 1.
+    """
+
+    data: Ints
+    targets: Ints
+    weights: Ints
+    order: Ints
+    size: int
+    lr: npt.NDArray[np.float64]
+    seed: np.uint64
+    step: int
+
+
+class Frame(NamedTuple):
+    """The same as pointers: a few words to hand on, where a dozen arrays would be a hundred and count references.
+
+    Attributes:
+        n_stages: number of stages.
+        slot_step: elements from a parameter to its first slot, and from slot to slot.
+    """
+
+    n_stages: int
+    slot_step: int
+    stages: Any
+    ops: Any
+    constants: Any
+    places: Any
+    code: Any
+    loss_constants: Any
+    optimizer_constants: Any
+    packed: Any
+    gradients: Any
+    arena: Any
+    buffers: Any
+    meeting: Any
+    data: Any
+    targets: Any
+    weights: Any
+
+
+@kernel
+def frame(net: Any, memory: Any, data: Any, targets: Any, weights: Any) -> Any:
+    """The pointers that a call works with; the caller keeps the arrays alive."""
+    return Frame(
+        net.stages.shape[0],
+        memory.packed.shape[1],
+        pointer_to(net.stages),
+        pointer_to(net.ops),
+        pointer_to(net.constants),
+        pointer_to(net.places),
+        pointer_to(net.code),
+        pointer_to(net.loss_constants),
+        pointer_to(net.optimizer_constants),
+        pointer_to(memory.packed),
+        pointer_to(memory.gradients),
+        pointer_to(memory.arena),
+        pointer_to(memory.buffers),
+        pointer_to(memory.meeting),
+        pointer_to(data),
+        pointer_to(targets),
+        pointer_to(weights),
+    )
+
+
+@inlined
+def stage(f: Any, s: int, column: int) -> int:
+    """A number of stage s."""
+    return load(f.stages, s * STAGE_COLUMNS + column)
+
+
+@inlined
+def op(f: Any, o: int, column: int) -> int:
+    """A number of operation o."""
+    return load(f.ops, o * OP_COLUMNS + column)

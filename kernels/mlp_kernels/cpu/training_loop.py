@@ -1,0 +1,230 @@
+"""Many training steps in one compiled call, on one thread or several.
+
+    step:  gather the batch | meet | product + operations of a stage, for each | meet
+           | loss, panel by panel | meet | operations of the last stage in reverse, transpose | meet
+           | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet
+
+Every thread runs this same function on its share of features or panels, and meets the others where it needs what
+they wrote. What a thread computes depends on where it works, never on how many there are: an element of any result
+is one sum in one order, and sums over threads don't exist. So the bits are the same for any number of threads.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.dense import BLOCK_ROWS, finish_gradient, input_gradient, product, update_weights
+from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
+from mlp_kernels.cpu.memory import load, pointer_to, shift
+from mlp_kernels.cpu.native import call
+from mlp_kernels.cpu.network import (
+    ACCURACIES,
+    FIRST_OP,
+    GRADIENT_A,
+    HYPER,
+    LAST_OP,
+    LOSS,
+    N_OUT,
+    OUTPUT,
+    PRODUCT,
+    ROWS,
+    SCRATCH,
+    SCRATCH_STEP,
+    SHARES,
+    TRANSPOSED_A,
+    VALUES,
+    frame,
+    stage,
+)
+from mlp_kernels.cpu.operations import run_backward, run_forward, update_shared_slopes
+from mlp_kernels.cpu.threads import meet, share
+from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.updates import set_hyper_parameters
+
+
+@kernel
+def train(
+    tile: Tile,
+    net: Any,
+    memory: Any,
+    batches: Any,
+    first: int,
+    steps: int,
+    training: bool,
+    losses: Any,
+    accuracies: Any,
+    thread: int,
+    threads: int,
+) -> None:
+    """Take `steps` steps from number `first` of `batches`, as one of `threads` threads.
+
+    `losses` and `accuracies` get the figures of each step, measured before its update. `training` is False for a
+    gradient in inference mode.
+    """
+    f = frame(net, memory, batches.data, batches.targets, batches.weights)
+    sources = np.empty(tile.columns, np.int64)
+    round_, samples = 1, batches.order.size
+    hyper = shift(f.arena, load(f.places, HYPER))
+    for i in range(first, first + steps):
+        order = shift(pointer_to(batches.order), i * batches.size)
+        n = min(batches.size, samples - i * batches.size)
+        step = batches.step + i
+        if thread == 0:
+            set_hyper_parameters(f.optimizer_constants, batches.lr[i], step, hyper)
+        _gather(tile, f, order, n, pointer_to(sources), thread, threads)
+        round_ = meet(f.meeting, round_, threads)
+        round_ = _forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
+        _loss(tile, f, order, n, thread, threads)
+        round_ = meet(f.meeting, round_, threads)
+        if thread == 0:
+            losses[i], accuracies[i] = _figures(f, n)
+        round_ = _backward(tile, f, n, training, thread, threads, round_)
+        if thread == 0:
+            update_shared_slopes(tile, f)
+
+
+@kernel
+def infer(
+    tile: Tile, net: Any, memory: Any, data: Any, order: Any, size: int, out: Any, thread: int, threads: int
+) -> None:
+    """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
+    f = frame(net, memory, data, data, data)
+    sources = np.empty(tile.columns, np.int64)
+    round_, last = 1, f.n_stages - 1
+    outputs, rows, width = stage(f, last, N_OUT), stage(f, last, ROWS), tile.columns
+    z = shift(f.arena, stage(f, last, OUTPUT))
+    for first in range(0, order.size, size):
+        n = min(size, order.size - first)
+        _gather(tile, f, shift(pointer_to(order), first), n, pointer_to(sources), thread, threads)
+        round_ = meet(f.meeting, round_, threads)
+        round_ = _forward(tile, f, n, False, np.uint64(0), 0, thread, threads, round_)
+        begin, end = share(n, thread, threads)
+        for j in range(begin, end):
+            for k in range(outputs):
+                out[first + j, k] = load(z, (j // width * rows + k) * width + j % width)
+
+
+@kernel
+def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, threads: int) -> None:
+    """The batch, a share of its panels."""
+    width = tile.columns
+    x = shift(f.arena, stage(f, 0, PRODUCT))
+    features, rows = stage(f, 0, N_OUT), stage(f, 0, ROWS)
+    begin, end = share((n + width - 1) // width, thread, threads)
+    for b in range(begin, end):
+        call(load(f.data, GATHER), (tile, f.data, features, order, n, rows, b, x, sources))
+
+
+@kernel
+def _features(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
+    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles."""
+    features = stage(f, s, N_OUT)
+    begin, end = share((features + tile.rows - 1) // tile.rows, thread, threads)
+    return begin * tile.rows, min(end * tile.rows, features)
+
+
+@kernel
+def _forward(
+    tile: Tile,
+    f: Any,
+    n: int,
+    training: bool,
+    seed: Any,
+    step: int,
+    thread: int,
+    threads: int,
+    round_: int,
+) -> int:
+    """All stages; returns the number of the next meeting."""
+    for s in range(f.n_stages):
+        if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
+            continue
+        begin, end = _features(tile, f, s, thread, threads)
+        if s > 0:
+            product(tile, f, s, begin, end, n)
+        run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
+        round_ = meet(f.meeting, round_, threads)
+    return round_
+
+
+@kernel
+def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> None:
+    """Loss, accuracy and gradient of a share of the panels."""
+    width, last = tile.columns, f.n_stages - 1
+    outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
+    t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
+    scratch = shift(t, outputs * width)
+    total = total_weight(tile, f.weights, order, n, f.arena)
+    begin, end = share((n + width - 1) // width, thread, threads)
+    for b in range(begin, end):
+        shares = shift(f.arena, load(f.places, SHARES) + b * width)
+        gather_shares(tile, f.weights, order, n, b, total, shares)
+        gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t)
+        panel = b * rows * width
+        z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
+        values = shift(f.arena, load(f.places, VALUES) + b * width)
+        accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
+        constant = load(f.loss_constants, 0)
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
+
+
+@kernel
+def _figures(f: Any, n: int) -> Any:
+    """Loss and accuracy of the batch, summed over its samples in order."""
+    shares, values = shift(f.arena, load(f.places, SHARES)), shift(f.arena, load(f.places, VALUES))
+    loss = accuracy = 0.0
+    for j in range(n):
+        loss += float(load(shares, j)) * float(load(values, j))
+        accuracy += float(load(f.arena, load(f.places, ACCURACIES) + j))
+    return loss, accuracy / n
+
+
+@kernel
+def _gradient(f: Any, s: int) -> Any:
+    """Where the gradient of stage `s` lies: two places in turn, for it is needed until the next one is there."""
+    return shift(f.arena, load(f.places, GRADIENT_A + s % 2))
+
+
+@kernel
+def _transposed(f: Any, s: int) -> Any:
+    return shift(f.arena, load(f.places, TRANSPOSED_A + s % 2))
+
+
+@kernel
+def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: int, round_: int) -> int:
+    """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
+    last = f.n_stages - 1
+    begin, end = _inputs(tile, stage(f, last, N_OUT), thread, threads)
+    _into_stage(tile, f, last, begin, end, n, training, thread)
+    round_ = meet(f.meeting, round_, threads)
+    for s in range(last, 0, -1):
+        features = stage(f, s - 1, N_OUT)
+        below = s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
+        begin, end = _inputs(tile, features, thread, threads)
+        for row in range(begin, end, BLOCK_ROWS):
+            stop = min(row + BLOCK_ROWS, end)
+            if below:
+                dx = _gradient(f, s - 1)
+                input_gradient(tile, f, s, _gradient(f, s), dx, row, stop, n)
+                _into_stage(tile, f, s - 1, row, stop, n, training, thread)
+            update_weights(tile, f, s, _transposed(f, s), row, stop, n)
+        round_ = meet(f.meeting, round_, threads)
+    return round_
+
+
+@kernel
+def _inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
+    """The features that a thread owns on the way back: whole squares of the transposition."""
+    unit = max(tile.rows, tile.lanes)
+    begin, end = share((features + unit - 1) // unit, thread, threads)
+    return begin * unit, min(end * unit, features)
+
+
+@kernel
+def _into_stage(tile: Tile, f: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int) -> None:
+    """From the gradient of a stage's output to that of its product, and on to its biases."""
+    dz = _gradient(f, s)
+    run_backward(tile, f, s, dz, begin, end, n, training, thread)
+    if s > 0:
+        finish_gradient(tile, f, s, dz, _transposed(f, s), begin, end, n)

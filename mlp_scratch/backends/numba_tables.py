@@ -1,0 +1,267 @@
+"""From a program to the tables that the compiled training loop reads, and between flat vectors and panels.
+
+The loop knows stages and operations (see `mlp_kernels.cpu.network`); this module knows layers. Only the Numba
+backend imports it, so that `import mlp_scratch` loads no Numba.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mlp_kernels.cpu import activations, losses, updates
+from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.features import tile_for
+from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.weights import pack_weights, unpack_weights
+from mlp_scratch._types import Array
+from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
+from mlp_scratch.losses import CrossEntropy
+from mlp_scratch.model import Field, Placed
+from mlp_scratch.optimizers import SGD
+from mlp_scratch.program import Program
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A vector of parameters: where it lies in the flat vector and in the packed one."""
+
+    flat: int
+    packed: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weight matrix (outputs, inputs): where it lies in the flat vector and in the packed one."""
+
+    flat: int
+    packed: int
+    outputs: int
+    inputs: int
+    rows: int
+
+
+@dataclass
+class Tables:
+    """A program lowered for this machine's register tile, a largest batch and a number of threads.
+
+    Args:
+        program: what to lower.
+        batch_size: samples of the largest batch.
+        threads: how many will run it.
+        gradient: whether to store the gradient in the first slot instead of updating.
+    """
+
+    program: Program
+    batch_size: int
+    threads: int
+    gradient: bool = False
+    vectors: list[Vector] = field(default_factory=list)
+    weights: list[Weights] = field(default_factory=list)
+    _packed_size: int = 0
+    _arena_size: int = 0
+
+    def __post_init__(self) -> None:
+        self.tile = tile_of(self.program.dtype)
+        width = self.tile.columns
+        self.panels = -(-self.batch_size // width)
+        self._row_multiple = max(self.tile.rows, self.tile.lanes, 4)
+        stages, ops = self._cut()
+        self.places = np.zeros(nw.PLACES, np.int64)
+        self._place_vectors(stages)
+        self.places[nw.VECTORS], self.places[nw.PANELS] = self._packed_size, self.panels
+        self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
+        self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
+        self.constants = np.zeros((max(1, len(ops)), 2))
+        self._fill(stages)
+        self._reserve_gradients(stages)
+        code = losses.loss_address(self.program.loss.kind, self.tile)
+        self.network = nw.Network(
+            self.stages,
+            self.ops,
+            self.constants,
+            self.places,
+            np.array([code, *self._optimizer(), self.program.optimizer.decay == "all"], np.int64),
+            self._loss_constants(),
+            self._optimizer_constants(),
+        )
+
+    @property
+    def slots(self) -> int:
+        """Vectors that the optimiser remembers, or one for the gradient."""
+        return 1 if self.gradient else len(self.program.optimizer.slots)
+
+    def memory(self) -> nw.Memory:
+        """Fresh arrays to run in."""
+        dtype = self.program.dtype
+        return nw.Memory(
+            aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1),
+            aligned_zeros(max(1, int(self.places[nw.VECTORS])), dtype),
+            aligned_zeros(self._arena_size, dtype),
+            aligned_zeros(self.program.n_buffers, dtype),
+            aligned_zeros(8, np.dtype(np.int64)),
+        )
+
+    def pack(self, flat: Array, packed: Array) -> None:
+        """One flat vector of parameters, or of what an optimiser remembers of them, into panels."""
+        for v in self.vectors:
+            packed[v.packed : v.packed + v.size] = flat[v.flat : v.flat + v.size]
+        for w in self.weights:
+            pack_weights(self.tile, flat, w.flat, w.outputs, w.inputs, w.rows, packed, w.packed)
+
+    def unpack(self, packed: Array, flat: Array) -> None:
+        """The way back of `pack`."""
+        for v in self.vectors:
+            flat[v.flat : v.flat + v.size] = packed[v.packed : v.packed + v.size]
+        for w in self.weights:
+            unpack_weights(self.tile, flat, w.flat, w.outputs, w.inputs, w.rows, packed, w.packed)
+
+    def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
+        """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""
+        stages: list[list[Placed]] = [[]]
+        for op in self.program.operations:
+            if isinstance(op.layer, Dense):
+                stages.append([])
+            stages[-1].append(op)
+        ops = [op for stage in stages for op in stage if not isinstance(op.layer, Dense)]
+        return stages, ops
+
+    def _place_vectors(self, stages: list[list[Placed]]) -> None:
+        self._packed: dict[tuple[int, str], int] = {}
+        for op in (op for stage in stages for op in stage):
+            for part in op.parameters:
+                if not (isinstance(op.layer, Dense) and part.name == "weight"):
+                    self._packed[op.index, part.name] = self._new_vector(part)
+            if isinstance(op.layer, Dense) and not op.layer.bias:
+                self._packed[op.index, "bias"] = self._reserve_packed(op.n_out)  # zeros, never learned
+
+    def _new_vector(self, part: Field) -> int:
+        size = part.stop - part.start
+        place = self._reserve_packed(size)
+        self.vectors.append(Vector(part.start, place, size))
+        return place
+
+    def _fill(self, stages: list[list[Placed]]) -> None:
+        output, rows = 0, 0
+        o = 0
+        for s, stage in enumerate(stages):
+            row = self.stages[s]
+            layers = stage[1:] if s else stage
+            features = stage[0].n_out if s else self.program.operations[0].n_in
+            row[nw.N_OUT] = features
+            if s:
+                dense = stage[0]
+                row[nw.N_IN], row[nw.INPUT], row[nw.INPUT_ROWS] = dense.n_in, output, rows
+                self._place_weights(dense, row)
+            rows = self._rows(features)
+            row[nw.ROWS] = rows
+            output = row[nw.PRODUCT] = self._reserve_panels(rows)
+            if s and layers and isinstance(layers[0].layer, ReLU):
+                row[nw.CUT] = activations.addresses("relu", self.tile)[1]
+                layers = layers[1:]
+            row[nw.FIRST_OP] = o
+            for placed in layers:
+                if isinstance(placed.layer, Identity):
+                    continue
+                output = self._fill_op(placed, o, output, rows)
+                o += 1
+            row[nw.LAST_OP], row[nw.OUTPUT] = o, output
+
+    def _place_weights(self, dense: Placed, row: Array) -> None:
+        row[nw.WEIGHT_ROWS] = w_rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
+        panels = -(-dense.n_out // self.tile.columns)
+        row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns)
+        assert isinstance(dense.layer, Dense)
+        row[nw.BIAS], row[nw.LEARNS_BIAS] = self._packed[dense.index, "bias"], dense.layer.bias
+        start = dense.parameters[0].start
+        self.weights.append(Weights(start, int(row[nw.WEIGHTS]), dense.n_out, dense.n_in, w_rows))
+
+    def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
+        """One operation's row; returns where its result lies."""
+        layer, row = placed.layer, self.ops[o]
+        constants = layer.constants()
+        self.constants[o, : len(constants)] = constants
+        row[nw.SOURCE], row[nw.LAYER] = source, placed.index
+        if placed.parameters:
+            row[nw.PARAMETERS] = self._packed[placed.index, "weight"]
+        if isinstance(layer, Dropout):
+            # In place: of the layers before it none needs its result but ReLU, whose zeros and signs survive.
+            row[nw.KIND], row[nw.KEPT] = nw.DROPOUT, self._reserve_panels(rows)
+            row[nw.RESULT] = source
+        elif isinstance(layer, BatchNorm):
+            row[nw.KIND], row[nw.KEPT] = nw.BATCH_NORM, self._reserve(2 * placed.n_out)
+            row[nw.BUFFERS], row[nw.RESULT] = placed.buffers[0].start, self._reserve_panels(rows)
+        elif isinstance(layer, PReLU):
+            row[nw.KIND] = nw.SLOPES if layer.per_feature else nw.SLOPE
+            row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
+        else:
+            name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
+            row[nw.KIND] = nw.ACTIVATION
+            row[nw.FORWARD], row[nw.BACKWARD] = activations.addresses(name, self.tile)
+            row[nw.RESULT] = self._reserve_panels(rows)
+        return int(row[nw.RESULT])
+
+    def _reserve_gradients(self, stages: list[list[Placed]]) -> None:
+        width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
+        outputs = -(-largest // width) * width
+        for place in (nw.GRADIENT_A, nw.GRADIENT_B):
+            self.places[place] = self._reserve_panels(largest)
+        for place in (nw.TRANSPOSED_A, nw.TRANSPOSED_B):
+            self.places[place] = self._reserve_panels(outputs)
+        for place in (nw.SHARES, nw.VALUES, nw.ACCURACIES):
+            self.places[place] = self._reserve(self.panels * width)
+        self.places[nw.HYPER] = self._reserve(16)
+        last = int(self.stages[-1, nw.N_OUT])
+        scratch = max(self.tile.rows * width, (last + 4) * width)
+        self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
+        self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
+
+    def _rows(self, features: int) -> int:
+        return -(-features // self._row_multiple) * self._row_multiple
+
+    def _reserve(self, size: int) -> int:
+        place = self._arena_size
+        self._arena_size += -(-size // 16) * 16  # a cache line of float32, so that threads share none
+        return place
+
+    def _reserve_panels(self, rows: int) -> int:
+        return self._reserve(self.panels * rows * self.tile.columns)
+
+    def _reserve_packed(self, size: int) -> int:
+        place = self._packed_size
+        self._packed_size += -(-size // self.tile.columns) * self.tile.columns
+        return place
+
+    def _optimizer(self) -> tuple[int, int]:
+        optimizer, name = self.program.optimizer, self.program.optimizer.kind
+        if isinstance(optimizer, SGD) and optimizer.momentum:
+            name = "nesterov" if optimizer.nesterov else "momentum"
+        return updates.addresses("gradient" if self.gradient else name, self.tile)
+
+    def _optimizer_constants(self) -> Array:
+        optimizer = self.program.optimizer
+        constants = np.zeros(8)
+        constants[:2] = optimizer.weight_decay, optimizer.decoupled
+        own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
+        constants[2 : 2 + len(own)] = own
+        return constants
+
+    def _loss_constants(self) -> Array:
+        loss = self.program.loss
+        if isinstance(loss, CrossEntropy):
+            return np.array([0.0, loss.label_smoothing])
+        return np.array([*loss.constants(), 0.0, 0.0][:2])
+
+
+def tile_of(dtype: "np.dtype[np.floating]") -> Tile:
+    """The machine's register tile for `dtype`, its rows a power of two so that they divide a panel."""
+    tile = tile_for(dtype)
+    return replace(tile, rows=1 << (tile.rows.bit_length() - 1))
+
+
+def aligned_zeros(size: int, dtype: "np.dtype[np.generic]") -> Array:
+    """A vector of zeros that begins at a cache line."""
+    spare = 64 // dtype.itemsize
+    vector = np.zeros(size + spare, dtype)
+    start = -vector.ctypes.data % 64 // dtype.itemsize
+    return vector[start : start + size]
