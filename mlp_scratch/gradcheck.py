@@ -175,7 +175,7 @@ def gradcheck(
     entries = []
     # What is not finite makes an infinite error below; NumPy's warnings would only say it less clearly.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        value, gradient = get_backend(backend).loss_and_gradient(
+        value, gradient = get_backend(backend, program).loss_and_gradient(
             program, state, samples, seed=seed, step=STEP, training=True
         )
         for parameter, index, direction in _directions(double, directions, seed):

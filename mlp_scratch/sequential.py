@@ -114,14 +114,15 @@ class Sequential(Model):
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise ArgumentTypeError("callbacks", given=checks.describe(callback), expected="Callback objects")
-        runner = get_backend(backend, threads=threads)
+        program = lower(self, training.loss, training.optimizer)
+        runner = get_backend(backend, program, threads=threads)
         schedule = Schedule(rows, held_out, size, count, shuffle, callbacks, progress)
         run = Run(self, History(), reported(training.loss, held_out))
         for callback in callbacks:
             callback.on_fit_start(run)
         self.training, self.history = training, run.history
         state = State(self.flat, self.buffer_vector, training.slots, training.step)
-        train(runner, lower(self, training.loss, training.optimizer), state, samples, training, schedule, run)
+        train(runner, program, state, samples, training, schedule, run)
         return self.history
 
     def predict(self, X: object, *, backend: str = "auto") -> Array:
@@ -154,7 +155,7 @@ class Sequential(Model):
         data = checks.features("X", X, n_features=self.n_inputs)
         checks.finite("X", data, self.dtype)
         program = lower(self, self._task(), OPTIMIZERS["sgd"])
-        return get_backend(backend).logits(program, self._state(), data)
+        return get_backend(backend, program).logits(program, self._state(), data)
 
     def evaluate(
         self,
@@ -168,7 +169,8 @@ class Sequential(Model):
         """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}."""
         chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
-        return score(get_backend(backend), lower(self, chosen, OPTIMIZERS["sgd"]), self._state(), samples)
+        program = lower(self, chosen, OPTIMIZERS["sgd"])
+        return score(get_backend(backend, program), program, self._state(), samples)
 
     def loss_and_gradients(
         self,
@@ -195,7 +197,7 @@ class Sequential(Model):
         samples = prepare(self, chosen, X, y, sample_weight)
         program = lower(self, chosen, OPTIMIZERS["sgd"])
         seed, step = (self.seed, 0) if self.training is None else (self.training.seed, self.training.step)
-        value, flat = get_backend(backend).loss_and_gradient(
+        value, flat = get_backend(backend, program).loss_and_gradient(
             program, self._state(), samples, seed=seed, step=step + 1, training=training
         )
         return value, self.named(flat)

@@ -79,6 +79,9 @@ class Backend(Protocol):
 
     name: str
 
+    def refusal(self, program: Program) -> str:
+        """What in `program` this backend has no code for, a user's own layer, say; empty if it can be run."""
+
     def logits(self, program: Program, state: State, X: Array) -> Array:
         """The model's output in inference, (N, K), for X (N, D) of any float or integer dtype and layout."""
 

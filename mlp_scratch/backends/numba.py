@@ -23,7 +23,7 @@ from mlp_kernels.cpu.training_loop import infer, train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
-from mlp_scratch.backends.numba_tables import Tables
+from mlp_scratch.backends.numba_tables import Tables, refusal
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import BatchNorm, Dense
@@ -51,6 +51,9 @@ class NumbaBackend:
     def __init__(self, threads: int | None = None) -> None:
         self._threads = min(threads or usable_cores(), usable_cores())
         self._kept: tuple[Tables, nw.Memory] | None = None
+
+    def refusal(self, program: Program) -> str:
+        return refusal(program)
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)

@@ -14,11 +14,45 @@ from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack_weights, unpack_weights
 from mlp_scratch._types import Array
-from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
-from mlp_scratch.losses import CrossEntropy
+from mlp_scratch.errors import ArgumentError
+from mlp_scratch.layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Identity,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)  # fmt: skip
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
 from mlp_scratch.model import Field, Placed
-from mlp_scratch.optimizers import SGD
+from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.program import Program
+
+KNOWN: frozenset[type] = frozenset(
+    {Dense, Identity, ReLU, LeakyReLU, PReLU, ELU, SELU, GELU, Tanh, Sigmoid, Softplus, Dropout, BatchNorm}
+    | {MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy}
+    | {SGD, Adam}
+)
+"""What there are kernels for: these very classes, since a subclass may compute something else."""
+
+
+def refusal(program: Program) -> str:
+    """What in `program` there is no kernel for; empty if it can be run.
+
+    >>> from mlp_scratch.model import Model
+    >>> from mlp_scratch.program import lower
+    >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
+    ''
+    """
+    parts = [*(op.layer for op in program.operations), program.loss, program.optimizer]
+    return next((type(part).__name__ for part in parts if type(part) not in KNOWN), "")
 
 
 @dataclass(frozen=True)
@@ -62,6 +96,13 @@ class Tables:
     _arena_size: int = 0
 
     def __post_init__(self) -> None:
+        if unknown := refusal(self.program):
+            raise ArgumentError(
+                "backend",
+                given=f"'numba' for a model with {unknown}",
+                expected="layers, losses and optimisers of the package itself",
+                mend="use backend='numpy'",
+            )
         self.tile = tile_of(self.program.dtype)
         width = self.tile.columns
         self.panels = -(-self.batch_size // width)

@@ -29,6 +29,9 @@ class NumpyBackend:
     def __init__(self, threads: int | None = None) -> None:
         pass
 
+    def refusal(self, program: Program) -> str:
+        return ""
+
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), dtype=program.dtype)
         with single_blas_thread():

@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import pytest
-from tolerances import assert_parity
 
 import mlp_scratch as ms
 from mlp_scratch.backends import get_backend
@@ -14,6 +13,7 @@ from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.losses import MSE
 from mlp_scratch.program import lower
+from tests.tolerances import assert_parity
 
 DTYPES = ["float16", "float32", "float64", "longdouble", "bool", ">f4"] + [
     f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64)

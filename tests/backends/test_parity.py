@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tolerances import assert_close, assert_parity, eps
 
 import mlp_scratch as ms
 from mlp_scratch.layers import ACTIVATIONS, Layer
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber, Loss
+from tests.tolerances import assert_close, assert_parity, eps
 
 LAYERS: dict[str, Layer] = {
     **ACTIVATIONS,

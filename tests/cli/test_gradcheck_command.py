@@ -13,7 +13,7 @@ from mlp_scratch.layers import ACTIVATIONS, ReLU
 def test_without_options_it_checks_a_small_network_on_digits(run, tmp_path):
     result = run("gradcheck", "--json", "report.json")
     assert (result.code, result.err) == (0, "")
-    assert "1210 parameters, 16 samples of digits, cross_entropy, backend numpy" in result.out
+    assert "1210 parameters, 16 samples of digits, cross_entropy, backend numba" in result.out
     assert "passed" in result.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["passed"] is True

@@ -8,12 +8,12 @@ import threading
 import numpy as np
 import pytest
 from numba import njit
-from tolerances import assert_close, eps
 
 from mlp_kernels.cpu import dropout, elementary, threads
 from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.memory import load, pointer_to, store
 from mlp_scratch.random import dropout_words, philox4x32
+from tests.tolerances import assert_close, eps
 
 REFERENCES = {
     "exp": np.exp,
