@@ -44,10 +44,10 @@ from mlp_scratch.losses import MSE as MSE
 from mlp_scratch.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from mlp_scratch.losses import CrossEntropy as CrossEntropy
 from mlp_scratch.losses import Huber as Huber
+from mlp_scratch.mlp import MLP as MLP
 from mlp_scratch.optimizers import SGD as SGD
 from mlp_scratch.optimizers import Adam as Adam
 from mlp_scratch.population import Population as Population
-from mlp_scratch.sequential import MLP as MLP
 from mlp_scratch.sequential import Sequential as Sequential
 from mlp_scratch.sequential import load as load
 

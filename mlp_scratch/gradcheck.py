@@ -158,7 +158,7 @@ def gradcheck(
     Raises:
         ArgumentError: for data that don't fit, and for method "complex" on a chain that is not analytic.
 
-    >>> from mlp_scratch.sequential import MLP
+    >>> from mlp_scratch.mlp import MLP
     >>> report = gradcheck(MLP([3, 5, 2], activation="tanh"), np.eye(3), [0, 1, 1])
     >>> report.passed, report.method, len(report.entries)
     (True, 'complex', 32)

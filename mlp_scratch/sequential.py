@@ -1,8 +1,7 @@
-"""The models that users build: `Sequential` and `MLP`, and what they do with them."""
+"""`Sequential`: layers one behind the other, and what users do with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from os import PathLike
 from typing import Any
 
@@ -14,9 +13,8 @@ from mlp_scratch.backends import State, get_backend
 from mlp_scratch.callbacks import Callback, Run
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import History
-from mlp_scratch.initializers import Initializer
 from mlp_scratch.io.model_file import read_model, write_model
-from mlp_scratch.layers import ACTIVATIONS, BatchNorm, Dense, Dropout, Layer
+from mlp_scratch.layers import Layer
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
@@ -39,9 +37,10 @@ class Sequential(Model):
         metadata: whatever the caller wants kept with the model; anything that JSON can hold. Saved with it.
 
     >>> import numpy as np
+    >>> from mlp_scratch.layers import Dense, Tanh
     >>> from mlp_scratch.optimizers import Adam
     >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
-    >>> model = MLP([2, 8, 2], activation="tanh", seed=0)
+    >>> model = Sequential([Dense(2, 8), Tanh(), Dense(8, 2)], seed=0)
     >>> history = model.fit(X, y, loss="cross_entropy", optimizer=Adam(0.05), batch_size=4, epochs=100)
     >>> model.predict(X)
     array([0, 1, 1, 0])
@@ -186,7 +185,8 @@ class Sequential(Model):
         With `training`, dropout draws the masks of the next step and batch normalisation uses the batch's own
         statistics, as in a step of `fit`; without, both behave as in `predict`.
 
-        >>> model = MLP([3, 4, 2])
+        >>> from mlp_scratch.layers import Dense, ReLU
+        >>> model = Sequential([Dense(3, 4), ReLU(), Dense(4, 2)])
         >>> loss, grads = model.loss_and_gradients(np.ones((5, 3)), [0, 1, 0, 1, 1])
         >>> {name: grad.shape for name, grad in grads.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
@@ -234,56 +234,6 @@ class Sequential(Model):
 def _same_state(a: Optimizer, b: Optimizer) -> bool:
     """Whether two optimisers remember the same, so that one can go on with the other's state."""
     return a.kind == b.kind and a.slots == b.slots
-
-
-class MLP(Sequential):
-    """A multi-layer perceptron from its widths: Dense, [BatchNorm], activation, [Dropout] for each hidden layer.
-
-    Args:
-        widths: inputs, hidden layers, outputs; [784, 10] has no hidden layer.
-        activation: an activation or its name, of all hidden layers.
-        dropout: the probability of dropping each hidden activation.
-        batch_norm: whether to normalise before each activation.
-        weight_init: an initialiser or its name, of all layers; None takes the one that suits the activation.
-        bias_init: the same for biases; None takes zeros.
-        dtype: "float32" or "float64".
-        seed: as for `Sequential`.
-
-    >>> MLP([784, 256, 10], activation="relu", dropout=0.2, batch_norm=True).parameters
-    {'0.weight': (256, 784), '0.bias': (256,), '1.weight': (256,), '1.bias': (256,),
-     '4.weight': (10, 256), '4.bias': (10,)}
-    """
-
-    def __init__(
-        self,
-        widths: Sequence[int],
-        *,
-        activation: Layer | str = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        weight_init: Initializer | str | None = None,
-        bias_init: Initializer | str | None = None,
-        dtype: object = "float32",
-        seed: int = 0,
-    ) -> None:
-        if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str) or len(widths) < 2:
-            raise ArgumentError(
-                "widths",
-                given=checks.describe(widths),
-                expected="a list of at least two widths, inputs first and outputs last",
-                mend="try [64, 32, 10]",
-            )
-        sizes = [checks.integer("widths", width, at_least=1) for width in widths]
-        chosen = checks.named("activation", activation, ACTIVATIONS, Layer)
-        drop = Dropout(dropout) if checks.real("dropout", dropout, at_least=0.0, below=1.0) > 0 else None
-        layers: list[Layer] = []
-        for n_in, n_out in pairwise(sizes[:-1]):
-            layers.append(Dense(n_in, n_out, weight_init=weight_init, bias_init=bias_init))
-            layers += [BatchNorm()] if batch_norm else []
-            layers.append(chosen)
-            layers += [drop] if drop else []
-        layers.append(Dense(sizes[-2], sizes[-1], weight_init=weight_init, bias_init=bias_init))
-        super().__init__(layers, dtype=dtype, seed=seed)
 
 
 def load(path: str | PathLike[str]) -> Sequential:

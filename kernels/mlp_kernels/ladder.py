@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
         _, _, after = rest.partition(END)
         readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
         frame = {"schema": 1, "machine": on, "records": [asdict(record) for record in records]}
-        path = results / f"ladder-{on['cpu']}.json"
+        path = results / on["cpu"] / "ladder.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(frame, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -14,8 +14,8 @@ from mlp_scratch.data.dataset import TASKS, Dataset, Task
 from mlp_scratch.errors import ArgumentError, unknown_name
 from mlp_scratch.layers import ACTIVATIONS
 from mlp_scratch.losses import LOSSES, BinaryCrossEntropy, Loss
+from mlp_scratch.mlp import MLP
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
-from mlp_scratch.sequential import MLP
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ from mlp_scratch.data import load_dataset
 from mlp_scratch.data.dataset import Task
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.losses import LOSSES, Loss
-from mlp_scratch.sequential import MLP, Sequential, load
+from mlp_scratch.mlp import MLP
+from mlp_scratch.sequential import Sequential, load
 
 NEW_HIDDEN = (16,)
 """Small enough, on digits, for every parameter to be checked on its own."""

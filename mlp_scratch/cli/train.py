@@ -13,8 +13,8 @@ from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.cli.train_report import Report, score
 from mlp_scratch.data import load_dataset
 from mlp_scratch.losses import LOSSES
+from mlp_scratch.mlp import MLP
 from mlp_scratch.optimizers import OPTIMIZERS
-from mlp_scratch.sequential import MLP
 
 
 @click.command(

@@ -12,8 +12,8 @@ from mlp_scratch.callbacks import Callback, Run
 from mlp_scratch.cli.choices import Choices, Options
 from mlp_scratch.data import Dataset
 from mlp_scratch.io.records import encode
+from mlp_scratch.mlp import MLP
 from mlp_scratch.optimizers import Optimizer
-from mlp_scratch.sequential import MLP
 
 SHOWN_EPOCHS = 5
 """So many of the last epochs are printed; the JSON has them all."""

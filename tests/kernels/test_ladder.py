@@ -25,7 +25,7 @@ def test_the_table_and_the_record_are_written(checkout, capsys):
     assert "old table" not in readme
     assert capsys.readouterr().out.strip() in readme
 
-    (path,) = (checkout / "benchmarks" / "results").glob("*.json")
+    (path,) = (checkout / "benchmarks" / "results").glob("*/ladder.json")
     frame = json.loads(path.read_text())
     assert frame["schema"] == 1
     assert {(record["rung"], record["dtype"]) for record in frame["records"]} == {
