@@ -49,41 +49,41 @@ def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> No
 
 
 @inlined
-def gradient(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+def gradient(p: Any, slot_step: int, i: int, d: Any, shrink: Any, h: Any) -> None:
     """No step: the gradient is stored in the first slot."""
     store(p, slot_step + i, d)
 
 
 @inlined
-def sgd(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+def sgd(p: Any, slot_step: int, i: int, d: Any, shrink: Any, h: Any) -> None:
     """p = p - lr g."""
-    store(p, i, load(p, i) * shrink - load(hyper, LR) * d)
+    store(p, i, load(p, i) * shrink - h[LR] * d)
 
 
 @inlined
-def momentum(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+def momentum(p: Any, slot_step: int, i: int, d: Any, shrink: Any, h: Any) -> None:
     """v = μ v + g, p = p - lr v."""
-    velocity = load(hyper, BETA1) * load(p, slot_step + i) + d
+    velocity = h[BETA1] * load(p, slot_step + i) + d
     store(p, slot_step + i, velocity)
-    store(p, i, load(p, i) * shrink - load(hyper, LR) * velocity)
+    store(p, i, load(p, i) * shrink - h[LR] * velocity)
 
 
 @inlined
-def nesterov(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+def nesterov(p: Any, slot_step: int, i: int, d: Any, shrink: Any, h: Any) -> None:
     """v = μ v + g, p = p - lr (g + μ v)."""
-    velocity = load(hyper, BETA1) * load(p, slot_step + i) + d
+    velocity = h[BETA1] * load(p, slot_step + i) + d
     store(p, slot_step + i, velocity)
-    store(p, i, load(p, i) * shrink - load(hyper, LR) * (d + load(hyper, BETA1) * velocity))
+    store(p, i, load(p, i) * shrink - h[LR] * (d + h[BETA1] * velocity))
 
 
 @inlined
-def adam(p: Any, slot_step: int, i: int, d: Any, shrink: Any, hyper: Any) -> None:
+def adam(p: Any, slot_step: int, i: int, d: Any, shrink: Any, h: Any) -> None:
     """m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - STEP_SIZE m / (√v + EPS)."""
-    m = load(hyper, BETA1) * load(p, slot_step + i) + load(hyper, ONE_MINUS_BETA1) * d
-    v = load(hyper, BETA2) * load(p, 2 * slot_step + i) + load(hyper, ONE_MINUS_BETA2) * d * d
+    m = h[BETA1] * load(p, slot_step + i) + h[ONE_MINUS_BETA1] * d
+    v = h[BETA2] * load(p, 2 * slot_step + i) + h[ONE_MINUS_BETA2] * d * d
     store(p, slot_step + i, m)
     store(p, 2 * slot_step + i, v)
-    store(p, i, load(p, i) * shrink - load(hyper, STEP_SIZE) * m / (np.sqrt(v) + load(hyper, EPS)))
+    store(p, i, load(p, i) * shrink - h[STEP_SIZE] * m / (np.sqrt(v) + h[EPS]))
 
 
 OPTIMIZERS = {"gradient": gradient, "sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
@@ -92,16 +92,27 @@ OPTIMIZERS = {"gradient": gradient, "sgd": sgd, "momentum": momentum, "nesterov"
 
 @inlined
 def _update_block(step: Step, p: Any, slot_step: int, g: Any, count: int, hyper: Any, decayed: int) -> None:
-    """The loop over `count` neighbours."""
-    shrink, l2 = load(hyper, SHRINK), load(hyper, L2)
+    """The loop over `count` neighbours; the hyper-parameters are read before it, so that they stay in registers."""
+    h = (
+        load(hyper, LR),
+        load(hyper, L2),
+        load(hyper, SHRINK),
+        load(hyper, BETA1),
+        load(hyper, ONE_MINUS_BETA1),
+        load(hyper, BETA2),
+        load(hyper, ONE_MINUS_BETA2),
+        load(hyper, STEP_SIZE),
+        load(hyper, EPS),
+    )
+    shrink, l2 = h[SHRINK], h[L2]
     if not decayed:
         shrink, l2 = number(p, 1.0), number(p, 0.0)
     if l2 != number(p, 0.0):
         for i in range(count):
-            step(p, slot_step, i, load(g, i) + l2 * load(p, i), shrink, hyper)
+            step(p, slot_step, i, load(g, i) + l2 * load(p, i), shrink, h)
     else:
         for i in range(count):
-            step(p, slot_step, i, load(g, i), shrink, hyper)
+            step(p, slot_step, i, load(g, i), shrink, h)
 
 
 @cache
