@@ -25,7 +25,7 @@ def softplus(x: Array) -> Array:
     >>> softplus(np.array([-1e4, 0.0, 1e4])).round(4)
     array([0.000e+00, 6.931e-01, 1.000e+04])
     """
-    return np.where(x.real > 0, x, 0) + np.log1p(np.exp(np.where(x.real < 0, x, -x)))
+    return np.where(x.real >= 0, x, 0) + np.log1p(np.exp(np.where(x.real < 0, x, -x)))
 
 
 def log_sum_exp(z: Array) -> Array:

@@ -2,14 +2,23 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
-# No deadline: no test may depend on how fast the machine is. Derandomised: the same examples in every run.
-settings.register_profile("default", deadline=None, derandomize=True, max_examples=30)
-settings.load_profile("default")
+from mlp_scratch.backends import BACKENDS
+from mlp_scratch.testing.profiles import load_profile
+
+load_profile()
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(params=list(BACKENDS))
+def each_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test once on each backend: "auto" finds none that is faster."""
+    names = list(BACKENDS)
+    for faster in names[names.index(request.param) + 1 :]:
+        monkeypatch.delitem(BACKENDS, faster)
+    return str(request.param)

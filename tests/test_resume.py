@@ -8,6 +8,8 @@ from mlp_scratch.losses import LOSSES
 from mlp_scratch.optimizers import OPTIMIZERS
 from tests import examples
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 X = np.random.default_rng(0).normal(size=(22, 4))
 Y = np.random.default_rng(1).integers(0, 3, 22)
 

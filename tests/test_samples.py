@@ -1,6 +1,7 @@
 """What users pass: any dtype and memory layout, never modified and never copied whole."""
 
 import tracemalloc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from mlp_scratch.layers import Dense
 from mlp_scratch.losses import LOSSES
 from mlp_scratch.model import Model
 from mlp_scratch.samples import hold_out, prepare
+
+pytestmark = pytest.mark.usefixtures("each_backend")
 
 N, D = 30, 6
 Y = np.random.default_rng(1).integers(0, 3, N)
@@ -58,9 +61,15 @@ def everything(X, dtype="float32"):
     return [model.flat, history.losses, model.logits(X), [scores["loss"]], *grads.values()]
 
 
-@pytest.fixture(scope="module")
-def plain():
+@cache
+def expected_of(backend):
+    """What "auto" computes while it finds `backend`."""
     return {dtype: everything(BYTES.astype(dtype), dtype) for dtype in ("float32", "float64")}
+
+
+@pytest.fixture
+def plain(each_backend):
+    return expected_of(each_backend)
 
 
 @pytest.mark.parametrize("model_dtype", ["float32", "float64"])

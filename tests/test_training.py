@@ -11,6 +11,8 @@ from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.random import permutation
 from tests.tolerances import assert_parity
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 @pytest.fixture
 def recorded(monkeypatch):

@@ -282,6 +282,8 @@ class Tables:
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer
         constants = np.zeros(8)
+        if self.gradient:  # of the loss alone: weight decay is the optimiser's
+            return constants
         constants[:2] = optimizer.weight_decay, optimizer.decoupled
         own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
         constants[2 : 2 + len(own)] = own

@@ -1,0 +1,215 @@
+"""From what people call a layer to a `Function`: one small adapter for each way of writing one."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentTypeError
+from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
+from mlp_scratch.testing.failure import literal
+from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback
+
+
+def as_function(thing: object) -> Function:
+    """The `Function` of anything the checks take: itself, a layer of this package, or an object with both passes.
+
+    Raises:
+        ArgumentTypeError: for anything else.
+    """
+    if isinstance(thing, Function):
+        return thing
+    if isinstance(thing, Layer):
+        return from_engine(thing)
+    if isinstance(thing, type) or not (hasattr(thing, "forward") and hasattr(thing, "backward")):
+        raise ArgumentTypeError(
+            "layer",
+            given=checks.describe(thing),
+            expected="an object with forward(x) and backward(dy)",
+            mend="wrap a torch.autograd.Function F as from_torch(F.apply), a JAX function f as from_jax(f)",
+        )
+    return from_object(thing)
+
+
+def from_object(
+    layer: Any, *, analytic: bool = False, at_kink: AtKink = "any", batch: BatchRule = "independent"
+) -> Function:
+    """An object with `forward(x) -> y` and `backward(dy) -> dx`, and where it learns, dicts `params` and `grads`.
+
+    The object itself is left as it is: each forward pass is that of a deep copy.
+
+    Args:
+        layer: the object.
+        analytic: whether forward computes in complex numbers what it computes in real ones: the exact complex step
+            is then used in place of differences.
+        at_kink: which one-sided derivative backward returns at a kink: "left", "right", their "mean", or "any".
+        batch: whether rows of x are "independent", "coupled" in any order, or "positional".
+    """
+    parameters = {name: np.array(value) for name, value in getattr(layer, "params", {}).items()}
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        own = deepcopy(layer)
+        for name in parameters:
+            if own.params[name].dtype == inputs[name].dtype:
+                own.params[name][...] = inputs[name]  # in place, so that an attribute of the same array sees it
+            else:
+                own.params[name] = inputs[name]
+        y = own.forward(inputs["x"])
+
+        def pullback(dy: Array) -> Arrays:
+            dx = own.backward(dy)
+            return {"x": dx, **{name: own.grads[name] for name in parameters}}
+
+        return y, pullback
+
+    name = type(layer).__name__
+    code = f"layer = {_made(layer)}\n" + "".join(
+        f"layer.params[{key!r}][...] = {literal(value)}\n" for key, value in parameters.items()
+    )
+    return Function(name, vjp, parameters, analytic=analytic, at_kink=at_kink, batch=batch, code=code)
+
+
+def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: bool = True, seed: int = 0) -> Function:
+    """A layer of this package, at `parameters`, or at random ones.
+
+    Args:
+        layer: bound to its width, where its parameters depend on it.
+        parameters: by name; None draws numbers that are neither 0 nor 1.
+        training: whether dropout drops and batch normalisation takes the batch's statistics.
+        seed: of dropout's mask.
+    """
+    rng = np.random.default_rng(0)
+    values = parameters or {k: rng.normal(0.3, 0.5, shape) for k, shape in layer.parameter_shapes().items()}
+    buffers = {k: rng.uniform(0.5, 2.0, np.shape(v)) for k, v in layer.initial_buffers().items()}
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        dtype = inputs["x"].real.dtype
+        context = Context(training, seed, 1, 0, {k: v.astype(dtype) for k, v in buffers.items()})
+        own = {name: inputs[name] for name in values}
+        y, cache = layer.forward(own, inputs["x"], context)
+
+        def pullback(dy: Array) -> Arrays:
+            dx, grads = layer.backward(own, cache, dy)
+            return {"x": dx, **grads}
+
+        return y, pullback
+
+    def pieces(inputs: Arrays) -> list[Array]:
+        piece = layer.pieces({name: inputs[name] for name in values}, inputs["x"])
+        return [] if piece is None else [piece]
+
+    def inference(inputs: Arrays) -> Array:
+        return layer.forward({name: inputs[name] for name in values}, inputs["x"], Context(buffers=buffers))[0]
+
+    batch: BatchRule = "independent"
+    if training:
+        batch = {BatchNorm: "coupled", Dropout: "positional"}.get(type(layer), "independent")  # type: ignore[assignment]
+    given = ", ".join(f"{name!r}: {literal(value)}" for name, value in values.items())
+    code = (
+        f"from mlp_scratch.layers import {type(layer).__name__}\n"
+        "from mlp_scratch.testing import from_engine\n"
+        f"layer = from_engine({layer!r}, {{{given}}}, training={training}, seed={seed})\n"
+    )
+    return Function(
+        repr(layer),
+        vjp,
+        values,
+        analytic=layer.analytic,
+        pieces=pieces,
+        batch=batch,
+        expectation=inference if batch == "positional" else None,
+        code=code,
+    )
+
+
+def from_torch(
+    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Array
+) -> Function:
+    """A PyTorch function y = f(x, *parameters): a `torch.autograd.Function`'s `apply`, or any other.
+
+    Args:
+        function: takes x and the parameters as tensors, in the order given here.
+        at_kink: as for `from_object`.
+        batch: the same.
+        parameters: their values, by name, as arrays.
+    """
+    import torch  # an optional package, and a slow import
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        names = ["x", *parameters]
+        tensors = [torch.from_numpy(np.array(inputs[name])).requires_grad_() for name in names]
+        y = function(*tensors)
+
+        def pullback(dy: Array) -> Arrays:
+            grads = torch.autograd.grad(
+                y, tensors, torch.from_numpy(np.array(dy)), retain_graph=True, allow_unused=True
+            )
+            return {
+                name: np.zeros_like(inputs[name]) if g is None else g.numpy()
+                for name, g in zip(names, grads, strict=True)
+            }
+
+        return y.detach().numpy(), pullback
+
+    def value(inputs: Arrays) -> Array:
+        with torch.no_grad():
+            y: Array = function(*(torch.from_numpy(np.array(inputs[name])) for name in ["x", *parameters])).numpy()
+        return y
+
+    code = _wrapped("from_torch", function, parameters)
+    return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
+
+
+def from_jax(
+    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Array
+) -> Function:
+    """A JAX function y = f(x, *parameters), with a `custom_vjp` or without, in float64 where the arrays are.
+
+    Args:
+        function: takes x and the parameters as arrays, in the order given here.
+        at_kink: as for `from_object`.
+        batch: the same.
+        parameters: their values, by name.
+    """
+    import jax  # an optional package, and a slow import
+
+    names = ["x", *parameters]
+    # Compiled: the checks call it some hundred times at each shape.
+    compiled = jax.jit(function)
+    pulled = jax.jit(lambda arguments, dy: jax.vjp(function, *arguments)[1](dy))
+
+    def value(inputs: Arrays) -> Array:
+        with jax.enable_x64(True):
+            return np.asarray(compiled(*(inputs[name] for name in names)))
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        def pullback(dy: Array) -> Arrays:
+            with jax.enable_x64(True):
+                grads = pulled([inputs[name] for name in names], dy)
+            return {name: np.asarray(g) for name, g in zip(names, grads, strict=True)}
+
+        return value(inputs), pullback
+
+    code = _wrapped("from_jax", function, parameters)
+    return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
+
+
+def _made(thing: object) -> str:
+    """An expression that makes `thing`, where its repr is one."""
+    text = repr(thing)
+    return text if not text.startswith("<") else f"...  # your {type(thing).__name__}"
+
+
+def _called(function: object) -> str:
+    owner = getattr(function, "__self__", None)  # F.apply is a method of the class F
+    return str(getattr(owner, "__name__", None) or getattr(function, "__name__", type(function).__name__))
+
+
+def _wrapped(adapter: str, function: object, parameters: Arrays) -> str:
+    own = getattr(function, "__self__", None) is not None  # F.apply
+    given = "".join(f", {name}={literal(value)}" for name, value in parameters.items())
+    name = _called(function) + (".apply" if own else "")
+    return f"from mlp_scratch.testing import {adapter}\nlayer = {adapter}({name}{given})"

@@ -1,0 +1,251 @@
+"""`check_backend`: whether a backend computes what the specification computes, and keeps its contract."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.backends import Backend, Plan, Records, Samples, State, get_backend
+from mlp_scratch.errors import DivergedError
+from mlp_scratch.layers import Dense
+from mlp_scratch.program import Program, lower
+from mlp_scratch.random import permutation
+from mlp_scratch.samples import prepare
+from mlp_scratch.testing import tolerances
+from mlp_scratch.testing.drawing import at_each
+from mlp_scratch.testing.failure import PropertyError
+from mlp_scratch.testing.layers import selected
+from mlp_scratch.testing.problem import Problem
+
+EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two backends at one problem.
+
+    Attributes:
+        problem: what they work on.
+        backend: the one that is checked.
+        reference: the one it is held to.
+    """
+
+    problem: Problem
+    backend: Backend
+    reference: Backend
+
+    def program(self) -> Program:
+        """The problem's network, loss and optimiser, lowered."""
+        return lower(self.problem.model(), self.problem.loss, self.problem.optimizer)
+
+    def state(self) -> State:
+        """A fresh state."""
+        model = self.problem.model()
+        slots = np.zeros((len(self.problem.optimizer.slots), model.n_parameters), model.dtype)
+        return State(model.flat, model.buffer_vector, slots)
+
+    def samples(self) -> Samples:
+        """The problem's samples, as `fit` hands them on."""
+        problem = self.problem
+        return prepare(problem.model(), problem.loss, problem.X, problem.y, problem.sample_weight)
+
+    def plan(self) -> Plan:
+        """Three epochs of shuffled batches; the last batch of all may be short."""
+        n, size = len(self.problem.X), self.problem.batch_size
+        whole = n - n % size or n
+        orders = [permutation(self.problem.seed, epoch, n)[:whole] for epoch in range(EPOCHS - 1)]
+        orders.append(permutation(self.problem.seed, EPOCHS - 1, n))
+        order = np.concatenate(orders)
+        steps = -(-len(order) // size)
+        return Plan(order, size, np.full(steps, self.problem.optimizer.lr), self.problem.seed)
+
+    def train(
+        self, backend: Backend, stop: Callable[[], bool] = lambda: False
+    ) -> tuple[State, Records, int, DivergedError | None]:
+        """The state after the plan, what was recorded, and how it ended."""
+        state, plan = self.state(), self.plan()
+        records = Records(np.full(len(plan.lr), np.nan), np.full(len(plan.lr), np.nan))
+        try:
+            taken = backend.train(self.program(), state, self.samples(), plan, records, stop)
+        except DivergedError as error:
+            return state, records, state.step, error
+        return state, records, taken, None
+
+    def compare(self, check: str, claim: str, what: str, actual: Array, expected: Array, steps: int) -> None:
+        """Raise unless two arrays agree within what so many steps may differ by."""
+        wide = np.asarray(expected, dtype=np.float64)
+        size = max(tolerances.largest(wide[np.isfinite(wide)]), tolerances.largest(self.state().flat))
+        allowed = tolerances.trajectory(self.problem.dtype, size, steps)
+        both_nan = np.isnan(wide) & np.isnan(actual)  # the accuracy of a regression
+        where = tolerances.worst(np.where(both_nan, 0, actual), np.where(both_nan, 0, wide), allowed)
+        if where is None:
+            return
+        a, b = float(np.asarray(actual)[where]), float(wide[where])
+        names = (self.backend.name, f"{self.reference.name}, the reference")
+        raise self.error(
+            check,
+            claim,
+            {"of": f"{what}{list(where)}", names[0]: a, names[1]: b, "off by": abs(a - b), "allowed": allowed},
+        )
+
+    def error(self, check: str, claim: str, facts: dict[str, object]) -> PropertyError:
+        """The error for a violated property."""
+        code = (
+            f"{self.problem.code()}from mlp_scratch.testing import check_backend\n"
+            f"check_backend({self.backend.name!r}, problem, reference={self.reference.name!r}, only=[{check!r}])"
+        )
+        return PropertyError(check, claim, {"problem": repr(self.problem), **facts}, code)
+
+
+def same_logits(pair: Pair) -> None:
+    """Inference gives the reference's logits, in the model's dtype, for X in any memory layout and dtype."""
+    program, state, X = pair.program(), pair.state(), pair.problem.X
+    expected = pair.reference.logits(program, state, X)
+    read_only = X.astype(np.float32)
+    read_only.flags.writeable = False
+    variants = {
+        "as given": X,
+        "F order": np.asfortranarray(X),
+        "reversed": np.flip(np.flip(X).copy()),
+        "read-only float32": read_only,
+    }
+    for description, x in variants.items():
+        z = pair.backend.logits(program, state, x)
+        claim = f"logits are the reference's, X {description}"
+        if z.dtype != program.dtype:
+            raise pair.error("same_logits", "logits have the model's dtype", {"dtype": z.dtype})
+        pair.compare("same_logits", claim, "logits", z, expected, 1)
+
+
+def same_gradient(pair: Pair) -> None:
+    """The reference's loss and gradient, in training and in inference mode, and nothing is changed."""
+    program, samples = pair.program(), pair.samples()
+    for training in (True, False):
+        state = pair.state()
+        before = [a.copy() for a in (state.flat, state.buffers, state.slots)]
+        options = {"seed": pair.problem.seed, "step": 5, "training": training}
+        loss, g = pair.backend.loss_and_gradient(program, state, samples, **options)  # type: ignore[arg-type]
+        loss_expected, g_expected = pair.reference.loss_and_gradient(program, pair.state(), samples, **options)  # type: ignore[arg-type]
+        claim = f"loss and gradient are the reference's, training={training}"
+        pair.compare("same_gradient", claim, "loss", np.atleast_1d(loss), np.atleast_1d(loss_expected), 1)
+        pair.compare("same_gradient", claim, "gradient", g, g_expected, 1)
+        after = (state.flat, state.buffers, state.slots)
+        if state.step != 0 or not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)):
+            raise pair.error("same_gradient", "loss_and_gradient changes nothing", {})
+
+
+def same_training(pair: Pair) -> None:
+    """The same path: parameters, buffers and slots after three epochs, and the losses and accuracies on the way."""
+    (state, records, taken, error), (expected, noted, steps, other) = (
+        pair.train(backend) for backend in (pair.backend, pair.reference)
+    )
+    if (error is None) != (other is None) or taken != steps or state.step != expected.step:
+        facts: dict[str, object] = {"steps taken": taken, "the reference": steps, "ended with": error, "its end": other}
+        raise pair.error("same_training", "as many steps are taken", facts)
+    claim = "training follows the reference's path"
+    for what in ("losses", "accuracies"):
+        pair.compare("same_training", claim, what, getattr(records, what)[:taken], getattr(noted, what)[:taken], taken)
+    for what in ("flat", "buffers", "slots"):
+        pair.compare("same_training", claim, what, getattr(state, what), getattr(expected, what), taken)
+
+
+def deterministic(pair: Pair) -> None:
+    """The same bits twice, and with one thread what there is with several."""
+    several = pair.train(pair.backend)[0]
+    for claim, backend in (
+        ("training twice gives the same bits", pair.backend),
+        ("the number of threads changes no bit", get_backend(pair.backend.name, threads=1)),
+    ):
+        again = pair.train(backend)[0]
+        for what in ("flat", "buffers", "slots"):
+            if not np.array_equal(getattr(several, what), getattr(again, what), equal_nan=True):
+                raise pair.error("deterministic", claim, {"of": what})
+
+
+def stops(pair: Pair) -> None:
+    """Once `stop` says so no further step is taken, and the state is that of the last whole one."""
+    asked = iter(range(1_000_000))
+    state, _, taken, error = pair.train(pair.backend, stop=lambda: next(asked) >= 1)
+    if error is None and taken != state.step:
+        raise pair.error("stops", "train returns how many steps it took", {"returned": taken, "state.step": state.step})
+    state, _, taken, _ = pair.train(pair.backend, stop=lambda: True)
+    fresh = pair.state()
+    if taken or state.step or not np.array_equal(state.flat, fresh.flat):
+        raise pair.error("stops", "no step is taken where stop is true from the start", {"taken": taken})
+
+
+def decay_spares_biases(pair: Pair) -> None:
+    """With `decay="weights"` one step moves everything but the dense weights as if there were no decay."""
+    paths = []
+    for weight_decay in (0.0, 0.25):
+        optimizer = replace(pair.problem.optimizer, weight_decay=weight_decay, decay="weights")
+        one = replace(pair, problem=replace(pair.problem, optimizer=optimizer))
+        state, plan = one.state(), one.plan()
+        first = Plan(plan.order[: plan.batch_size], plan.batch_size, plan.lr[:1], plan.seed)
+        try:
+            pair.backend.train(
+                one.program(), state, one.samples(), first, Records(np.zeros(1), np.zeros(1)), lambda: False
+            )
+        except DivergedError:
+            return  # there is no step to look at
+        paths.append(pair.problem.model().named(state.flat))
+    without, decayed = paths
+    layers = pair.problem.layers
+    for name in without:
+        spared = not (isinstance(layers[int(name.split(".")[0])], Dense) and name.endswith("weight"))
+        if spared and not np.array_equal(without[name], decayed[name]):
+            claim = "weight decay of weights alone leaves biases and scales as they are without it"
+            raise pair.error(
+                "decay_spares_biases", claim, {"of": name, "without": without[name], "with": decayed[name]}
+            )
+
+
+PROPERTIES: dict[str, Callable[[Pair], None]] = {
+    "same_logits": same_logits,
+    "same_gradient": same_gradient,
+    "same_training": same_training,
+    "decay_spares_biases": decay_spares_biases,
+    "deterministic": deterministic,
+    "stops": stops,
+}
+"""The properties of a backend by name."""
+
+
+def check_backend(
+    backend: str,
+    problem: Any = None,
+    *,
+    reference: str = "numpy",
+    only: Collection[str] | None = None,
+    skip: Collection[str] = (),
+) -> None:
+    """Hold a backend to the reference: the same logits, gradients and training, the same bits twice.
+
+    Args:
+        backend: its name in the table of backends.
+        problem: a `Problem`, or a strategy of them; None draws from `strategies.problems()`.
+        reference: the backend that is right.
+        only: names of the properties to check; None checks all of `PROPERTIES`.
+        skip: names of properties to leave out.
+
+    Raises:
+        PropertyError: for a property that does not hold, with the smallest problem found that shows it.
+
+    >>> from mlp_scratch import SGD, Dense, MSE
+    >>> check_backend("numpy", Problem([Dense(2, 1)], MSE(), SGD(), np.eye(2), np.array([0.0, 1.0])))
+    """
+    names = selected(PROPERTIES, only, skip)
+    checked, right = get_backend(backend), get_backend(reference)
+    if problem is None:
+        from mlp_scratch.testing.strategies import problems  # needs Hypothesis
+
+        problem = problems()
+
+    def check(drawn: Problem) -> None:
+        pair = Pair(drawn, checked, right)
+        for name in names:
+            PROPERTIES[name](pair)
+
+    at_each(problem, check)

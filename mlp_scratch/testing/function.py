@@ -1,0 +1,58 @@
+"""The one form in which all checks see what they check: a function of named arrays with its pullback.
+
+    y, pullback = function.vjp({"x": x, "weight": W, "bias": b})
+    grads = pullback(dy)              {"x": dx, "weight": dW, "bias": db}
+
+Whatever somebody calls a layer (an object with `forward` and `backward`, a `torch.autograd.Function`, a JAX function
+with a custom rule, a layer of this package) is brought into this form by a small adapter.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mlp_scratch._types import Array
+
+Arrays = dict[str, Array]
+"""Named arrays; the input of a layer is "x", the others are its parameters."""
+
+Pullback = Callable[[Array], Arrays]
+"""From dy, shaped like y, to the gradient of Σ dy · y with respect to each input."""
+
+AtKink = Literal["any", "left", "right", "mean"]
+BatchRule = Literal["independent", "coupled", "positional"]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A differentiable function of named arrays, and what is known about it.
+
+    Attributes:
+        name: for messages.
+        vjp: from named arrays to y and its pullback; arrays of any float dtype, complex ones where `analytic`.
+        parameters: the values of all inputs but x.
+        analytic: whether a complex step through it is exact.
+        pieces: which smooth piece of the function each kinked element lies on; None where that is not known, and
+            kinks are then recognised by their two one-sided slopes.
+        at_kink: which of the one-sided derivatives backward has to return at a kink, where `pieces` doesn't say.
+        batch: "independent" samples, rows of x that never meet; "coupled", rows that meet in a way that doesn't
+            depend on their order (batch normalisation); "positional", rows whose number matters (dropout's mask).
+        expectation: for a function with noise in it, what its value is on average over that noise.
+        value: y alone, where that is cheaper than `vjp`.
+        code: lines of Python that make the object under test as `layer`.
+    """
+
+    name: str
+    vjp: Callable[[Arrays], tuple[Array, Pullback]]
+    parameters: Arrays = field(default_factory=dict)
+    analytic: bool = False
+    pieces: Callable[[Arrays], list[Array]] | None = None
+    at_kink: AtKink = "any"
+    batch: BatchRule = "independent"
+    expectation: Callable[[Arrays], Array] | None = None
+    value: Callable[[Arrays], Array] | None = None
+    code: str = "layer = ..."
+
+    def __call__(self, inputs: Arrays) -> Array:
+        """The value alone."""
+        return self.vjp(inputs)[0] if self.value is None else self.value(inputs)

@@ -1,0 +1,127 @@
+"""One point at which properties are checked: a function, its inputs, and a dy to pull back."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.testing import tolerances
+from mlp_scratch.testing.failure import PropertyError, literal
+from mlp_scratch.testing.function import Arrays, Function
+
+CHECKED_SEED = 20_150_527
+"""Of directions and of dy: the same in every run, so that a failure shows again."""
+
+
+@dataclass
+class Counts:
+    """What the derivatives of a check came to.
+
+    Attributes:
+        derivatives: how many were compared.
+        kinks: how many of them lie on a kink.
+        unresolved: how many are known too badly to tell a wrong one from a right one.
+    """
+
+    derivatives: int = 0
+    kinks: int = 0
+    unresolved: int = 0
+
+
+class Point:
+    """A function at one place.
+
+    Attributes:
+        function: what is checked.
+        inputs: by name, float64.
+        y, pullback: from one forward pass at `inputs`.
+        u: the dy that is pulled back, random, shaped like y, no element 0.
+        grads: the gradient of Σ u · y with respect to each input.
+    """
+
+    def __init__(self, function: Function, x: object, counts: Counts | None = None) -> None:
+        self.function = function
+        self.counts = counts or Counts()
+        given = checks.numeric("x", x)
+        # A copy: no property can spoil the caller's array or the next property's input.
+        self.inputs: Arrays = {
+            "x": given.astype(np.float64),
+            **{k: np.array(v) for k, v in function.parameters.items()},
+        }
+        self.rng = np.random.default_rng(CHECKED_SEED)
+        self.y, self.pullback = function.vjp(self.copy())
+        self.u = self.cotangent()
+        self.grads = self.pullback(self.u.copy())
+        self.check_shapes()
+
+    def copy(self) -> Arrays:
+        """The inputs, in arrays of their own."""
+        return {name: value.copy() for name, value in self.inputs.items()}
+
+    def cotangent(self) -> Array:
+        """A random dy: elements between 1/2 and 1 in magnitude, so that no sign or size hides an error."""
+        signs = self.rng.choice([-1.0, 1.0], np.shape(self.y))
+        return np.asarray(signs * self.rng.uniform(0.5, 1.0, np.shape(self.y)))
+
+    @cached_property
+    def scales(self) -> dict[str, float]:
+        """How large the numbers are that the gradient of each input is made of, before they cancel.
+
+        At least the largest element under several dy. Cancellation inside the layer (a batch of two, normalised, has
+        hardly any gradient left) can't be seen from outside, but measured: in float32 it costs as many roundings as
+        in float64, and there they show.
+        """
+        several = [self.grads, *(self.pullback(self.cotangent()) for _ in range(4))]
+        sizes = {name: tolerances.largest(*(grads[name] for grads in several)) for name in self.inputs}
+        measured = self._roundings_in_single()
+        return {name: max(size, measured[name]) for name, size in sizes.items()}
+
+    def _roundings_in_single(self) -> dict[str, float]:
+        """How many eps the float32 gradient of each input is off."""
+        narrow = {name: value.astype(np.float32) for name, value in self.inputs.items()}
+        u = self.u.astype(np.float32)
+        grads = self.function.vjp(narrow)[1](u)
+        wide = {name: value.astype(np.float64) for name, value in narrow.items()}
+        exact = self.function.vjp(wide)[1](u.astype(np.float64))
+        with np.errstate(invalid="ignore"):
+            off = {name: tolerances.largest(np.asarray(grads[name]) - exact[name]) for name in self.inputs}
+        return {name: size / tolerances.eps(np.float32) for name, size in off.items()}
+
+    def check_shapes(self) -> None:
+        """Every gradient has the shape of its input."""
+        for name, value in self.inputs.items():
+            if name not in self.grads:
+                raise self.error("shapes", "backward returns no gradient of an input", {"input": name})
+            if np.shape(self.grads[name]) != value.shape:
+                facts: dict[str, object] = {
+                    "input": name, "its shape": value.shape, "the gradient's": np.shape(self.grads[name]),
+                }  # fmt: skip
+                raise self.error("shapes", "a gradient has the shape of what it is the gradient of", facts)
+
+    def compare(
+        self, name: str, claim: str, what: str, actual: Array, expected: Array, allowed: float, labels: tuple[str, str]
+    ) -> None:
+        """Raise a `PropertyError` unless the two arrays agree within `allowed`."""
+        if np.shape(actual) != np.shape(expected):
+            facts: dict[str, object] = {"of": what, labels[0]: np.shape(actual), labels[1]: np.shape(expected)}
+            raise self.error(name, claim, facts)
+        where = tolerances.worst(actual, expected, allowed)
+        if where is None:
+            return
+        a, b = float(np.asarray(actual)[where]), float(np.asarray(expected)[where])
+        place = f"{what}[{', '.join(map(str, where))}]" if where else what
+        raise self.error(
+            name, claim, {"of": place, labels[0]: a, labels[1]: b, "off by": abs(a - b), "allowed": allowed}
+        )
+
+    def error(self, name: str, claim: str, facts: dict[str, object]) -> PropertyError:
+        """The error for a violated property at this point."""
+        only = "" if name == "shapes" else f", only=[{name!r}]"  # shapes are always checked
+        code = (
+            "import numpy as np\nfrom mlp_scratch.testing import check_layer\n"
+            f"{self.function.code.rstrip()}\n"
+            f"check_layer(layer, {literal(self.inputs['x'])}{only})"
+        )
+        return PropertyError(name, claim, {"layer": self.function.name, **facts, "x": self.inputs["x"]}, code)

@@ -1,0 +1,77 @@
+"""How numbers are stored must not matter: dtype beyond its rounding, memory layout not at all."""
+
+import numpy as np
+
+from mlp_scratch._types import Array
+from mlp_scratch.testing import tolerances
+from mlp_scratch.testing.point import Point
+
+
+def single_precision(point: Point) -> None:
+    """float32 in, float32 out, from both passes, and the same numbers as in float64 to half of float32's digits.
+
+    x is rounded to float32 first, so that both see the same input.
+    """
+    narrow = {name: value.astype(np.float32) for name, value in point.inputs.items()}
+    wide = {name: value.astype(np.float64) for name, value in narrow.items()}
+    u = point.u.astype(np.float32)
+    y32, pull32 = point.function.vjp({name: value.copy() for name, value in narrow.items()})
+    y64, pull64 = point.function.vjp({name: value.copy() for name, value in wide.items()})
+    grads32, grads64 = pull32(u.copy()), pull64(u.astype(np.float64))
+    pairs = {"y": (y32, y64)} | {f"the gradient of {k}": (grads32[k], grads64[k]) for k in point.inputs}
+    for what, (single, double) in pairs.items():
+        single = np.asarray(single)
+        if single.dtype != np.float32:
+            facts: dict[str, object] = {"of": what, "its dtype": single.dtype}
+            raise point.error("single_precision", "float32 in gives float32 out", facts)
+        size = max(tolerances.largest(double), tolerances.largest(u))
+        point.compare(
+            "single_precision",
+            "float32 gives float64's numbers, but for its rounding",
+            what,
+            single.astype(np.float64),
+            double,
+            tolerances.half_the_digits(size, np.float32),
+            ("float32", "float64"),
+        )
+
+
+def layout(point: Point) -> None:
+    """F order, strides, negative strides and read-only memory give the numbers that C order gives."""
+    labels = ("other layout", "C order")
+    for description, laid_out in LAYOUTS.items():
+        claim = f"memory layout doesn't matter: {description}"
+        # Every input in this layout, the parameters too.
+        y, pullback = point.function.vjp({name: laid_out(value) for name, value in point.inputs.items()})
+        grads = pullback(laid_out(point.u))
+        allowed = tolerances.rounding(point.u.size, tolerances.largest(np.asarray(point.y)), np.float64)
+        point.compare("layout", claim, "y", np.asarray(y), np.asarray(point.y), allowed, labels)
+        for name, gradient in point.grads.items():
+            allowed = tolerances.rounding(point.u.size, point.scales[name], np.float64)
+            point.compare("layout", claim, f"the gradient of {name}", grads[name], gradient, allowed, labels)
+
+
+def _strided(a: Array) -> Array:
+    wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan) if a.ndim else np.array(a)
+    view = wide[..., ::2] if a.ndim else wide
+    view[...] = a
+    return view
+
+
+def _reversed(a: Array) -> Array:
+    return np.flip(np.flip(a).copy())
+
+
+def _read_only(a: Array) -> Array:
+    own = a.copy()
+    own.flags.writeable = False
+    return own
+
+
+LAYOUTS = {
+    "F order": lambda a: np.asfortranarray(a),
+    "every second number of an array": _strided,
+    "negative strides": _reversed,
+    "read-only": _read_only,
+}
+"""Copies of an array in memory orders that callers have."""

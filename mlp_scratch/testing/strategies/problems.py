@@ -1,0 +1,52 @@
+"""Whole training problems: any network, loss, optimiser and batch size."""
+
+from hypothesis import strategies as st
+
+from mlp_scratch.layers import BatchNorm
+from mlp_scratch.testing.problem import Problem
+from mlp_scratch.testing.strategies.arrays import batches, dtypes, sample_weights
+from mlp_scratch.testing.strategies.networks import architectures
+from mlp_scratch.testing.strategies.training import losses, optimizers, targets
+
+
+@st.composite
+def problems(
+    draw: st.DrawFn,
+    *,
+    max_depth: int = 3,
+    max_width: int = 20,
+    max_samples: int = 12,
+    random_layers: bool = True,
+    dtype: str | None = None,
+) -> Problem:
+    """A problem of any network, loss, optimiser and batch size; every batch has two samples where it needs them.
+
+    Args:
+        draw: given by Hypothesis.
+        max_depth: the largest number of hidden dense layers.
+        max_width: the largest width.
+        max_samples: the largest N.
+        random_layers: whether there may be dropout.
+        dtype: of the network; None draws it.
+    """
+    layers = draw(architectures(max_depth=max_depth, max_width=max_width, random_layers=random_layers))
+    n_outputs = layers[-1].out_features(0)  # the last one is dense
+    loss = draw(losses(n_outputs))
+    normalised = any(isinstance(layer, BatchNorm) for layer in layers)
+    X = draw(batches(layers[0].in_features() or 1, min_size=2 if normalised else 1, max_size=max_samples))
+    n = len(X)
+    # Batch normalisation refuses a batch of one: a size that leaves a rest of 1 becomes the whole data set.
+    size = draw(st.integers(2 if normalised else 1, max(n, 2)))
+    if normalised and n % size == 1:
+        size = n
+    return Problem(
+        layers,
+        loss,
+        draw(optimizers()),
+        X,
+        draw(targets(loss, n, n_outputs)),
+        draw(sample_weights(n)),
+        dtype or draw(dtypes()),
+        draw(st.integers(0, 99)),
+        size,
+    )

@@ -1,0 +1,181 @@
+"""Any interleaving of what users do with a model keeps the invariants.
+
+Two models live side by side: one is trained, interrupted, saved, loaded and moved between backends; its shadow takes
+the same epochs in one go on the NumPy backend. After every rule the views alias the flat vector, both have the same
+parameters, and nothing that only reads has changed anything. Freezing layers is not part of it: the engine has none.
+"""
+
+import signal
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import mlp_scratch as ms
+from mlp_scratch.backends import BACKENDS
+from mlp_scratch.testing import strategies, tolerances
+
+backends = st.sampled_from(list(BACKENDS))
+
+
+class CtrlC(ms.Callback):
+    """Ctrl-C at the end of the first epoch, or before its first step."""
+
+    def __init__(self, at_start):
+        self.at_start = at_start
+
+    def on_fit_start(self, run):
+        if self.at_start:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, run):
+        signal.raise_signal(signal.SIGINT)
+
+
+class Training(RuleBasedStateMachine):
+    """A model, its shadow, and the problem that both work on."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = Path(self.folder.name) / "model.safetensors"
+        self.saved = None
+
+    def teardown(self):
+        self.folder.cleanup()
+
+    @initialize(problem=strategies.problems(max_depth=2, max_width=6, max_samples=7))
+    def begin(self, problem):
+        self.problem = problem
+        self.optimizer = replace(problem.optimizer, lr=0.01)
+        self.model, self.shadow = problem.model(), problem.model()
+        self.saves = 0
+
+    def fit(self, model, epochs, backend="numpy", **options):
+        """Whether the fit came to its end; where a problem diverges, it does so for both models, at the same step."""
+        p = self.problem
+        try:
+            model.fit(
+                p.X,
+                p.y,
+                loss=p.loss,
+                optimizer=self.optimizer,
+                sample_weight=p.sample_weight,
+                batch_size=p.batch_size,
+                epochs=epochs,
+                backend=backend,
+                seed=p.seed,
+                **options,
+            )
+        except ms.DivergedError:
+            return False
+        return True
+
+    @rule(epochs=st.integers(1, 3), backend=backends)
+    def fit_in_parts(self, epochs, backend):
+        """So many epochs in one go for the shadow, one by one for the model."""
+        assert all(self.fit(self.model, 1, backend) for _ in range(epochs)) == self.fit(self.shadow, epochs)
+
+    @rule(backend=backends, at_start=st.booleans())
+    def fit_interrupted(self, backend, at_start):
+        """An epoch that ends in Ctrl-C is an epoch taken; the next fit goes on from there."""
+        if not at_start and not self.fit(self.shadow, 1):
+            assert not self.fit(self.model, 1, backend)
+            return
+        with pytest.raises(KeyboardInterrupt):
+            self.fit(self.model, 3, backend, callbacks=[CtrlC(at_start)])
+
+    @rule(lr=st.sampled_from([0.03125, 0.01, 1e-3]))
+    def change_the_learning_rate(self, lr):
+        self.optimizer = replace(self.optimizer, lr=lr)
+
+    @rule()
+    def save(self):
+        before = self.model.flat.copy()
+        self.saves += 1
+        self.model.metadata = {"saves": self.saves}
+        self.model.save(self.file)
+        assert np.array_equal(self.model.flat, before)
+        self.saved = (before, self.saves)
+
+    @rule()
+    def save_and_load(self):
+        """What is loaded takes the model's place: training goes on as if nothing had happened."""
+        self.save()
+        self.model = ms.load(self.file)
+        assert self.model.metadata == {"saves": self.saves}
+        assert self.model.dtype == self.problem.dtype
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def load_an_older_file(self):
+        """A file still holds what was saved, whatever happened since."""
+        flat, saves = self.saved
+        loaded = ms.load(self.file)
+        assert np.array_equal(loaded.flat, flat)
+        assert loaded.metadata == {"saves": saves}
+
+    @rule(backend=backends)
+    def read_only(self, backend):
+        """predict, evaluate and loss_and_gradients change nothing, and backends agree."""
+        p, model = self.problem, self.model
+        before = [a.copy() for a in (model.flat, model.buffer_vector)]
+        step = None if model.training is None else model.training.step
+        predictions = model.predict(p.X, backend=backend)
+        assert len(predictions) == len(p.X)
+        scores = model.evaluate(p.X, p.y, loss=p.loss, sample_weight=p.sample_weight, backend=backend)
+        model.loss_and_gradients(p.X, p.y, loss=p.loss, backend=backend)
+        expected = model.evaluate(p.X, p.y, loss=p.loss, sample_weight=p.sample_weight, backend="numpy")
+        allowed = tolerances.trajectory(p.dtype, abs(expected["loss"]) + 1, 1)
+        assert abs(scores["loss"] - expected["loss"]) <= allowed
+        assert all(np.array_equal(a, b) for a, b in zip(before, (model.flat, model.buffer_vector), strict=True))
+        assert step == (None if model.training is None else model.training.step)
+
+    @rule(data=st.data())
+    def assign_a_parameter_by_name(self, data):
+        name = data.draw(st.sampled_from(sorted(self.model.parameters)))
+        value = np.full(self.model.parameters[name].shape, 0.125)
+        self.model.parameters[name] = value
+        self.shadow.parameters[name] = value
+
+    @invariant()
+    def views_alias_the_flat_vector(self):
+        if not hasattr(self, "model"):
+            return
+        for views, vector in (
+            (self.model.parameters, self.model.flat),
+            (self.model.buffers, self.model.buffer_vector),
+        ):
+            assert sum(view.size for view in views.values()) == vector.size
+            for view in views.values():
+                assert np.shares_memory(view, vector)
+            joined = [view.ravel() for view in views.values()]
+            assert np.array_equal(np.concatenate(joined) if joined else vector, vector)
+
+    @invariant()
+    def parts_make_the_whole(self):
+        """One epoch at a time, interrupted, saved and loaded: the parameters of the uninterrupted shadow."""
+        if not hasattr(self, "model"):
+            return
+        steps, epochs = counts(self.model)
+        assert (steps, epochs) == counts(self.shadow)
+        for what in ("flat", "buffer_vector"):
+            actual, expected = getattr(self.model, what), getattr(self.shadow, what)
+            if list(BACKENDS) == ["numpy"]:
+                assert np.array_equal(actual, expected)
+            allowed = tolerances.trajectory(self.problem.dtype, tolerances.largest(expected) + 1, steps)
+            assert tolerances.worst(actual, expected, allowed) is None
+
+
+def counts(model):
+    """Steps and whole epochs taken."""
+    return (0, 0) if model.training is None else (model.training.step, model.training.epoch)
+
+
+TestTraining = Training.TestCase
+TestTraining.settings = settings(stateful_step_count=12, deadline=None)

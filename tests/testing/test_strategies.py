@@ -1,0 +1,131 @@
+"""The strategies: what they draw is valid, varied, prints as Python, and next to nothing is thrown away."""
+
+import numpy as np
+import pytest
+from hypothesis import find, given, settings
+from hypothesis import strategies as st
+
+import mlp_scratch.layers
+import mlp_scratch.losses
+import mlp_scratch.optimizers
+from mlp_scratch.layers import LAYERS, BatchNorm, Dense, Dropout, PReLU
+from mlp_scratch.testing import Problem, strategies
+
+MOST_DISCARDED = 0.1
+
+ROWS = {
+    "batches": strategies.batches(strategies.widths()),
+    "architectures": strategies.architectures(),
+    "problems": strategies.problems(max_depth=6, max_width=70),
+    "optimizers": strategies.optimizers(),
+    "losses": strategies.losses(),
+    "sample_weights": strategies.sample_weights(7),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_share_of_discarded_examples_is_small(name, record_property):
+    """No strategy filters: what is discarded are draws that Hypothesis itself cuts short in search of small ones."""
+    started = completed = 0
+
+    @st.composite
+    def counted(draw):
+        nonlocal started
+        started += 1
+        return draw(ROWS[name])
+
+    @settings(max_examples=400, database=None)
+    @given(counted())
+    def check(_):
+        nonlocal completed
+        completed += 1
+
+    check()
+    record_property("discarded", f"{started - completed} of {started}")
+    assert completed >= 6  # a strategy of few values ends early
+    assert started - completed <= MOST_DISCARDED * started
+
+
+@given(strategies.problems())
+def test_problems_print_themselves(problem):
+    names = {"np": np, "Problem": Problem}
+    for module in (mlp_scratch.layers, mlp_scratch.losses, mlp_scratch.optimizers):
+        names |= vars(module)
+    again = eval(repr(problem), names)
+    assert repr(again) == repr(problem)
+    assert np.array_equal(again.model().flat, problem.model().flat)
+    assert np.array_equal(again.X, problem.X)
+    exec(problem.code(), {})
+
+
+def test_failures_shrink_to_the_smallest_network():
+    smallest = find(strategies.architectures(), lambda layers: any(isinstance(x, BatchNorm) for x in layers))
+    assert [type(layer) for layer in smallest] == [Dense, BatchNorm, Dense]
+    assert [smallest[0].n_in, smallest[0].n_out, smallest[2].n_out] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda X: len(X) == 1,
+        lambda X: len(X) > 1 and np.array_equal(X[0], X[-1]),
+        lambda X: (X == 0).any() and (X < 0).any(),
+    ],
+    ids=["one sample", "a sample twice", "zeros and negative numbers"],
+)
+def test_batches_contain(wanted):
+    assert wanted(find(strategies.batches(3), wanted))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_any_magnitudes_contain_denormal_and_huge_numbers(dtype):
+    info = np.finfo(dtype)
+    draws = strategies.batches(2, dtype=dtype, magnitudes="any")
+    assert find(draws, lambda X: ((X != 0) & (np.abs(X) < info.tiny)).any()).dtype == dtype
+    assert find(draws, lambda X: (np.abs(X) > np.sqrt(float(info.max)) / 64).any()).dtype == dtype
+
+
+def test_layouts_keep_the_numbers():
+    @given(strategies.layouts(), strategies.batches(3))
+    def check(layout, X):
+        assert np.array_equal(layout(X), X)
+
+    check()
+    X = np.ones((2, 3))
+    assert find(strategies.layouts(), lambda layout: layout(X).strides[-1] < 0)
+    assert find(strategies.layouts(), lambda layout: not layout(X).flags.writeable)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_kind_of_layer_is_drawn(kind):
+    assert find(strategies.layers(4), lambda layer: layer.kind == kind).kind == kind
+
+
+def test_last_short_batches_and_weights_of_zero_are_drawn():
+    wanted = {
+        "a short last batch": lambda p: len(p.X) % p.batch_size,
+        "a weight of 0": lambda p: p.sample_weight is not None and (p.sample_weight == 0).any(),
+        "dropout": lambda p: any(isinstance(layer, Dropout) for layer in p.layers),
+        "a slope for each feature": lambda p: any(isinstance(x, PReLU) and x.per_feature for x in p.layers),
+        "float32": lambda p: p.dtype == "float32",
+        "no hidden layer": lambda p: len(p.layers) == 1,
+    }
+    seen = set()
+
+    @settings(max_examples=300, database=None)
+    @given(strategies.problems())
+    def look(problem):
+        seen.update(name for name, holds in wanted.items() if holds(problem))
+
+    look()
+    assert seen == set(wanted)
+
+
+def test_initializers_draw_finite_weights():
+    @given(strategies.initializers(), strategies.widths(), strategies.widths())
+    def check(rule, n_in, n_out):
+        weight = rule.draw(np.random.default_rng(0), (n_out, n_in))
+        assert weight.shape == (n_out, n_in)
+        assert np.isfinite(weight).all()
+
+    check()

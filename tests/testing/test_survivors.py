@@ -1,0 +1,148 @@
+"""Tests that mutation testing asked for: each kills a mutant that every property had let live."""
+
+import numpy as np
+import pytest
+
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError
+from mlp_scratch.initializers import Uniform
+from mlp_scratch.layers import ELU, GELU, BatchNorm, Context, Dense, Dropout, LeakyReLU, PReLU, Softplus
+from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.optimizers import SGD, Adam
+from mlp_scratch.optimizers.base import Optimizer
+from mlp_scratch.random import dropout_words
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: ELU(alpha=float("nan")), "alpha"),
+        (lambda: PReLU(slope=float("inf")), "slope"),
+        (lambda: Uniform(a=float("nan")), "a"),
+        (lambda: Uniform(b=float("nan")), "b"),
+        (lambda: Uniform(a=1.0, b=0.5), "b"),
+        (lambda: Softplus(threshold=float("nan")), "threshold"),
+        (lambda: Adam(beta1=1.0), "beta1"),
+        (lambda: Adam(beta2=1.0), "beta2"),
+        (lambda: Adam(beta2=-0.1), "beta2"),
+        (lambda: Adam(eps=-1e-8), "eps"),
+        (lambda: SGD(momentum=1.0), "momentum"),
+        (lambda: SGD(momentum=-0.1), "momentum"),
+    ],
+)
+def test_a_refusal_names_its_argument(make, argument):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert caught.value.argument == argument
+
+
+def test_a_range_of_one_number_is_a_range():
+    assert (Uniform(0.5, 0.5).draw(np.random.default_rng(0), (2, 2)) == 0.5).all()
+
+
+def test_labels_are_integers_and_a_logit_of_zero_is_no():
+    loss, z = BinaryCrossEntropy(), np.array([[0.0], [0.5], [-0.5]])
+    assert loss.predictions(z).dtype == np.int64
+    assert loss.predictions(z).tolist() == [[0], [1], [0]]
+
+
+def test_a_soft_label_of_one_half_is_no():
+    loss, z = BinaryCrossEntropy(), np.array([[0.0], [0.5]])
+    assert loss.accuracies(z, np.full((2, 1), 0.5)).tolist() == [1.0, 0.0]
+    assert loss.accuracies(z, np.zeros((2, 1))).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("thing", "constants"),
+    [
+        (Dense(2, 3), (1.0,)),
+        (Dense(2, 3, bias=False), (0.0,)),
+        (LeakyReLU(0.25), (0.25,)),
+        (PReLU(), (0.0,)),
+        (PReLU(per_feature=True), (1.0,)),
+        (ELU(0.5), (0.5,)),
+        (GELU(), (0.0,)),
+        (GELU("tanh"), (1.0,)),
+        (Softplus(2.0, threshold=3.0), (2.0, 3.0)),
+        (Dropout(0.25), (0.25,)),
+        (BatchNorm(eps=0.5, momentum=0.25), (0.5, 0.25)),
+        (CrossEntropy(label_smoothing=0.25), (0.25,)),
+        (Huber(0.5), (0.5,)),
+        (SGD(momentum=0.5), (0.5, 0.0)),
+        (SGD(momentum=0.5, nesterov=True), (0.5, 1.0)),
+        (Adam(beta1=0.5, beta2=0.25, eps=0.125), (0.5, 0.25, 0.125, 0.0)),
+        (Adam(eps_mode="keras"), (0.9, 0.999, 1e-8, 1.0)),
+    ],
+)
+def test_what_a_compiled_backend_reads(thing, constants):
+    assert thing.constants() == constants
+
+
+def test_an_optimizer_without_a_rule_says_so():
+    with pytest.raises(NotImplementedError):
+        Optimizer().update(np.zeros(1), np.zeros(1), np.zeros((0, 1)), step=1, lr=0.1)
+
+
+def test_a_decay_of_one_is_a_decay():
+    p, _ = SGD(weight_decay=1.0).update(np.ones(1), np.zeros(1), np.zeros((0, 1)), step=1, lr=0.25)
+    assert p.tolist() == [0.75]
+
+
+@pytest.mark.parametrize(("label", "position"), [(-1, 2), (3, 2), (-2, 0), (7, 0)])
+def test_a_label_that_is_no_class_is_shown_with_its_place(label, position):
+    y = np.array([0, 1, 2, 0])
+    y[position] = label
+    with pytest.raises(ArgumentError, match=f"label {label} at position {position}"):
+        CrossEntropy().prepare(y, 3, np.dtype("float64"))
+
+
+def test_labels_of_the_first_and_the_last_class_are_classes():
+    assert CrossEntropy().prepare(np.array([0, 2]), 3, np.dtype("float64")).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_real_labels_are_no_classes(dtype):
+    with pytest.raises(ArgumentTypeError, match=dtype):
+        CrossEntropy().prepare(np.array([0.0, 1.0], dtype), 3, np.dtype("float64"))
+
+
+def test_the_pieces_of_huber_and_softplus_end_where_the_formulas_say():
+    z, t = np.array([[3.0, 2.0, 1.5, 0.0, -1.0]]), np.array([[1.0, 1.0, 1.0, 1.0, 1.0]])
+    assert Huber(1.0).pieces(z, t).tolist() == [[1.0, 0.0, 0.0, 0.0, -1.0]]
+    x = np.array([[1.0, 1.5, 2.0]])
+    assert Softplus(2.0, threshold=3.0).pieces({}, x).tolist() == [[False, False, True]]
+
+
+def test_inference_of_batch_normalisation_remembers_no_batch():
+    layer = BatchNorm(1)
+    parameters, buffers = {"weight": np.ones(1), "bias": np.zeros(1)}, layer.initial_buffers()
+    _, cache = layer.forward(parameters, np.ones((2, 1)), Context(buffers=buffers))
+    assert cache.mean is None
+    assert cache.variance is None
+
+
+def test_softplus_is_still_curved_at_its_threshold():
+    layer, x = Softplus(1.0, threshold=2.0), np.array([2.0])
+    assert layer.function(x) == pytest.approx(np.log1p(np.exp(2.0)), rel=1e-15)
+    assert layer.derivative(x) == pytest.approx(1 / (1 + np.exp(-2.0)), rel=1e-15)
+
+
+@pytest.mark.parametrize("bad", [-0.5, 1.5])
+def test_a_label_outside_of_0_to_1_is_shown_with_its_place(bad):
+    y = np.array([[0.0, 1.0], [0.5, bad], [bad, 0.0]])
+    with pytest.raises(ArgumentError, match=rf"{bad} at position \(1, 1\)"):
+        BinaryCrossEntropy().prepare(y, 2, np.dtype("float64"))
+
+
+def test_a_word_equal_to_the_threshold_keeps_its_element():
+    word = int(dropout_words(seed=0, step=1, layer=0, shape=(1, 1))[0, 0])
+    layer = Dropout(word / 2**32)
+    assert layer.threshold() == word
+    y, _ = layer.forward({}, np.ones((1, 1)), Context(training=True, seed=0, step=1, layer=0))
+    assert y[0, 0] > 0
+
+
+def test_dropout_of_nothing_draws_no_mask():
+    x = np.ones((2, 2))
+    y, mask = Dropout(0.0).forward({}, x, Context(training=True))
+    assert y is x
+    assert mask is None
