@@ -207,6 +207,8 @@ def test_nothing_is_compiled_for_another_architecture_batch_size_layout_or_hyper
     assert len(train.signatures) == compiled_before
 
 
+# JAX, where another test has imported it, warns at every fork of the process.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_worker_processes_give_the_same_bits(method, rng):
     if method not in multiprocessing.get_all_start_methods():

@@ -53,6 +53,10 @@ class Training(RuleBasedStateMachine):
     def begin(self, problem):
         self.problem = problem
         self.optimizer = replace(problem.optimizer, lr=0.01)
+        if isinstance(self.optimizer, ms.Adam):
+            # A weight before batch normalisation has a gradient that can be rounding alone. Adam with a small eps
+            # takes a full step along it, and then no two backends agree on that weight, though both are right.
+            self.optimizer = replace(self.optimizer, eps=0.125)
         self.model, self.shadow = problem.model(), problem.model()
         self.saves = 0
 
