@@ -1,0 +1,50 @@
+"""Which backend "auto" takes: the fastest that has code for everything in the model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import mlp_scratch as ms
+from mlp_scratch.backends import get_backend
+from mlp_scratch.program import lower
+
+
+@dataclass(frozen=True)
+class Doubled(ms.ReLU):
+    """A user's own layer: a subclass of a known one, with its kind, that computes something else."""
+
+    def function(self, x):
+        return 2 * super().function(x)
+
+    def derivative(self, x):
+        return 2.0 * super().derivative(x)
+
+
+X, Y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+
+
+def model(layer):
+    return ms.Sequential([ms.Dense(3, 5), layer, ms.Dense(5, 2)], seed=0)
+
+
+def program(layer):
+    return lower(model(layer), ms.CrossEntropy(), ms.SGD(0.1))
+
+
+def test_auto_takes_the_fastest_that_can():
+    assert get_backend("auto", program(ms.ReLU())).name == "numba"
+    assert get_backend("auto", program(Doubled())).name == "numpy"
+
+
+def test_a_layer_without_a_kernel_trains_as_on_numpy():
+    auto, numpy = model(Doubled()), model(Doubled())
+    auto.fit(X, Y, epochs=2)
+    numpy.fit(X, Y, epochs=2, backend="numpy")
+    assert np.array_equal(auto.flat, numpy.flat)
+    assert np.array_equal(auto.logits(X), numpy.logits(X, backend="numpy"))
+
+
+def test_numba_refuses_it_by_name():
+    with pytest.raises(ms.ArgumentError, match=r"backend: got 'numba' for a model with Doubled, .*backend='numpy'"):
+        model(Doubled()).logits(X, backend="numba")
