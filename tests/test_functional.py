@@ -99,3 +99,9 @@ def test_complex_steps_give_the_derivatives(x):
     p = float(1 / (1 + np.exp(0.3 - np.longdouble(x))))
     assert_close(log_sum_exp(z)[0, 0].imag / h, p, 1e-12 * p)
     assert_close(softmax(z)[0].imag / h, [p * (1 - p), -p * (1 - p)], 1e-12)
+
+
+def test_the_complex_step_through_softplus_at_zero_gives_its_slope():
+    """At 0 both branches meet: they must see the imaginary part with the same sign."""
+    slope = softplus(np.array([1e-100j])).imag[0] / 1e-100
+    assert_close(slope, 0.5, 4 * np.finfo(float).eps)
