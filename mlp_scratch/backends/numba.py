@@ -58,7 +58,7 @@ class NumbaBackend:
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
         size = min(INFERENCE_BATCH, len(X))
-        tables = Tables(program, size, self._threads_for(program, size))
+        tables = Tables(program, size, self._threads_for(program, size), inference=True)
         memory = tables.memory()
         memory.buffers[...] = state.buffers
         tables.pack(state.flat, memory.packed[0])

@@ -84,12 +84,14 @@ class Tables:
         batch_size: samples of the largest batch.
         threads: how many will run it.
         gradient: whether to store the gradient in the first slot instead of updating.
+        inference: whether only logits are wanted; then neither loss nor optimiser is compiled.
     """
 
     program: Program
     batch_size: int
     threads: int
     gradient: bool = False
+    inference: bool = False
     vectors: list[Vector] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
     _packed_size: int = 0
@@ -116,13 +118,12 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients(stages)
-        code = losses.loss_address(self.program.loss.kind, self.tile)
         self.network = nw.Network(
             self.stages,
             self.ops,
             self.constants,
             self.places,
-            np.array([code, *self._optimizer(), self.program.optimizer.decay == "all"], np.int64),
+            np.array([0] * 4 if self.inference else [*self._code(), self.program.optimizer.decay == "all"], np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -130,6 +131,8 @@ class Tables:
     @property
     def slots(self) -> int:
         """Vectors that the optimiser remembers, or one for the gradient."""
+        if self.inference:
+            return 0
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
     def memory(self) -> nw.Memory:
@@ -273,11 +276,13 @@ class Tables:
         self._packed_size += -(-size // self.tile.columns) * self.tile.columns
         return place
 
-    def _optimizer(self) -> tuple[int, int]:
+    def _code(self) -> tuple[int, int, int]:
+        """Where the compiled loss and the two forms of the optimiser lie."""
+        loss = losses.loss_address(self.program.loss.kind, self.tile)
         optimizer, name = self.program.optimizer, self.program.optimizer.kind
         if isinstance(optimizer, SGD) and optimizer.momentum:
             name = "nesterov" if optimizer.nesterov else "momentum"
-        return updates.addresses("gradient" if self.gradient else name, self.tile)
+        return loss, *updates.addresses("gradient" if self.gradient else name, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer
