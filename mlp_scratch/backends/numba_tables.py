@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mlp_kernels.cpu import activations, losses, updates
+from mlp_kernels.cpu import activations, given, losses, updates
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
@@ -23,14 +23,16 @@ from mlp_scratch.layers import (
     Dense,
     Dropout,
     Identity,
+    Layer,
     LeakyReLU,
     PReLU,
     ReLU,
+    ScalarActivation,
     Sigmoid,
     Softplus,
     Tanh,
 )  # fmt: skip
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, ScalarLoss
 from mlp_scratch.model import Field, Placed
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.program import Program
@@ -52,7 +54,18 @@ def refusal(program: Program) -> str:
     ''
     """
     parts = [*(op.layer for op in program.operations), program.loss, program.optimizer]
-    return next((type(part).__name__ for part in parts if type(part) not in KNOWN), "")
+    return next((reason for part in parts if (reason := _refused(part))), "")
+
+
+def _refused(part: object) -> str:
+    """Why there is no kernel for a layer, a loss or an optimiser; empty if there is."""
+    if type(part) in KNOWN:
+        return ""
+    arguments = {ScalarActivation: 1, ScalarLoss: 2}.get(type(part))  # type: ignore[call-overload]
+    if not isinstance(part, ScalarActivation | ScalarLoss) or arguments is None:
+        return type(part).__name__
+    faults = {name: given.fault(getattr(part, name), arguments) for name in ("f", "df")}
+    return next((f"{part.name}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
 
 
 @dataclass(frozen=True)
@@ -239,11 +252,17 @@ class Tables:
             row[nw.KIND] = nw.SLOPES if layer.per_feature else nw.SLOPE
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
         else:
-            name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
             row[nw.KIND] = nw.ACTIVATION
-            row[nw.FORWARD], row[nw.BACKWARD] = activations.addresses(name, self.tile)
+            row[nw.FORWARD], row[nw.BACKWARD] = self._activation(layer)
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
+
+    def _activation(self, layer: Layer) -> tuple[int, int]:
+        """Where its compiled loops lie."""
+        if isinstance(layer, ScalarActivation):
+            return given.activation_addresses(layer.f, layer.df, self.tile)
+        name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
+        return activations.addresses(name, self.tile)
 
     def _reserve_gradients(self, stages: list[list[Placed]]) -> None:
         width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
@@ -278,11 +297,15 @@ class Tables:
 
     def _code(self) -> tuple[int, int, int]:
         """Where the compiled loss and the two forms of the optimiser lie."""
-        loss = losses.loss_address(self.program.loss.kind, self.tile)
+        loss = self.program.loss
+        if isinstance(loss, ScalarLoss):
+            code = given.loss_address(loss.f, loss.df, self.tile)
+        else:
+            code = losses.loss_address(loss.kind, self.tile)
         optimizer, name = self.program.optimizer, self.program.optimizer.kind
         if isinstance(optimizer, SGD) and optimizer.momentum:
             name = "nesterov" if optimizer.nesterov else "momentum"
-        return loss, *updates.addresses("gradient" if self.gradient else name, self.tile)
+        return code, *updates.addresses("gradient" if self.gradient else name, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer

@@ -200,5 +200,10 @@ def _first_largest(rows: Any, outputs: int, width: int, best: Any, place: Any) -
 
 def loss_address(name: str, tile: Tile) -> int:
     """Where the compiled loss lies."""
-    function = cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name])
-    return address(function, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL, FLOATS), tile)
+    return panel_address(cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name]), tile)
+
+
+def panel_address(panel_loss: Callable[..., None], tile: Tile, *, kept: bool = True) -> int:
+    """The same for any loss of a panel."""
+    signature = (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL, FLOATS)
+    return address(panel_loss, signature, tile, kept)
