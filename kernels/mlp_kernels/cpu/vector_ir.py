@@ -93,7 +93,7 @@ class Vectors:
 
         `llvm.fma` would insist on one rounding: without the instruction it calls libm, a hundred times slower.
         """
-        return self._call("llvm.fmuladd", x, y, z)
+        return self.call("llvm.fmuladd", x, y, z)
 
     def first_lanes(self, count: ir.Value) -> ir.Value:
         """A mask of the first `count` lanes; `count` may be negative or beyond the last."""
@@ -156,7 +156,8 @@ class Vectors:
             merged.append(value)
         return merged
 
-    def _call(self, name: str, *operands: ir.Value) -> ir.Value:
+    def call(self, name: str, *operands: ir.Value) -> ir.Value:
+        """An LLVM intrinsic of vectors of this type, by its name without the type."""
         kind = ir.FunctionType(self.type, [self.type] * len(operands))
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"{name}.{self.suffix}")
         return self.builder.call(function, operands)
