@@ -258,7 +258,7 @@ class Tables:
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
         last = int(self.stages[-1, nw.N_OUT])
-        scratch = max(self.tile.rows * width, (last + 4) * width)
+        scratch = max(2, last) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
         self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
 

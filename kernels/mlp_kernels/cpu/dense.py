@@ -27,6 +27,7 @@ from mlp_kernels.cpu.network import (
     PANELS,
     PRODUCT,
     ROWS,
+    UPDATE_COLUMN,
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
     WEIGHTS,
@@ -120,7 +121,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
 
 @kernel
 def update_weights(
-    tile: Tile, f: Any, s: int, transposed: Any, panel: int, last: int, begin: int, end: int, n: int
+    tile: Tile, f: Any, s: int, dz: Any, transposed: Any, panel: int, last: int, begin: int, end: int, n: int
 ) -> None:
     """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end` of the panels from `panel` to `last`."""
     width = tile.columns
@@ -128,6 +129,10 @@ def update_weights(
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
     weights, w_rows = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS)
     outputs, slot_step = stage(f, s, N_OUT), f.slot_step
+    if outputs == 1:
+        arguments = (tile, x, hop, dz, stage(f, s, ROWS) * width, begin, end, n, weights, slot_step, hyper)
+        call(load(f.code, UPDATE_COLUMN), arguments)
+        return
     call(
         load(f.code, UPDATE_WEIGHTS),
         (tile, x, hop, transposed, dz_step, outputs, panel, last, begin, end, n, weights, w_rows, slot_step, hyper),

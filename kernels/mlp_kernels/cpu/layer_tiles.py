@@ -120,49 +120,109 @@ def input_tile(
     return signature, generate
 
 
+def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
+    """The tile of dW with as many rows as `rows_of` says of the register tile."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def gradient(
+        _context: Any,
+        tile: Any,
+        rule: Any,
+        x: Any,
+        hop: Any,
+        dz: Any,
+        depth: Any,
+        weights: Any,
+        slot_step: Any,
+        hyper: Any,
+        narrow: Any,
+    ) -> Any:
+        element = types.CPointer(from_dtype(tile.value.dtype))
+        ints = types.int64
+        signature = types.void(tile, rule, element, ints, element, ints, element, ints, element, ints)
+        rows = rows_of(tile.value)
+
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+            _, _, x, hop, dz, depth, weights, slot_step, hyper, narrow = arguments
+            v = Vectors(builder, tile.value)
+
+            def emit(vectors: int) -> None:
+                places = [_place(v, i, j) for i in range(rows) for j in range(vectors)]
+                with builder.if_then(builder.icmp_signed(">", depth, index(PREFETCH_FROM * v.tile.columns))):
+                    for place in places:
+                        v.prefetch_for_write(weights, place)
+                block = _accumulate_panels(v, x, hop, dz, depth, [v.constant(0.0)] * len(places), vectors)
+                h = _hyper(v, hyper)
+                for value, place in zip(block, places, strict=True):
+                    _update(v, rule.value, h, value, v.address(weights, place), slot_step)
+
+            with builder.if_else(builder.icmp_signed("==", narrow, index(0))) as (whole, half):
+                with whole:
+                    emit(v.tile.vectors)
+                with half:
+                    emit(1)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return gradient
+
+
+weights_tile = _weights_tile(lambda tile: tile.rows)
+"""dW[i, j] = Σ_k x[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
+
+x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
+rule remembers of it lies `slot_step` elements behind, slot after slot. Where `narrow` is not 0, only the first
+vector of each row is wanted."""
+
+small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
+"""The same for `tile.few_rows` rows: a network of two inputs has no more."""
+
+
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def weights_tile(
+def weights_column(
     _context: Any,
     tile: Any,
     rule: Any,
     x: Any,
     hop: Any,
     dz: Any,
-    depth: Any,
+    dz_hop: Any,
+    panels: Any,
     weights: Any,
     slot_step: Any,
     hyper: Any,
-    narrow: Any,
 ) -> Any:
-    """dW[i, j] = Σ_k x[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
+    """dW[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `panels` >= 1.
 
-    x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
-    rule remembers of it lies `slot_step` elements behind, slot after slot. Where `narrow` is not 0, only the first
-    vector of each row is wanted.
+    Here dz lies as the loss left it, lanes that are samples, its panels `dz_hop` elements apart. A tile of dW would
+    multiply by the zeros of all the outputs that the layer does not have.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
     ints = types.int64
-    signature = types.void(tile, rule, element, ints, element, ints, element, ints, element, ints)
+    signature = types.void(tile, rule, element, ints, element, ints, ints, element, ints, element)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, _, x, hop, dz, depth, weights, slot_step, hyper, narrow = arguments
+        _, _, x, hop, dz, dz_hop, panels, weights, slot_step, hyper = arguments
         v = Vectors(builder, tile.value)
+        rows, vectors = v.tile.rows, v.tile.vectors
 
-        def emit(vectors: int) -> None:
-            with builder.if_then(builder.icmp_signed(">", depth, index(PREFETCH_FROM * v.tile.columns))):
-                for i, j, _ in _places([None] * (v.tile.rows * vectors), vectors):
-                    v.prefetch_for_write(weights, _place(v, i, j))
-            start = [v.constant(0.0)] * (v.tile.rows * vectors)
-            block = _accumulate_panels(v, x, hop, dz, depth, start, vectors)
-            h = _hyper(v, hyper)
-            for i, j, gradient in _places(block, vectors):
-                _update(v, rule.value, h, gradient, v.address(weights, _place(v, i, j)), slot_step)
+        def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
+            left, x_here, dz_here, *sums = carried
+            d = [v.load(dz_here, j * v.lanes) for j in range(vectors)]
+            sums = [
+                v.multiply_add(v.load(x_here, _place(v, i, j)), d[j], sums[i * vectors + j])
+                for i in range(rows)
+                for j in range(vectors)
+            ]
+            return [builder.sub(left, index(1)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
 
-        with builder.if_else(builder.icmp_signed("==", narrow, index(0))) as (whole, half):
-            with whole:
-                emit(v.tile.vectors)
-            with half:
-                emit(1)
+        start = [panels, x, dz, *[v.constant(0.0)] * (rows * vectors)]
+        _, _, _, *sums = _while_positive(builder, start, one_panel)
+        h = _hyper(v, hyper)
+        for i in range(rows):
+            gradient = v.first_lane(v.total(sums[i * vectors : (i + 1) * vectors]))
+            _update(v, rule.value, h, gradient, v.address(weights, _place(v, i, 0)), slot_step)
         return context.get_dummy_value()
 
     return signature, generate
@@ -201,35 +261,46 @@ def _accumulate_panels(
 ) -> Block:
     """The loop over the panels of A, the register tile's own loop over the lanes of each inside."""
     builder, width = v.builder, v.tile.columns
+
+    def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
+        left, a_here, b_here, *block = carried
+        lanes = builder.select(builder.icmp_signed("<", left, index(width)), left, index(width))
+        sums = accumulate(
+            v,
+            a_here,
+            b_here,
+            lanes,
+            a_rows=range(0, len(block) // vectors * width, width),
+            a_depth=1,
+            b_depth=width,
+            vectors=vectors,
+            start=block,
+        )
+        return [builder.sub(left, index(width)), v.address(a_here, hop), v.address(b_here, width * width), *sums]
+
+    _, _, _, *sums = _while_positive(builder, [depth, a, b, *start], one_panel)
+    return sums
+
+
+def _while_positive(
+    builder: ir.IRBuilder, start: list[ir.Value], body: Callable[[list[ir.Value]], list[ir.Value]]
+) -> list[ir.Value]:
+    """A loop that hands its values on from turn to turn, until the first of them is no longer positive."""
     before = builder.block
     loop, after = builder.append_basic_block("panel"), builder.append_basic_block("panels_done")
     builder.branch(loop)
     builder.position_at_end(loop)
     carried = []
-    for value in [depth, a, b, *start]:
+    for value in start:
         phi = builder.phi(value.type)
         phi.add_incoming(value, before)
         carried.append(phi)
-    remaining, a_here, b_here, *block = carried
-    lanes = builder.select(builder.icmp_signed("<", remaining, index(width)), remaining, index(width))
-    sums = accumulate(
-        v,
-        a_here,
-        b_here,
-        lanes,
-        a_rows=range(0, v.tile.rows * width, width),
-        a_depth=1,
-        b_depth=width,
-        vectors=vectors,
-        start=block,
-    )
-    left = builder.sub(remaining, index(width))
-    following = [left, v.address(a_here, hop), v.address(b_here, width * width), *sums]
+    following = body(carried)
     for phi, value in zip(carried, following, strict=True):
         phi.add_incoming(value, builder.block)
-    builder.cbranch(builder.icmp_signed(">", left, index(0)), loop, after)
+    builder.cbranch(builder.icmp_signed(">", following[0], index(0)), loop, after)
     builder.position_at_end(after)
-    return sums
+    return following
 
 
 def _start(v: Vectors, rows: int, first: ir.Value, fresh: Start, stored: Start) -> Block:

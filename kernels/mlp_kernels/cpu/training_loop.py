@@ -172,7 +172,6 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
     t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-    scratch = shift(t, outputs * width)
     total = total_weight(tile, f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
@@ -184,7 +183,7 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
         constant = load(f.loss_constants, 0)
-        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant))
 
 
 @kernel
@@ -235,7 +234,7 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
                     run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
                 if s > 1:
                     finish_gradient(tile, f, s - 1, dx, _transposed(f, s - 1), row, stop, n)
-            update_weights(tile, f, s, _transposed(f, s), panel, last_panel, row, stop, n)
+            update_weights(tile, f, s, _gradient(f, s), _transposed(f, s), panel, last_panel, row, stop, n)
         round_ = meet(f.meeting, round_, threads)
     return round_
 

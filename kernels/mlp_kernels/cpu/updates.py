@@ -10,7 +10,7 @@ from math import sqrt
 from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.layer_tiles import update_lanes, weights_tile
+from mlp_kernels.cpu.layer_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
 from mlp_kernels.cpu.rules import (
@@ -98,14 +98,45 @@ def weights_update_of(rule: Rule) -> Update:
             narrow = 1 if outputs - panel * width <= tile.lanes else 0
             for i in range(begin, end, tile.rows):
                 w = shift(weights, (panel * w_rows + i) * width)
-                weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, narrow)
+                if end - i > tile.few_rows:
+                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, narrow)
+                else:
+                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, narrow)
             panel += 1
 
     return weights_update
 
 
-def addresses(weights: Rule, vectors: Rule, tile: Tile) -> tuple[int, int]:
-    """Where the compiled updates of a vector of parameters and of a block of weights lie, for a rule each."""
+@cache
+def column_update_of(rule: Rule) -> Update:
+    """The same for a layer of one output, whose gradient need not be transposed: its panels are `dz_hop` apart."""
+
+    def column_update(
+        tile: Tile,
+        x: Any,
+        hop: int,
+        dz: Any,
+        dz_hop: int,
+        begin: int,
+        end: int,
+        n: int,
+        weights: Any,
+        slot_step: int,
+        hyper: Any,
+    ) -> None:
+        width = tile.columns
+        panels = (n + width - 1) // width
+        for i in range(begin, end, tile.rows):
+            w = shift(weights, i * width)
+            weights_column(tile, rule, shift(x, i * width), hop, dz, dz_hop, panels, w, slot_step, hyper)
+
+    return column_update
+
+
+def addresses(weights: Rule, vectors: Rule, tile: Tile) -> tuple[int, int, int]:
+    """Where the compiled updates of a vector of parameters, of a block of weights and of a column of them lie."""
     vector = address(vector_update_of(vectors), (FLOATS, INT, FLOATS, INT, FLOATS), tile)
     arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
-    return vector, address(weights_update_of(weights), arguments, tile)
+    block = address(weights_update_of(weights), arguments, tile)
+    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
+    return vector, block, address(column_update_of(weights), arguments, tile)
