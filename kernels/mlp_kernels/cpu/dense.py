@@ -11,7 +11,7 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile
-from mlp_kernels.cpu.memory import load, number, shift
+from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     BIAS,
@@ -34,7 +34,7 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.operations import update_vector
-from mlp_kernels.cpu.squares import transpose_block
+from mlp_kernels.cpu.squares import row_total, transpose_block
 from mlp_kernels.cpu.tile import Tile
 
 DEPTH = 256
@@ -44,6 +44,8 @@ BLOCK_ROWS = 64
 @kernel
 def even_block(size: int, most: int, multiple: int) -> int:
     """The length of nearly equal blocks of at most about `most`, a multiple of `multiple`: no short last one."""
+    if size <= most:
+        return size
     blocks = (size + most - 1) // most
     return ((size + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
@@ -148,10 +150,16 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
     width, lanes = tile.columns, tile.lanes
     rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
     gradients = shift(f.gradients, stage(f, s, BIAS))
-    for h in range(begin, end, lanes):
-        to = shift(transposed, h // width * panels * width * width + h % width)
-        for j in range(0, n, lanes):
-            block = shift(dz, (j // width * rows + h) * width + j % width)
-            transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0)
+    if stage(f, s, N_OUT) == 1:  # `updates.column_update_of` needs no transposition
+        total = number(dz, 0.0)
+        for b in range((n + width - 1) // width):
+            total += row_total(tile, shift(dz, b * rows * width))
+        store(gradients, 0, total)
+    else:
+        for h in range(begin, end, lanes):
+            to = shift(transposed, h // width * panels * width * width + h % width)
+            for j in range(0, n, lanes):
+                block = shift(dz, (j // width * rows + h) * width + j % width)
+                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0)
     if stage(f, s, LEARNS_BIAS):
         update_vector(tile, f, stage(f, s, BIAS) + begin, end - begin)

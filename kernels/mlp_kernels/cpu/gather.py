@@ -45,10 +45,10 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
         tile: Tile, data: Any, features: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
     ) -> None:
         width, lanes, size = tile.columns, tile.lanes, size_of(kind)
+        address, row_stride, step = load(data, ADDRESS), load(data, ROW_STRIDE), load(data, COLUMN_STRIDE)
         for j in range(width):
-            sample = load(order, min(b * width + j, n - 1))
-            store(sources, j, load(data, ADDRESS) + sample * load(data, ROW_STRIDE))
-        panel, step = shift(x, b * rows * width), load(data, COLUMN_STRIDE)
+            store(sources, j, address + load(order, min(b * width + j, n - 1)) * row_stride)
+        panel = shift(x, b * rows * width)
         done = 0
         if step == size:
             done = features // lanes * lanes

@@ -135,7 +135,7 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         weights: Any,
         slot_step: Any,
         hyper: Any,
-        narrow: Any,
+        columns: Any,
     ) -> Any:
         element = types.CPointer(from_dtype(tile.value.dtype))
         ints = types.int64
@@ -143,10 +143,10 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         rows = rows_of(tile.value)
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, _, x, hop, dz, depth, weights, slot_step, hyper, narrow = arguments
-            v = Vectors(builder, tile.value)
+            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns = arguments
+            lanes = tile.value.lanes
 
-            def emit(vectors: int) -> None:
+            def emit(v: Vectors, vectors: int) -> None:
                 places = [_place(v, i, j) for i in range(rows) for j in range(vectors)]
                 with builder.if_then(builder.icmp_signed(">", depth, index(PREFETCH_FROM * v.tile.columns))):
                     for place in places:
@@ -156,11 +156,14 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
                 for value, place in zip(block, places, strict=True):
                     _update(v, rule.value, h, value, v.address(weights, place), slot_step)
 
-            with builder.if_else(builder.icmp_signed("==", narrow, index(0))) as (whole, half):
-                with whole:
-                    emit(v.tile.vectors)
-                with half:
-                    emit(1)
+            with builder.if_else(builder.icmp_signed(">", columns, index(lanes))) as (wide, narrow):
+                with wide:
+                    emit(Vectors(builder, tile.value), tile.value.vectors)
+                with narrow, builder.if_else(builder.icmp_signed(">", columns, index(lanes // 2))) as (one, half):
+                    with one:
+                        emit(Vectors(builder, tile.value), 1)
+                    with half:
+                        emit(Vectors(builder, tile.value, lanes // 2), 1)
             return context.get_dummy_value()
 
         return signature, generate
@@ -172,8 +175,8 @@ weights_tile = _weights_tile(lambda tile: tile.rows)
 """dW[i, j] = Σ_k x[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
 
 x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
-rule remembers of it lies `slot_step` elements behind, slot after slot. Where `narrow` is not 0, only the first
-vector of each row is wanted."""
+rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
+worked out: where one vector or half of one is enough, no more."""
 
 small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows: a network of two inputs has no more."""

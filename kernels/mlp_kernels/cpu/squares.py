@@ -42,6 +42,18 @@ def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sum
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def row_total(_context: Any, tile: Any, row: Any) -> Any:
+    """The sum of one row of a panel."""
+    element = types.CPointer(from_dtype(tile.value.dtype))
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        v = Vectors(builder, tile.value)
+        return v.total([v.load(arguments[1], j * v.lanes) for j in range(v.tile.vectors)])
+
+    return element.dtype(tile, element), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def gather_block(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, destination: Any) -> Any:
     """`lanes` neighbours of `lanes` samples, converted and transposed: out[k, j] = sample j's element k.
 

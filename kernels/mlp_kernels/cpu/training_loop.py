@@ -188,13 +188,19 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
 
 @kernel
 def _figures(f: Any, n: int) -> Any:
-    """Loss and accuracy of the batch, summed over its samples in order."""
+    """Loss and accuracy of the batch, summed over its samples."""
     shares, values = shift(f.arena, load(f.places, SHARES)), shift(f.arena, load(f.places, VALUES))
-    loss = accuracy = 0.0
-    for j in range(n):
-        loss += float(load(shares, j)) * float(load(values, j))
-        accuracy += float(load(f.arena, load(f.places, ACCURACIES) + j))
-    return loss, accuracy / n
+    accuracies = shift(f.arena, load(f.places, ACCURACIES))
+    even = odd = right = also_right = 0.0  # two sums side by side take the time of one
+    for j in range(0, n - 1, 2):
+        even += float(load(shares, j)) * float(load(values, j))
+        odd += float(load(shares, j + 1)) * float(load(values, j + 1))
+        right += float(load(accuracies, j))
+        also_right += float(load(accuracies, j + 1))
+    if n % 2:
+        even += float(load(shares, n - 1)) * float(load(values, n - 1))
+        right += float(load(accuracies, n - 1))
+    return even + odd, (right + also_right) / n
 
 
 @kernel

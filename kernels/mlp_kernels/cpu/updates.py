@@ -95,13 +95,13 @@ def weights_update_of(rule: Rule) -> Update:
         width = tile.columns
         while panel < last:
             d = shift(dz, panel * dz_step)
-            narrow = 1 if outputs - panel * width <= tile.lanes else 0
+            columns = outputs - panel * width
             for i in range(begin, end, tile.rows):
                 w = shift(weights, (panel * w_rows + i) * width)
                 if end - i > tile.few_rows:
-                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, narrow)
+                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns)
                 else:
-                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, narrow)
+                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns)
             panel += 1
 
     return weights_update
