@@ -23,7 +23,8 @@ from mlp_kernels.cpu.training_loop import infer, train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
-from mlp_scratch.backends.numba_tables import Tables, refusal
+from mlp_scratch.backends.numba_code import refusal
+from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import ArgumentError, DivergedError
 from mlp_scratch.layers import BatchNorm, Dense

@@ -8,64 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mlp_kernels.cpu import activations, given, losses, updates
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack_weights, unpack_weights
 from mlp_scratch._types import Array
+from mlp_scratch.backends.numba_code import activation_code, loss_code, optimizer_code, refusal
 from mlp_scratch.errors import ArgumentError
-from mlp_scratch.layers import (
-    ELU,
-    GELU,
-    SELU,
-    BatchNorm,
-    Dense,
-    Dropout,
-    Identity,
-    Layer,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    ScalarActivation,
-    Sigmoid,
-    Softplus,
-    Tanh,
-)  # fmt: skip
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, ScalarLoss
+from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
+from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
-from mlp_scratch.optimizers import SGD, Adam
+from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program
-
-KNOWN: frozenset[type] = frozenset(
-    {Dense, Identity, ReLU, LeakyReLU, PReLU, ELU, SELU, GELU, Tanh, Sigmoid, Softplus, Dropout, BatchNorm}
-    | {MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy}
-    | {SGD, Adam}
-)
-"""What there are kernels for: these very classes, since a subclass may compute something else."""
-
-
-def refusal(program: Program) -> str:
-    """What in `program` there is no kernel for; empty if it can be run.
-
-    >>> from mlp_scratch.model import Model
-    >>> from mlp_scratch.program import lower
-    >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
-    ''
-    """
-    parts = [*(op.layer for op in program.operations), program.loss, program.optimizer]
-    return next((reason for part in parts if (reason := _refused(part))), "")
-
-
-def _refused(part: object) -> str:
-    """Why there is no kernel for a layer, a loss or an optimiser; empty if there is."""
-    if type(part) in KNOWN:
-        return ""
-    arguments = {ScalarActivation: 1, ScalarLoss: 2}.get(type(part))  # type: ignore[call-overload]
-    if not isinstance(part, ScalarActivation | ScalarLoss) or arguments is None:
-        return type(part).__name__
-    faults = {name: given.fault(getattr(part, name), arguments) for name in ("f", "df")}
-    return next((f"{part.name}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
 
 
 @dataclass(frozen=True)
@@ -136,7 +90,7 @@ class Tables:
             self.ops,
             self.constants,
             self.places,
-            np.array([0] * 4 if self.inference else [*self._code(), self.program.optimizer.decay == "all"], np.int64),
+            np.array([0, 0, 0] if self.inference else self._code(), np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -214,7 +168,7 @@ class Tables:
             row[nw.ROWS] = rows
             output = row[nw.PRODUCT] = self._reserve_panels(rows)
             if s and layers and isinstance(layers[0].layer, ReLU):
-                row[nw.CUT] = activations.addresses("relu", self.tile)[1]
+                row[nw.CUT] = activation_code(layers[0].layer, self.tile)[1]
                 layers = layers[1:]
             row[nw.FIRST_OP] = o
             for placed in layers:
@@ -253,16 +207,9 @@ class Tables:
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
         else:
             row[nw.KIND] = nw.ACTIVATION
-            row[nw.FORWARD], row[nw.BACKWARD] = self._activation(layer)
+            row[nw.FORWARD], row[nw.BACKWARD] = activation_code(layer, self.tile)
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
-
-    def _activation(self, layer: Layer) -> tuple[int, int]:
-        """Where its compiled loops lie."""
-        if isinstance(layer, ScalarActivation):
-            return given.activation_addresses(layer.f, layer.df, self.tile)
-        name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
-        return activations.addresses(name, self.tile)
 
     def _reserve_gradients(self, stages: list[list[Placed]]) -> None:
         width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
@@ -275,7 +222,7 @@ class Tables:
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
         last = int(self.stages[-1, nw.N_OUT])
-        scratch = max(self.tile.rows * width, (last + 4) * width)
+        scratch = max(2, last) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
         self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
 
@@ -297,15 +244,8 @@ class Tables:
 
     def _code(self) -> tuple[int, int, int]:
         """Where the compiled loss and the two forms of the optimiser lie."""
-        loss = self.program.loss
-        if isinstance(loss, ScalarLoss):
-            code = given.loss_address(loss.f, loss.df, self.tile)
-        else:
-            code = losses.loss_address(loss.kind, self.tile)
-        optimizer, name = self.program.optimizer, self.program.optimizer.kind
-        if isinstance(optimizer, SGD) and optimizer.momentum:
-            name = "nesterov" if optimizer.nesterov else "momentum"
-        return code, *updates.addresses("gradient" if self.gradient else name, self.tile)
+        optimizer = None if self.gradient else self.program.optimizer
+        return loss_code(self.program.loss, self.tile), *optimizer_code(optimizer, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer
