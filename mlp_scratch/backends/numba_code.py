@@ -51,7 +51,8 @@ def refusal(program: Program) -> str:
     >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
     ''
     """
-    parts = [*(op.layer for op in program.operations), program.loss, program.optimizer]
+    parts: list[Layer | Loss | Optimizer] = [op.layer for op in program.operations]
+    parts += [program.loss, program.optimizer]
     return next((reason for part in parts if (reason := _refused(part))), "")
 
 
@@ -79,8 +80,8 @@ def loss_code(loss: Loss, tile: Tile) -> int:
     return losses.loss_address(loss.kind, tile)
 
 
-def optimizer_code(optimizer: Optimizer | None, tile: Tile) -> tuple[int, int]:
-    """Where the two forms of an optimiser lie; with None the gradient is stored instead."""
+def optimizer_code(optimizer: Optimizer | None, tile: Tile) -> tuple[int, int, int]:
+    """Where the forms of an optimiser lie, in the order of `network`; with None the gradient is stored instead."""
     if optimizer is None:
         return updates.addresses(Rule("gradient"), Rule("gradient"), tile)
     name = optimizer.kind

@@ -90,7 +90,7 @@ class Tables:
             self.ops,
             self.constants,
             self.places,
-            np.array([0, 0, 0] if self.inference else self._code(), np.int64),
+            np.array(self._code(), np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -242,8 +242,10 @@ class Tables:
         self._packed_size += -(-size // self.tile.columns) * self.tile.columns
         return place
 
-    def _code(self) -> tuple[int, int, int]:
-        """Where the compiled loss and the two forms of the optimiser lie."""
+    def _code(self) -> tuple[int, int, int, int]:
+        """Where the compiled loss and the forms of the optimiser lie."""
+        if self.inference:
+            return (0, 0, 0, 0)
         optimizer = None if self.gradient else self.program.optimizer
         return loss_code(self.program.loss, self.tile), *optimizer_code(optimizer, self.tile)
 
