@@ -9,8 +9,8 @@ during a fit, less what was resident just before it, the data among that. The pe
     activations A        batch x (inputs + outputs of every layer)
     allowed              P + S + 2 A + 32 MB
 
-The panels that training works on are a second copy of P and S, beside those that the model keeps until a call ends, lest
-a step that diverges leaves nothing; in a network of the size measured here the 32 MB hold them.
+The panels that training works on are a second copy of P and S, beside those that the model keeps until a call ends,
+lest a step that diverges leave nothing; in a network of the size measured here the 32 MB hold them.
 
 The data set is 6 times what is allowed, so that even a copy of it in float32, or of a sixth of it, would be seen.
 """
