@@ -221,6 +221,7 @@ class Tables:
         for place in (nw.SHARES, nw.VALUES, nw.ACCURACIES):
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
+        self.places[nw.UNUSED] = self._reserve(outputs)
         last = int(self.stages[-1, nw.N_OUT])
         scratch = max(2, last) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
@@ -257,6 +258,9 @@ class Tables:
         constants[:2] = optimizer.weight_decay, optimizer.decoupled
         own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
         constants[2 : 2 + len(own)] = own
+        if isinstance(optimizer, Adam):
+            with np.errstate(divide="ignore"):  # β = 0 remembers nothing
+                constants[6:] = np.log([optimizer.beta1, optimizer.beta2])
         return constants
 
     def _loss_constants(self) -> Array:

@@ -27,13 +27,13 @@ from mlp_kernels.cpu.network import (
     PANELS,
     PRODUCT,
     ROWS,
+    UNUSED,
     UPDATE_COLUMN,
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
     WEIGHTS,
     stage,
 )
-from mlp_kernels.cpu.operations import update_vector
 from mlp_kernels.cpu.squares import row_total, transpose_block
 from mlp_kernels.cpu.tile import Tile
 
@@ -143,13 +143,14 @@ def update_weights(
 
 @kernel
 def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int) -> None:
-    """Transpose dz of stage `s` for dW, outputs `begin` to `end`, and update the biases with its sum over the batch.
+    """Transpose dz of stage `s` for dW, outputs `begin` to `end`; its sum over the batch is the gradient of the biases.
 
     `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
     """
     width, lanes = tile.columns, tile.lanes
     rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
-    gradients = shift(f.gradients, stage(f, s, BIAS))
+    learned = stage(f, s, LEARNS_BIAS)
+    gradients = shift(f.gradients, stage(f, s, BIAS)) if learned else shift(f.arena, load(f.places, UNUSED))
     if stage(f, s, N_OUT) == 1:  # `updates.column_update_of` needs no transposition
         total = number(dz, 0.0)
         for b in range((n + width - 1) // width):
@@ -160,6 +161,4 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
             to = shift(transposed, h // width * panels * width * width + h % width)
             for j in range(0, n, lanes):
                 block = shift(dz, (j // width * rows + h) * width + j % width)
-                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0)
-    if stage(f, s, LEARNS_BIAS):
-        update_vector(tile, f, stage(f, s, BIAS) + begin, end - begin)
+                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0, end - h)

@@ -163,7 +163,7 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
                     with one:
                         emit(Vectors(builder, tile.value), 1)
                     with half:
-                        emit(Vectors(builder, tile.value, lanes // 2), 1)
+                        emit(Vectors(builder, tile.value, max(1, lanes // 2)), 1)
             return context.get_dummy_value()
 
         return signature, generate

@@ -18,27 +18,40 @@ from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any) -> Any:
+def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any, rows: Any) -> Any:
     """A square of `lanes` x `lanes` elements from one panel, transposed into another: out[j, i] = in[i, j].
 
     Rows are `tile.columns` apart in both. The sum of each row of `source` comes for free: it is written to `sums`
-    where `first` is not 0, else added to it.
+    where `first` is not 0, else added to it. Where `rows` is no more than half of the lanes, only that half is done.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, source, destination, sums, first = arguments
-        v = Vectors(builder, tile.value)
-        columns = v.transpose([v.load(source, i * v.tile.columns) for i in range(v.lanes)])
-        for j, column in enumerate(columns):
-            v.store(column, destination, j * v.tile.columns)
-        while len(columns) > 1:  # pairwise: short chains, and less rounding than one after the other
-            columns = [builder.fadd(x, y) for x, y in zip(columns[0::2], columns[1::2], strict=True)]
-        fresh = builder.icmp_signed("!=", first, index(0))
-        v.store(builder.select(fresh, columns[0], builder.fadd(columns[0], v.load(sums))), sums)
+        _, source, destination, sums, first, rows = arguments
+        whole = Vectors(builder, tile.value)
+
+        def emit(count: int) -> None:
+            columns = whole.transpose([whole.load(source, i * tile.value.columns) for i in range(count)])
+            # Of half a square, each vector that comes out holds two columns.
+            firsts = range(0, whole.lanes, count)
+            v = Vectors(builder, tile.value, count)
+            pieces = [whole.part(vector, first, count) for vector in columns for first in firsts]
+            for j, piece in enumerate(pieces):
+                v.store(piece, destination, j * tile.value.columns)
+            while len(pieces) > 1:  # pairwise: short chains, and less rounding than one after the other
+                pieces = [builder.fadd(x, y) for x, y in zip(pieces[0::2], pieces[1::2], strict=True)]
+            fresh = builder.icmp_signed("!=", first, index(0))
+            v.store(builder.select(fresh, pieces[0], builder.fadd(pieces[0], v.load(sums))), sums)
+
+        lanes = tile.value.lanes
+        with builder.if_else(builder.icmp_signed(">", rows, index(lanes // 2))) as (square, half):
+            with square:
+                emit(lanes)
+            with half:
+                emit(max(1, lanes // 2))
         return context.get_dummy_value()
 
-    return types.void(tile, element, element, element, types.int64), generate
+    return types.void(tile, element, element, element, types.int64, types.int64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's

@@ -2,7 +2,7 @@
 
     step:  gather the batch | meet | product + operations of a stage, for each | meet
            | loss, panel by panel | meet | operations of the last stage in reverse, transpose | meet
-           | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet
+           | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet | biases
 
 Every thread runs this same function on its share of features or panels, and meets the others where it needs what
 they wrote. What a thread computes depends on where it works, never on how many there are: an element of any result
@@ -37,7 +37,7 @@ from mlp_kernels.cpu.network import (
     frame,
     stage,
 )
-from mlp_kernels.cpu.operations import run_backward, run_forward, update_shared_slopes
+from mlp_kernels.cpu.operations import run_backward, run_forward, update_vectors
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.updates import set_hyper_parameters
@@ -81,7 +81,7 @@ def train(
             losses[i], accuracies[i] = _figures(f, n)
         round_ = _backward(tile, f, n, training, thread, threads, round_)
         if thread == 0:
-            update_shared_slopes(tile, f)
+            update_vectors(tile, f)
 
 
 @kernel

@@ -10,6 +10,7 @@ from math import sqrt
 from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.elementary import expm1
 from mlp_kernels.cpu.layer_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
@@ -34,8 +35,9 @@ Update: TypeAlias = Callable[..., None]
 def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> None:
     """Fill the row of `rules.Hyper` for step `step`, counted from 1.
 
-    `constants` is weight decay, whether it is decoupled, then μ; or for Adam β₁, β₂, eps, and whether eps is added
-    before the correction of v (1, Keras) or after it (0, PyTorch).
+    `constants` is weight decay, whether it is decoupled, then μ; or for Adam β₁, β₂, eps, whether eps is added before
+    the correction of v (1, Keras) or after it (0, PyTorch), log β₁ and log β₂. 1 - βᵗ is worked out from the
+    logarithm: a power of integers is a loop with a branch in it, as long as the rest of a small network's step.
     """
     decay, decoupled = load(constants, 0), load(constants, 1) != 0.0
     store(hyper, LR, number(hyper, lr))
@@ -44,7 +46,7 @@ def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> No
     store(hyper, BETA1, number(hyper, load(constants, 2)))
     if load(constants, 3) > 0.0:
         beta1, beta2, eps = load(constants, 2), load(constants, 3), load(constants, 4)
-        bias1, root = 1.0 - beta1**step, sqrt(1.0 - beta2**step)
+        bias1, root = -expm1(step * load(constants, 6)), sqrt(-expm1(step * load(constants, 7)))
         # m̂ / (√v̂ + eps) = (√bias2 / bias1) m / (√v + eps √bias2)
         store(hyper, ONE_MINUS_BETA1, number(hyper, 1.0 - beta1))
         store(hyper, BETA2, number(hyper, beta2))

@@ -75,12 +75,16 @@ class Vectors:
         place = self.builder.bitcast(self.address(pointer, offset), self.type.as_pointer())
         self.builder.store(vector, place, align=1)
 
+    def part(self, vector: ir.Value, first: int, count: int) -> ir.Value:
+        """`count` neighbouring lanes, from lane `first`, as a vector of their own."""
+        order = ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
+        return self.builder.shuffle_vector(vector, ir.Constant(self.type, ir.Undefined), order)
+
     def store_part(
         self, vector: ir.Value, first: int, count: int, pointer: ir.Value, offset: ir.Value | int = 0
     ) -> None:
         """`count` neighbouring lanes, from lane `first`, to memory."""
-        order = ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
-        part = self.builder.shuffle_vector(vector, ir.Constant(self.type, ir.Undefined), order)
+        part = self.part(vector, first, count)
         place = self.builder.bitcast(self.address(pointer, offset), part.type.as_pointer())
         self.builder.store(part, place, align=1)
 
