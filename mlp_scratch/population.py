@@ -33,6 +33,9 @@ from mlp_scratch.training import Training
 if TYPE_CHECKING:  # loads Numba
     from mlp_scratch.backends.numba import NumbaBackend
 
+TILE = 16
+"""About the side of the blocks that kernels work on."""
+
 
 class Population:
     """Networks of one architecture or several: every combination of model, initialiser, learning rate and seed.
@@ -65,18 +68,21 @@ class Population:
         architectures = list(model) if isinstance(model, Sequence) else [model]
         if not architectures or not all(isinstance(each, Sequential) for each in architectures):
             raise ArgumentTypeError("model", given=checks.describe(model), expected="a model or a list of models")
+        if not np.iterable(seeds) or isinstance(seeds, str):
+            raise ArgumentTypeError("seeds", given=checks.describe(seeds), expected="integers", mend="try range(10)")
         numbers = [checks.integer("seeds", seed, at_least=0) for seed in seeds]
         rates: list[float | None] = [None if rate is None else checks.real("lr", rate, above=0.0) for rate in _many(lr)]
         rules = [
             None if rule is None else checks.named("init", rule, INITIALIZERS, Initializer) for rule in _many(init)
         ]
+        for name, values in (("seeds", numbers), ("lr", rates), ("init", rules)):
+            if not values:
+                raise ArgumentError(name, given="none", expected="at least one")
         self.models: list[Sequential] = []
         self.lr: list[float | None] = []
         for architecture, rule, rate, seed in product(architectures, rules, rates, numbers):
             self.models.append(_sibling(architecture, rule, seed))
             self.lr.append(rate)
-        if not self.models:
-            raise ArgumentError("seeds", given="none", expected="at least one seed", mend="try range(10)")
         self.errors: list[DivergedError | None] = [None] * len(self.models)
 
     def fit(
@@ -107,7 +113,7 @@ class Population:
         workers = usable_cores() if threads is None else checks.integer("threads", threads, at_least=1)
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         # The largest first, so that none of them is what all the others have to wait for at the end.
-        queue = sorted(range(len(jobs)), key=lambda i: -jobs[i].model.n_parameters)
+        queue = sorted(range(len(jobs)), key=lambda i: -work(jobs[i].model))
         stopped = threading.Event()
         with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
             try:
@@ -169,14 +175,15 @@ class _Job:
         program = lower(model, training.loss, training.optimizer)
         state = State(model.flat, model.buffer_vector, training.slots)
         n, size = training.n_samples, training.batch_size
-        records = [Records(*(np.full(-(-n // size), np.nan) for _ in range(2))) for _ in range(epochs)]
+        records: list[Records] = []
         error = None
         for epoch in range(epochs):
             order = permutation(training.seed, epoch, n) if shuffle else np.arange(n)
             plan = Plan(order, size, np.full(-(-n // size), training.optimizer.lr), training.seed)
+            records.append(Records(np.full(len(plan.lr), np.nan), np.full(len(plan.lr), np.nan)))
             start = perf_counter()
             try:
-                taken = backend.train(program, state, self.samples, plan, records[epoch], stopped.is_set)
+                taken = backend.train(program, state, self.samples, plan, records[-1], stopped.is_set)
             except DivergedError as diverged:
                 error, taken = diverged, state.step - training.step
             training.step = state.step
@@ -185,7 +192,7 @@ class _Job:
                 model.history.stopped = "" if error else "interrupted"
                 break
             training.epoch += 1
-            model.history.epochs.append(_summary(training.epoch, records[epoch], n, size, perf_counter() - start))
+            model.history.epochs.append(_summary(training.epoch, records[-1], n, size, perf_counter() - start))
         for part in ("losses", "accuracies"):
             figures = np.concatenate([getattr(record, part) for record in records])
             setattr(model.history, part, figures[: training.step])
@@ -206,6 +213,18 @@ def _sibling(model: Sequential, rule: Initializer | None, seed: int) -> Sequenti
         for layer in model.layers
     ]
     return Sequential(layers, dtype=model.dtype, seed=seed)
+
+
+def work(model: Sequential) -> int:
+    """What a step of a network costs, relatively: its weights, each side of a matrix rounded up to a tile's.
+
+    So many layers of few neurons cost what they cost, not what they learn.
+
+    >>> from mlp_scratch.mlp import MLP
+    >>> work(MLP([2, *[1] * 24, 1])) > work(MLP([2, 24, 1]))
+    True
+    """
+    return sum(-(-op.n_in // TILE) * -(-op.n_out // TILE) for op in model.placed if isinstance(op.layer, Dense))
 
 
 def _many(values: object) -> list[Any]:
