@@ -31,11 +31,24 @@ def package(tmp_path):
     return tmp_path / "mlp_kernels"
 
 
-def run(package, cache, code=MULTIPLY):
-    environment = os.environ | {"PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(cache)}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    ).stdout.strip()
+def start(package, **variables):
+    """A process that multiplies with the code of `package`; of the user's own folders it knows those it is told."""
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    }
+    environment = kept | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"} | variables
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", MULTIPLY], env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def outcome(process):
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output.strip()
+
+
+def run(package, cache):
+    return outcome(start(package, NUMBA_CACHE_DIR=str(cache)))
 
 
 def test_code_is_kept_and_a_changed_generator_is_noticed(package, tmp_path):
@@ -51,6 +64,29 @@ def test_code_is_kept_and_a_changed_generator_is_noticed(package, tmp_path):
     assert run(package, tmp_path / "cache") == "[[6.0, 15.0], [15.0, 51.0]] 0"
     entries = [entry.name for entry in (tmp_path / "cache").rglob("gemm.multiply_blocked*.nbc")]
     assert len(entries) == 1, "entries of other sources are dropped"
+
+
+def test_two_processes_that_compile_at_once_leave_code_that_the_next_one_finds(package, tmp_path):
+    both = [start(package, NUMBA_CACHE_DIR=str(tmp_path / "cache")) for _ in range(2)]
+    assert [outcome(process).split("]] ")[0] + "]]" for process in both] == [PRODUCT, PRODUCT]
+    assert run(package, tmp_path / "cache") == f"{PRODUCT} 1"
+    assert not list((tmp_path / "cache").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("home", ["a folder", "nothing"])
+def test_where_the_package_is_installed_read_only(home, package, tmp_path):
+    """Then the code is kept in the user's own folder, and where there is none, as in many containers, not at all.
+
+    A file in the place of the folder that would be made stops root, too, whom permissions do not.
+    """
+    for folder in (package, package / "cpu"):
+        (folder / "__pycache__").write_text("in the way")
+    path = tmp_path / "home"
+    path.mkdir()
+    variables = {"HOME": str(path) if home == "a folder" else os.devnull}
+    assert outcome(start(package, **variables)) == f"{PRODUCT} 0"
+    assert outcome(start(package, **variables)) == f"{PRODUCT} {1 if home == 'a folder' else 0}"
+    assert bool(list(path.rglob("*.nbc"))) == (home == "a folder")
 
 
 def test_damaged_entries_are_compiled_anew(package, tmp_path):
