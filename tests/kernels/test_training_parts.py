@@ -12,6 +12,7 @@ from numba import njit
 from mlp_kernels.cpu import dropout, elementary, threads
 from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.memory import load, pointer_to, store
+from mlp_kernels.cpu.tile import Tile
 from mlp_scratch.random import dropout_words, philox4x32
 from tests.tolerances import assert_close, eps
 
@@ -87,13 +88,14 @@ def test_philox_is_the_reference(rng):
 @pytest.mark.parametrize("features", [1, 4, 7, 16])
 def test_masks_keep_what_the_reference_keeps(features, step):
     width, first_row, p, seed = 8, 24, 0.3, 11
+    tile = Tile(np.dtype("float64"), lanes=4, rows=4, vectors=2)
 
     @njit
-    def draw(mask, seed, step):
-        dropout.draw_mask(pointer_to(mask), width, first_row, 0, features, p, seed, 3, step)
+    def draw(tile, mask, seed, step):
+        dropout.draw_mask(tile, pointer_to(mask), first_row, 0, features, p, seed, 3, step)
 
     mask = np.zeros((-(-features // 4) * 4, width))
-    draw(mask, np.uint64(seed), step)
+    draw(tile, mask, np.uint64(seed), step)
     words = dropout_words(seed, step, 3, (first_row + width, features))
     kept = (words >= round(p * 2**32))[first_row:].T
     assert np.array_equal(mask[:features], kept / (1 - p))
