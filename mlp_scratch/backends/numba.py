@@ -23,9 +23,10 @@ from mlp_kernels.cpu.training_loop import infer, train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
-from mlp_scratch.backends.numba_tables import Tables, refusal
+from mlp_scratch.backends.numba_code import refusal
+from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import DivergedError
+from mlp_scratch.errors import ArgumentError, DivergedError
 from mlp_scratch.layers import BatchNorm, Dense
 from mlp_scratch.program import Program
 
@@ -58,7 +59,7 @@ class NumbaBackend:
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
         size = min(INFERENCE_BATCH, len(X))
-        tables = Tables(program, size, self._threads_for(program, size))
+        tables = Tables(program, size, self._threads_for(program, size), inference=True)
         memory = tables.memory()
         memory.buffers[...] = state.buffers
         tables.pack(state.flat, memory.packed[0])
@@ -234,6 +235,10 @@ def _divergence(program: Program, state: State, samples: Samples, plan: Plan, st
         NumpyBackend().train(program, copy, samples, one, Records(np.empty(1), np.empty(1)), lambda: False)
     except DivergedError as error:
         return error
+    except ArgumentError as error:  # a user's function raises where the compiled one gave NaN or infinity
+        diverged = DivergedError(state.step + 1, error.argument, "value")
+        diverged.__cause__ = error
+        return diverged
     # A sum in another order can stay just below the largest number.
     return DivergedError(state.step + 1, f"the loss ({program.loss.kind})", "value")
 

@@ -8,56 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mlp_kernels.cpu import activations, losses, updates
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
-from mlp_kernels.cpu.rules import Rule
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack_weights, unpack_weights
 from mlp_scratch._types import Array
+from mlp_scratch.backends.numba_code import activation_code, loss_code, optimizer_code, refusal
 from mlp_scratch.errors import ArgumentError
-from mlp_scratch.layers import (
-    ELU,
-    GELU,
-    SELU,
-    BatchNorm,
-    Dense,
-    Dropout,
-    Identity,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    Softplus,
-    Tanh,
-)  # fmt: skip
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
+from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
-from mlp_scratch.optimizers import SGD, Adam
+from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program
-
-KNOWN: frozenset[type] = frozenset(
-    {Dense, Identity, ReLU, LeakyReLU, PReLU, ELU, SELU, GELU, Tanh, Sigmoid, Softplus, Dropout, BatchNorm}
-    | {MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy}
-    | {SGD, Adam}
-)
-"""What there are kernels for: these very classes, since a subclass may compute something else."""
-
-
-LEAST_EPS = 1e-30
-"""From here on √v + eps is a normal number whatever v is, so the quick quotient of `rules.adam` holds."""
-
-
-def refusal(program: Program) -> str:
-    """What in `program` there is no kernel for; empty if it can be run.
-
-    >>> from mlp_scratch.model import Model
-    >>> from mlp_scratch.program import lower
-    >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
-    ''
-    """
-    parts = [*(op.layer for op in program.operations), program.loss, program.optimizer]
-    return next((type(part).__name__ for part in parts if type(part) not in KNOWN), "")
 
 
 @dataclass(frozen=True)
@@ -89,12 +51,14 @@ class Tables:
         batch_size: samples of the largest batch.
         threads: how many will run it.
         gradient: whether to store the gradient in the first slot instead of updating.
+        inference: whether only logits are wanted; then neither loss nor optimiser is compiled.
     """
 
     program: Program
     batch_size: int
     threads: int
     gradient: bool = False
+    inference: bool = False
     vectors: list[Vector] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
     _packed_size: int = 0
@@ -121,13 +85,12 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients(stages)
-        code = losses.loss_address(self.program.loss.kind, self.tile)
         self.network = nw.Network(
             self.stages,
             self.ops,
             self.constants,
             self.places,
-            np.array([code, *self._optimizer()], np.int64),
+            np.array(self._code(), np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -135,6 +98,8 @@ class Tables:
     @property
     def slots(self) -> int:
         """Vectors that the optimiser remembers, or one for the gradient."""
+        if self.inference:
+            return 0
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
     def memory(self) -> nw.Memory:
@@ -203,7 +168,7 @@ class Tables:
             row[nw.ROWS] = rows
             output = row[nw.PRODUCT] = self._reserve_panels(rows)
             if s and layers and isinstance(layers[0].layer, ReLU):
-                row[nw.CUT] = activations.addresses("relu", self.tile)[1]
+                row[nw.CUT] = activation_code(layers[0].layer, self.tile)[1]
                 layers = layers[1:]
             row[nw.FIRST_OP] = o
             for placed in layers:
@@ -241,9 +206,8 @@ class Tables:
             row[nw.KIND] = nw.SLOPES if layer.per_feature else nw.SLOPE
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
         else:
-            name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
             row[nw.KIND] = nw.ACTIVATION
-            row[nw.FORWARD], row[nw.BACKWARD] = activations.addresses(name, self.tile)
+            row[nw.FORWARD], row[nw.BACKWARD] = activation_code(layer, self.tile)
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
 
@@ -279,16 +243,12 @@ class Tables:
         self._packed_size += -(-size // self.tile.columns) * self.tile.columns
         return place
 
-    def _optimizer(self) -> tuple[int, int]:
-        if self.gradient:
-            return updates.addresses(Rule("gradient"), Rule("gradient"), self.tile)
-        optimizer, name = self.program.optimizer, self.program.optimizer.kind
-        if isinstance(optimizer, SGD) and optimizer.momentum:
-            name = "nesterov" if optimizer.nesterov else "momentum"
-        decays = optimizer.weight_decay != 0
-        weights = Rule(name, decays, fast=isinstance(optimizer, Adam) and optimizer.eps >= LEAST_EPS)
-        vectors = replace(weights, decays=decays and optimizer.decay == "all")
-        return updates.addresses(weights, vectors, self.tile)
+    def _code(self) -> tuple[int, int, int, int]:
+        """Where the compiled loss and the forms of the optimiser lie."""
+        if self.inference:
+            return (0, 0, 0, 0)
+        optimizer = None if self.gradient else self.program.optimizer
+        return loss_code(self.program.loss, self.tile), *optimizer_code(optimizer, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer

@@ -3,6 +3,7 @@
 The tests that loop over a table find a new row by themselves; the property draws whole networks.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -17,8 +18,22 @@ from mlp_scratch.layers import ACTIVATIONS, Layer
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber, Loss
 from tests.tolerances import assert_close, assert_parity, eps
 
+
+def swish(x):
+    return x / (1 + math.exp(-x))
+
+
+def swish_slope(x):
+    s = 1 / (1 + math.exp(-x))
+    return s + x * s * (1 - s)
+
+
 LAYERS: dict[str, Layer] = {
     **ACTIVATIONS,
+    "given functions": ms.ScalarActivation("swish", swish, swish_slope),
+    "given functions with a kink": ms.ScalarActivation(
+        "hinge", lambda x: max(x, 0.1 * x), lambda x: 1.0 if x > 0 else 0.1, kinks=(0.0,)
+    ),
     "prelu per feature": ms.PReLU(per_feature=True),
     "softplus, steep": ms.Softplus(3.0, threshold=2.0),
     "dropout": ms.Dropout(0.3),
@@ -41,6 +56,10 @@ LOSSES: dict[str, tuple[Loss, Targets]] = {
     "cross-entropy of rows": (CrossEntropy(), ROWS),
     "cross-entropy, smoothed": (CrossEntropy(0.1), CLASSES),
     "cross-entropy of rows, smoothed": (CrossEntropy(0.1), ROWS),
+    "given functions": (
+        ms.ScalarLoss("log_cosh", lambda z, t: np.log(np.cosh(z - t)), lambda z, t: np.tanh(z - t)),
+        REALS,
+    ),
 }
 
 # Where a gradient is nothing but rounding, as that of a bias before batch normalisation is, Adam's m / √v is noise

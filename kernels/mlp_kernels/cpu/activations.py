@@ -194,6 +194,13 @@ def backward_of(derivative: Scalar) -> Callable[..., None]:
 
 def addresses(name: str, tile: Tile) -> tuple[int, int]:
     """Where the compiled loops of a function and its derivative lie."""
-    function, derivative = FUNCTIONS[name]
+    return loop_addresses(*FUNCTIONS[name], tile)
+
+
+def loop_addresses(function: Scalar, derivative: Scalar, tile: Tile, *, kept: bool = True) -> tuple[int, int]:
+    """The same for any pair of scalar functions."""
     signature = (FLOATS, FLOATS, INT, REAL, REAL)
-    return address(forward_of(function), signature, tile), address(backward_of(derivative), signature, tile)
+    return (
+        address(forward_of(function), signature, tile, kept),
+        address(backward_of(derivative), signature, tile, kept),
+    )

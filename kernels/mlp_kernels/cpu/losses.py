@@ -95,6 +95,7 @@ FUNCTIONS: dict[str, tuple[Scalar, Scalar, Scalar]] = {
 }
 """The losses that are means over the outputs: value, derivative, and how right a prediction is."""
 
+
 @cache
 def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[..., None]:
     """The loss ℓ = mean_k of value(z_k, t_k, constant), one panel of it."""
@@ -190,5 +191,9 @@ def cross_entropy(
 
 def loss_address(name: str, tile: Tile) -> int:
     """Where the compiled loss lies."""
-    function = cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name])
-    return address(function, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL), tile)
+    return panel_address(cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name]), tile)
+
+
+def panel_address(panel_loss: Callable[..., None], tile: Tile, *, kept: bool = True) -> int:
+    """The same for any loss of a panel."""
+    return address(panel_loss, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL), tile, kept)
