@@ -18,7 +18,7 @@ from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
 from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
-from mlp_scratch.optimizers import SGD
+from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.program import Program
 
 
