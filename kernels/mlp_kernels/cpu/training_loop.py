@@ -107,13 +107,19 @@ def infer(
 
 @kernel
 def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, threads: int) -> None:
-    """The batch, a share of its panels."""
+    """The batch, a share of its panels, or of the features of each where there are fewer panels than threads."""
     width = tile.columns
     x = shift(f.arena, stage(f, 0, PRODUCT))
-    features, rows = stage(f, 0, N_OUT), stage(f, 0, ROWS)
-    begin, end = share((n + width - 1) // width, thread, threads)
+    features, rows, panels = stage(f, 0, N_OUT), stage(f, 0, ROWS), (n + width - 1) // width
+    if panels >= threads:
+        begin, end = share(panels, thread, threads)
+        first, last = 0, features
+    else:
+        begin, end = 0, panels
+        first, last = share((features + tile.lanes - 1) // tile.lanes, thread, threads)
+        first, last = first * tile.lanes, min(last * tile.lanes, features)
     for b in range(begin, end):
-        call(load(f.data, GATHER), (tile, f.data, features, order, n, rows, b, x, sources))
+        call(load(f.data, GATHER), (tile, f.data, first, last, order, n, rows, b, x, sources))
 
 
 @kernel
