@@ -5,13 +5,14 @@ backend imports it, so that `import mlp_scratch` loads no Numba.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.weights import pack_weights, unpack_weights
+from mlp_kernels.cpu.weights import pack, unpack
 from mlp_scratch._types import Array
 from mlp_scratch.backends.numba_code import activation_code, loss_code, optimizer_code, refusal
 from mlp_scratch.errors import ArgumentError
@@ -22,8 +23,7 @@ from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.program import Program
 
 
-@dataclass(frozen=True)
-class Vector:
+class Vector(NamedTuple):
     """A vector of parameters: where it lies in the flat vector and in the packed one."""
 
     flat: int
@@ -31,8 +31,7 @@ class Vector:
     size: int
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """A weight matrix (outputs, inputs): where it lies in the flat vector and in the packed one."""
 
     flat: int
@@ -85,6 +84,8 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients(stages)
+        self._vectors = np.array(self.vectors, np.int64).reshape(-1, 3)
+        self._weights = np.array(self.weights, np.int64).reshape(-1, 5)
         self.network = nw.Network(
             self.stages,
             self.ops,
@@ -115,17 +116,11 @@ class Tables:
 
     def pack(self, flat: Array, packed: Array) -> None:
         """One flat vector of parameters, or of what an optimiser remembers of them, into panels."""
-        for v in self.vectors:
-            packed[v.packed : v.packed + v.size] = flat[v.flat : v.flat + v.size]
-        for w in self.weights:
-            pack_weights(self.tile, flat, w.flat, w.outputs, w.inputs, w.rows, packed, w.packed)
+        pack(self.tile, flat, self._vectors, self._weights, packed)
 
     def unpack(self, packed: Array, flat: Array) -> None:
         """The way back of `pack`."""
-        for v in self.vectors:
-            flat[v.flat : v.flat + v.size] = packed[v.packed : v.packed + v.size]
-        for w in self.weights:
-            unpack_weights(self.tile, flat, w.flat, w.outputs, w.inputs, w.rows, packed, w.packed)
+        unpack(self.tile, flat, self._vectors, self._weights, packed)
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""
