@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from numba import njit
+from scipy.special import ndtr
 
 from mlp_kernels.cpu import dropout, elementary, threads
 from mlp_kernels.cpu.compiling import inlined
@@ -59,6 +60,18 @@ def test_elementary_functions_are_exact_to_a_few_roundings(elementwise, dtype, r
     exact = reference(x.astype(np.longdouble))
     # Three roundings of the result, and where it underflows one of the smallest number.
     assert_close(function(x), exact.astype(dtype), 3 * eps(dtype) * np.abs(exact) + np.finfo(dtype).tiny, name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_normal_distribution_is_exact_in_both_tails(dtype, rng):
+    normal_cdf = over_array(elementary.normal_cdf)
+    x = np.concatenate([rng.uniform(-12, 9, 4000), rng.normal(size=2000) * 1e-6, [0.0]]).astype(dtype)
+    exact = ndtr(x.astype(np.float64))
+    tail = np.minimum(exact, ndtr(-x.astype(np.float64)))
+    # What the function promises of the smaller tail, SciPy's own error, and the subtraction from 1.
+    assert_close(normal_cdf(x), exact, (36 + x.astype(np.float64) ** 2) * eps(dtype) * tail + eps(dtype) * exact)
+    special = normal_cdf(np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], dtype))
+    assert np.array_equal(special, [np.nan, 1, 0, 1, 0], equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
