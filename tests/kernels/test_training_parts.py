@@ -159,7 +159,8 @@ from mlp_kernels.cpu.tile import Tile
 tile = Tile(np.dtype("float32"), lanes=4, rows=4, vectors=2)
 compiled, codes = native._compiled, []
 native._compiled = lambda *arguments: codes.append(compiled(*arguments)) or codes[-1]
-activations.addresses("elu", tile), losses.loss_address("mae", tile), updates.addresses(rules.Rule("adam"), rules.Rule("adam"), tile)
+adam = rules.Rule("adam")
+activations.addresses("elu", tile), losses.loss_address("mae", tile), updates.addresses(adam, adam, tile)
 gather.describe(np.zeros((2, 2), np.int16), tile)
 print([code.cache_hits for code in codes])
 """

@@ -125,7 +125,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
 def update_weights(
     tile: Tile, f: Any, s: int, dz: Any, transposed: Any, panel: int, last: int, begin: int, end: int, n: int
 ) -> None:
-    """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end` of the panels from `panel` to `last`."""
+    """dW = x dzᵀ of stage `s` and the optimiser's step: inputs `begin` to `end`, panels from `panel` to `last`."""
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.squares import gather_block
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
 from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
+from mlp_kernels.cpu.squares import gather_block
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]

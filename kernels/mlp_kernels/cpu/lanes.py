@@ -73,7 +73,7 @@ def _is_avx512() -> bool:
 
 
 class Words:
-    """One vector of unsigned 64-bit integers, a word a lane; arithmetic wraps, and emits code as that of `Lanes` does."""
+    """One vector of unsigned 64-bit integers, a word a lane: arithmetic wraps, and emits code as `Lanes` do."""
 
     def __init__(self, v: Vectors, value: ir.Value) -> None:
         self.v, self.value = v, value

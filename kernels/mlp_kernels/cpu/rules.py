@@ -80,7 +80,12 @@ def adam(h: Hyper, g: Any, m: Any, v: Any, fast: bool) -> tuple[Any, ...]:
     return quotient(h.step_size * m, root(v) + h.eps, fast), m, v
 
 
-FORMULAS: dict[str, tuple[Formula, int]] = {"sgd": (sgd, 0), "momentum": (momentum, 1), "nesterov": (nesterov, 1), "adam": (adam, 2)}
+FORMULAS: dict[str, tuple[Formula, int]] = {
+    "sgd": (sgd, 0),
+    "momentum": (momentum, 1),
+    "nesterov": (nesterov, 1),
+    "adam": (adam, 2),
+}
 """Every rule with the number of slots that it remembers for a parameter."""
 
 

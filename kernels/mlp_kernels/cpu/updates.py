@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import expm1
-from mlp_kernels.cpu.layer_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
 from mlp_kernels.cpu.rules import (
@@ -27,6 +26,7 @@ from mlp_kernels.cpu.rules import (
     Rule,
 )
 from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.weight_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
 
 Update: TypeAlias = Callable[..., None]
 
@@ -137,8 +137,11 @@ def column_update_of(rule: Rule) -> Update:
 
 def addresses(weights: Rule, vectors: Rule, tile: Tile) -> tuple[int, int, int]:
     """Where the compiled updates of a vector of parameters, of a block of weights and of a column of them lie."""
-    vector = address(vector_update_of(vectors), (FLOATS, INT, FLOATS, INT, FLOATS), tile)
-    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
-    block = address(weights_update_of(weights), arguments, tile)
-    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
-    return vector, block, address(column_update_of(weights), arguments, tile)
+    vector = (FLOATS, INT, FLOATS, INT, FLOATS)
+    block = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
+    column = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
+    return (
+        address(vector_update_of(vectors), vector, tile),
+        address(weights_update_of(weights), block, tile),
+        address(column_update_of(weights), column, tile),
+    )
