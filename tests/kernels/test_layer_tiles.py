@@ -64,11 +64,11 @@ def to_weights(tile, rule, small, x, hop, dz, depth, w, slot_step, hyper, column
 
 
 @njit
-def to_column(tile, rule, x, hop, dz, panels, w, slot_step, h):
+def to_column(tile, rule, x, hop, dz, panels, w, slot_step, hyper):
     weight_tiles.weights_column(
         tile,
         rule,
-        tile, rule, pointer_to(x), hop, pointer_to(dz), tile.columns, panels, pointer_to(w), slot_step, pointer_to(h)
+        pointer_to(x),
         hop,
         pointer_to(dz),
         tile.columns,
