@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 from mlp_kernels.cpu import layer_tiles, squares, weight_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
+from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
 from mlp_kernels.cpu.rules import FORMULAS, Hyper, Rule
+from mlp_kernels.cpu.vector_ir import Vectors
 from tests.tolerances import assert_close, eps, gemm_bound
 
 UNITS = {
@@ -211,3 +214,28 @@ def test_transposition_and_the_sums_that_come_with_it(tile, half, first):
     block = source[:rows, :lanes].astype(np.float64)
     bound = (lanes + 1) * eps(tile.dtype) * (np.abs(block).sum(axis=1) + np.abs(start[:rows]))
     assert_close(sums[:rows], start[:rows] + block.sum(axis=1), bound)
+
+
+@intrinsic
+def _divide(_context, tile, x, y, quotient):
+    def generate(context, builder, _signature, arguments):
+        v = Vectors(builder, tile.value)
+        x, y = (Lanes(v, v.load(pointer)) for pointer in arguments[1:3])
+        v.store(x.divided_by(y).value, arguments[3])
+        return context.get_dummy_value()
+
+    return types.void(tile, x, y, quotient), generate
+
+
+@njit
+def divide(tile, x, y, quotient):
+    for i in range(0, x.size, tile.lanes):
+        _divide(tile, shift(pointer_to(x), i), shift(pointer_to(y), i), shift(pointer_to(quotient), i))
+
+
+def test_the_quick_quotient_is_exact_to_two_units_in_the_last_place(tile):
+    x, y = normal(tile, 6400), np.abs(normal(tile, 6400, seed=1)) ** 9 + tile.dtype.type(1e-30)
+    quotient = np.empty_like(x)
+    divide(tile, x, y, quotient)
+    exact = x.astype(np.longdouble) / y
+    assert_close(quotient, exact, 2 * eps(tile.dtype) * np.abs(exact))
