@@ -42,8 +42,8 @@ class Lanes:
     def divided_by(self, other: Self) -> Self:
         """`self / other` within two units in the last place, where that saves time; for normal, finite `other` only.
 
-        The CPU's estimate of 1/y, good to 14 bits, is doubled in precision by Newton's step q (2 - y q). Beside
-        `sqrt`, which uses the same unit, a division would cost a quarter of Adam's time.
+        The CPU's estimate of 1/y, good to 14 bits, is doubled in precision by Newton's step q (2 - y q). Division and
+        `sqrt` share one slow unit, so beside a square root a division is what all else waits for.
         """
         if not has_reciprocal(self.v):
             return self / other
