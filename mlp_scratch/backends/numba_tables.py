@@ -11,6 +11,7 @@ import numpy as np
 from mlp_kernels.cpu import activations, losses, updates
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
+from mlp_kernels.cpu.rules import Rule
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack_weights, unpack_weights
 from mlp_scratch._types import Array
@@ -41,6 +42,10 @@ KNOWN: frozenset[type] = frozenset(
     | {SGD, Adam}
 )
 """What there are kernels for: these very classes, since a subclass may compute something else."""
+
+
+LEAST_EPS = 1e-30
+"""From here on √v + eps is a normal number whatever v is, so the quick quotient of `rules.adam` holds."""
 
 
 def refusal(program: Program) -> str:
@@ -122,7 +127,7 @@ class Tables:
             self.ops,
             self.constants,
             self.places,
-            np.array([code, *self._optimizer(), self.program.optimizer.decay == "all"], np.int64),
+            np.array([code, *self._optimizer()], np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -253,7 +258,7 @@ class Tables:
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
         last = int(self.stages[-1, nw.N_OUT])
-        scratch = max(self.tile.rows * width, (last + 4) * width)
+        scratch = max(2, last) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
         self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
 
@@ -274,10 +279,15 @@ class Tables:
         return place
 
     def _optimizer(self) -> tuple[int, int]:
+        if self.gradient:
+            return updates.addresses(Rule("gradient"), Rule("gradient"), self.tile)
         optimizer, name = self.program.optimizer, self.program.optimizer.kind
         if isinstance(optimizer, SGD) and optimizer.momentum:
             name = "nesterov" if optimizer.nesterov else "momentum"
-        return updates.addresses("gradient" if self.gradient else name, self.tile)
+        decays = optimizer.weight_decay != 0
+        weights = Rule(name, decays, fast=isinstance(optimizer, Adam) and optimizer.eps >= LEAST_EPS)
+        vectors = replace(weights, decays=decays and optimizer.decay == "all")
+        return updates.addresses(weights, vectors, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer

@@ -55,9 +55,8 @@ for each thread; PANELS is the largest number of panels of a batch, VECTORS wher
 
 
 # What `Network.code` holds.
-LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, DECAYS_ALL = range(4)
-"""Addresses of the loss and of the two forms of the optimiser; DECAYS_ALL is 1 where weight decay acts on all
-parameters, 0 where on the weight matrices alone."""
+LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN = range(4)
+"""Addresses of the loss and of the three forms of the optimiser."""
 
 
 class Network(NamedTuple):

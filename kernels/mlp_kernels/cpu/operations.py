@@ -15,7 +15,6 @@ from mlp_kernels.cpu.network import (
     BATCH_NORM,
     BUFFERS,
     CUT,
-    DECAYS_ALL,
     DROPOUT,
     FIRST_OP,
     FORWARD,
@@ -219,8 +218,7 @@ def update_vector(tile: Tile, f: Any, place: int, count: int) -> None:
     """One optimiser step of `count` neighbouring parameters that are no weights, from their stored gradient."""
     p, g = shift(f.packed, place), shift(f.gradients, place)
     hyper = shift(f.arena, load(f.places, HYPER))
-    decayed = load(f.code, DECAYS_ALL)
-    call(load(f.code, UPDATE_VECTOR), (tile, p, f.slot_step, g, count, hyper, decayed))
+    call(load(f.code, UPDATE_VECTOR), (tile, p, f.slot_step, g, count, hyper))
 
 
 @kernel

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.dense import BLOCK_ROWS, finish_gradient, input_gradient, product, update_weights
+from mlp_kernels.cpu.dense import BLOCK_ROWS, ends_in_relu, finish_gradient, input_gradient, product, update_weights
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
 from mlp_kernels.cpu.memory import load, pointer_to, shift
 from mlp_kernels.cpu.native import call
@@ -118,10 +118,28 @@ def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, t
 
 @kernel
 def _features(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
-    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles."""
+    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles, or whole panels."""
     features = stage(f, s, N_OUT)
-    begin, end = share((features + tile.rows - 1) // tile.rows, thread, threads)
-    return begin * tile.rows, min(end * tile.rows, features)
+    unit = tile.columns if _keeps_panels(tile, f, s, threads) else tile.rows
+    begin, end = share((features + unit - 1) // unit, thread, threads)
+    return begin * unit, min(end * unit, features)
+
+
+@kernel
+def _keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
+    """Whether the panels of weights of stage `s` belong to one thread each, forward and back.
+
+    Where no gradient goes on to the stage below, each thread then updates the weights that it reads, and they never
+    change cores: a fifth of the time of a step of 784-256-10 on two, at 32 samples.
+    """
+    panels = (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
+    return s > 0 and not _passes_on(f, s) and panels % threads == 0
+
+
+@kernel
+def _passes_on(f: Any, s: int) -> bool:
+    """Whether there is anything to learn below stage `s`, so that it has to hand on a gradient."""
+    return s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
 
 
 @kernel
@@ -154,7 +172,6 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
     t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-    scratch = shift(t, outputs * width)
     total = total_weight(tile, f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
@@ -166,18 +183,24 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
         constant = load(f.loss_constants, 0)
-        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant))
 
 
 @kernel
 def _figures(f: Any, n: int) -> Any:
-    """Loss and accuracy of the batch, summed over its samples in order."""
+    """Loss and accuracy of the batch, summed over its samples."""
     shares, values = shift(f.arena, load(f.places, SHARES)), shift(f.arena, load(f.places, VALUES))
-    loss = accuracy = 0.0
-    for j in range(n):
-        loss += float(load(shares, j)) * float(load(values, j))
-        accuracy += float(load(f.arena, load(f.places, ACCURACIES) + j))
-    return loss, accuracy / n
+    accuracies = shift(f.arena, load(f.places, ACCURACIES))
+    even = odd = right = also_right = 0.0  # two sums side by side take the time of one
+    for j in range(0, n - 1, 2):
+        even += float(load(shares, j)) * float(load(values, j))
+        odd += float(load(shares, j + 1)) * float(load(values, j + 1))
+        right += float(load(accuracies, j))
+        also_right += float(load(accuracies, j + 1))
+    if n % 2:
+        even += float(load(shares, n - 1)) * float(load(values, n - 1))
+        right += float(load(accuracies, n - 1))
+    return even + odd, (right + also_right) / n
 
 
 @kernel
@@ -196,19 +219,28 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
     """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
     last = f.n_stages - 1
     begin, end = _inputs(tile, stage(f, last, N_OUT), thread, threads)
-    _into_stage(tile, f, last, begin, end, n, training, thread)
+    dz = _gradient(f, last)
+    run_backward(tile, f, last, dz, begin, end, n, training, thread)
+    finish_gradient(tile, f, last, dz, _transposed(f, last), begin, end, n)
     round_ = meet(f.meeting, round_, threads)
     for s in range(last, 0, -1):
-        features = stage(f, s - 1, N_OUT)
-        below = s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
-        begin, end = _inputs(tile, features, thread, threads)
+        inputs, passes_on = stage(f, s - 1, N_OUT), _passes_on(f, s)
+        panel, last_panel = 0, (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
+        if _keeps_panels(tile, f, s, threads):
+            begin, end = 0, inputs
+            panel, last_panel = share(last_panel, thread, threads)
+        else:
+            begin, end = _inputs(tile, inputs, thread, threads)
         for row in range(begin, end, BLOCK_ROWS):
             stop = min(row + BLOCK_ROWS, end)
-            if below:
+            if passes_on:
                 dx = _gradient(f, s - 1)
                 input_gradient(tile, f, s, _gradient(f, s), dx, row, stop, n)
-                _into_stage(tile, f, s - 1, row, stop, n, training, thread)
-            update_weights(tile, f, s, _transposed(f, s), row, stop, n)
+                if not ends_in_relu(f, s - 1):
+                    run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
+                if s > 1:
+                    finish_gradient(tile, f, s - 1, dx, _transposed(f, s - 1), row, stop, n)
+            update_weights(tile, f, s, _gradient(f, s), _transposed(f, s), panel, last_panel, row, stop, n)
         round_ = meet(f.meeting, round_, threads)
     return round_
 
@@ -219,12 +251,3 @@ def _inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
     unit = max(tile.rows, tile.lanes)
     begin, end = share((features + unit - 1) // unit, thread, threads)
     return begin * unit, min(end * unit, features)
-
-
-@kernel
-def _into_stage(tile: Tile, f: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int) -> None:
-    """From the gradient of a stage's output to that of its product, and on to its biases."""
-    dz = _gradient(f, s)
-    run_backward(tile, f, s, dz, begin, end, n, training, thread)
-    if s > 0:
-        finish_gradient(tile, f, s, dz, _transposed(f, s), begin, end, n)
