@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 
-import numpy as np
 import pytest
 
 from mlp_scratch.initializers import INITIALIZERS, Constant, Glorot, He, LeCun, Normal, TorchDefault, Uniform

@@ -20,7 +20,7 @@ from tests.testing.mutation.mutants import ROOT
 from tests.testing.mutation.report import report
 from tests.testing.mutation.stages import STAGES
 
-QUIET = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+QUIET = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 def main() -> int:
@@ -41,7 +41,17 @@ def main() -> int:
             "MUTATION_PROCESSES": str(options.processes),
         }
         tests = [test for test in stage.tests if (ROOT / test).exists()]
-        command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "tests.testing.mutation.plugin"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-s",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "tests.testing.mutation.plugin",
+        ]
         command += ["--assert=plain", "--tb=native"]  # a failure that nobody reads need not be explained
         command += ["-k", " and ".join(f"not {word}" for word in stage.without)] if stage.without else []
         environment = os.environ | QUIET | stage.environment | chosen | {"HYPOTHESIS_PROFILE": "mutants"}

@@ -6,7 +6,9 @@ functions it calls; then each mutant is swapped into a fork of this process, whi
 function, those that noticed most mutants of it first, the fast before the slow, up to the first that fails.
 """
 
+import hashlib
 import os
+import pickle
 import resource
 import signal
 import sys
@@ -14,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -30,24 +33,23 @@ SECONDS = 20.0
 class Killer:
     """Tries `mutants` on the collected tests and tells `record` the verdict of each: its key, the word, the test."""
 
-    def __init__(self, mutants: list[Mutant], stage: Stage, record: Callable[..., None], processes: int) -> None:
+    def __init__(
+        self, mutants: list[Mutant], stage: Stage, folder: Path, record: Callable[..., None], processes: int
+    ) -> None:
         self.mutants = mutants
         self.stage = stage
+        self.folder = folder
         self.record = record
         self.processes = processes
         self.files = {str(ROOT / mutant.file): mutant.file for mutant in mutants}
         self.seconds: dict[int, float] = {}
-        self.callers: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self.callers: dict[tuple[str, str], list[int]] = {}
         self.noticed: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of pytest's own loop over the tests."""
-        for number, item in enumerate(session.items):
-            self.run_unchanged(number, item)
-        if session.testsfailed:
-            raise session.Failed("tests fail on the unchanged code")
-        say(f"{len(session.items)} tests take {sum(self.seconds.values()):.0f} s; {len(self.mutants)} mutants to try")
+        self.know_the_tests(session)
         self.try_unchanged(session)
         waiting, running, start = list(reversed(self.mutants)), {}, time.monotonic()
         while waiting or running:
@@ -62,6 +64,23 @@ class Killer:
             if tried % 100 == 0:
                 say(f"{tried} tried in {time.monotonic() - start:.0f} s")
         return True
+
+    def know_the_tests(self, session: pytest.Session) -> None:
+        """How long each test takes and what it calls, from running it, or from the last run of the same sources."""
+        sources = hashlib.sha256()
+        for folder in ("mlp_scratch", "kernels", "tests"):
+            for path in sorted((ROOT / folder).rglob("*.py")):
+                sources.update(path.read_bytes())
+        kept = self.folder / f"tests-{self.stage.name}-{sources.hexdigest()[:12]}.pickle"
+        if kept.exists():
+            self.seconds, self.callers = pickle.loads(kept.read_bytes())
+        else:
+            for number, item in enumerate(session.items):
+                self.run_unchanged(number, item)
+            if session.testsfailed:
+                raise session.Failed("tests fail on the unchanged code")
+            kept.write_bytes(pickle.dumps((self.seconds, self.callers)))
+        say(f"{len(session.items)} tests take {sum(self.seconds.values()):.0f} s; {len(self.mutants)} mutants to try")
 
     def run_unchanged(self, number: int, item: pytest.Item) -> None:
         """Run a test, take its time and see which functions of the mutated files it calls."""
@@ -80,7 +99,7 @@ class Killer:
             sys.setprofile(None)
         self.seconds[number] = time.monotonic() - start
         for function in called:
-            self.callers[function].append(number)
+            self.callers.setdefault(function, []).append(number)
 
     def try_unchanged(self, session: pytest.Session) -> None:
         """Try a change that changes nothing, both ways: what a fork alone breaks would look like a kill."""
@@ -93,7 +112,9 @@ class Killer:
             with os.fdopen(answer) as file:
                 said = file.read()
             if said:
-                raise session.Failed(f"a fork of the unchanged code fails: {said}")
+                name = session.items[int(said)].nodeid if said.isdigit() and mutant.body else said
+                say(f"the unchanged code fails in a fork: {name}")
+                raise session.Failed("the unchanged code fails in a fork")
 
     def order(self, mutant: Mutant) -> list[int]:
         """The tests that call a mutant's function: those that noticed most, then the fastest, first."""
@@ -102,7 +123,7 @@ class Killer:
             return sorted(range(len(self.stage.tests)), key=lambda number: -noticed[number])
         function = mutant.file, mutant.function
         noticed = self.noticed[function]
-        return sorted(self.callers[function], key=lambda number: (-noticed[number], self.seconds[number]))
+        return sorted(self.callers.get(function, ()), key=lambda number: (-noticed[number], self.seconds[number]))
 
     def fork(self, session: pytest.Session, mutant: Mutant, order: Sequence[int]) -> tuple[int, int]:
         """Start a process that tries a mutant: its number, and where it writes which test failed."""
@@ -138,7 +159,16 @@ class Killer:
 
     def arguments(self, session: pytest.Session) -> list[str]:
         """Of a new run within a fork, which collects the tests again."""
-        return ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--tb=native", "-k", session.config.option.keyword]
+        return [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--assert=plain",
+            "--tb=native",
+            "-k",
+            session.config.option.keyword,
+        ]
 
     def judge(self, session: pytest.Session, mutant: Mutant, status: int, answer: int) -> None:
         """Record what a process found."""

@@ -7,6 +7,7 @@ not arithmetic, so whether it is raised is mutated, its words are not.
 """
 
 import hashlib
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,14 +56,25 @@ class Mutant:
     @property
     def diff(self) -> str:
         """What is changed, in a few lines."""
-        return "\n".join([*(f"- {line}" for line in self.old.split("\n")), *(f"+ {line}" for line in self.new.split("\n"))])
+        return "\n".join(
+            [*(f"- {line}" for line in self.old.split("\n")), *(f"+ {line}" for line in self.new.split("\n"))]
+        )
 
 
-def mutants_of(file: str) -> Iterator[Mutant]:
-    """Every mutant of a file, in the order of its lines."""
+def mutants_of(file: str, folder: Path) -> list[Mutant]:
+    """Every mutant of a file, in the order of its lines; kept in `folder`, for finding them takes seconds."""
+    made_from = _digest((ROOT / file).read_text() + Path(__file__).read_text())
+    kept = folder / f"{file.replace('/', '.')}-{made_from}.pickle"
+    if not kept.exists():
+        kept.write_bytes(pickle.dumps(list(_mutants_of(file))))
+    found: list[Mutant] = pickle.loads(kept.read_bytes())
+    return found
+
+
+def _mutants_of(file: str) -> Iterator[Mutant]:
     import libcst as cst
     from libcst.metadata import MetadataWrapper
-    from mutmut.mutation.file_mutation import MutationVisitor, OuterFunctionProvider
+    from mutmut.mutation.file_mutation import MutationVisitor
     from mutmut.mutation.mutators import mutation_operators
     from mutmut.mutation.pragma_handling import IgnoredCode
 
@@ -81,7 +93,9 @@ def mutants_of(file: str) -> Iterator[Mutant]:
     visitor = Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
     module = wrapper.visit(visitor)
     names = dict(_functions(module))
-    outside = {id(node) for function in names for part in (function.params, *function.decorators) for node in _below(part)}
+    outside = {
+        id(node) for function in names for part in (function.params, *function.decorators) for node in _below(part)
+    }
     digests = {function: _digest(module.code_for_node(function)) for function in names}
     seen: dict[tuple[str, str, str], int] = {}
     for mutation in visitor.mutations:

@@ -16,11 +16,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if "MUTATION_STAGE" not in os.environ:  # the pytest within a fork
         return
     stage = STAGES[os.environ.pop("MUTATION_STAGE")]
-    verdicts = Verdicts(Path(os.environ["MUTATION_FOLDER"]) / "verdicts.jsonl")
+    folder = Path(os.environ["MUTATION_FOLDER"])
+    verdicts = Verdicts(folder / "verdicts.jsonl")
     known = explained(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
 
     def wanted(mutant: Mutant) -> bool:
-        if os.environ["MUTATION_ONLY"] not in f"{mutant.file} {mutant.function}" or verdicts.killed(stage.name, mutant):
+        if verdicts.killed(stage.name, mutant):
             return False
         if (mutant.title, mutant.diff) in known:
             return not verdicts.tried(stage.name, mutant)
@@ -29,6 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     def record(key: str, verdict: str, by: str) -> None:
         verdicts.add(stage.name, key, verdict, by)
 
-    mutants = [mutant for _, mutant in stage.mutants() if wanted(mutant)]
+    mutants = [mutant for _, mutant in stage.mutants(folder, os.environ["MUTATION_ONLY"]) if wanted(mutant)]
     mutants.sort(key=lambda mutant: not mutant.body)  # those that are fast to try first
-    config.pluginmanager.register(Killer(mutants, stage, record, int(os.environ["MUTATION_PROCESSES"])))
+    config.pluginmanager.register(Killer(mutants, stage, folder, record, int(os.environ["MUTATION_PROCESSES"])))

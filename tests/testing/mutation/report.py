@@ -14,9 +14,7 @@ def report(folder: Path, only: str = "") -> int:
     rows, unexplained = [], []
     for name in ("engine",):
         stages = [stage for stage in STAGES.values() if name in (stage.name, stage.survivors_of)]
-        for group, mutant in STAGES[name].mutants():
-            if only not in f"{mutant.file} {mutant.function}":
-                continue
+        for _group, mutant in STAGES[name].mutants(folder, only):
             if any(verdicts.killed(stage.name, mutant) for stage in stages):
                 verdict = "killed"
             elif (mutant.title, mutant.diff) in known:

@@ -60,7 +60,9 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     for group, verdict in rows:
         counts.setdefault(group, Counter())[verdict] += 1
     total: Counter[str] = sum(counts.values(), Counter())
-    lines = [f"{'':<44} {'mutants':>7} {'killed':>7} {'equivalent':>10} {'survived':>8} {'untried':>7} {'kill rate':>9}"]
+    lines = [
+        f"{'':<44} {'mutants':>7} {'killed':>7} {'equivalent':>10} {'survived':>8} {'untried':>7} {'kill rate':>9}"
+    ]
     for group, own in [*counts.items(), ("all", total)]:
         lines.append(
             f"{group:<44} {own.total():>7} {own['killed']:>7} {own['equivalent']:>10} {own['survived']:>8} "
