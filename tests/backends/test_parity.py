@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import mlp_scratch as ms
 from mlp_scratch.layers import ACTIVATIONS, Layer
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber, Loss
+from mlp_scratch.testing import Problem, check_backend
 from tests.tolerances import assert_close, assert_parity, eps
 
 
@@ -196,9 +197,8 @@ def test_any_network(network):
 @given(networks(), st.sampled_from(sorted(OPTIMIZERS)))
 def test_any_network_in_training(network, optimizer):
     layers, X, y, loss, weights, batch = network
-    make = partial(build, layers)
-    options = {"loss": loss, "sample_weight": weights, "optimizer": OPTIMIZERS[optimizer]}
-    check_training(make, X, y, batch_size=batch, epochs=2, **options)
+    problem = Problem(layers, loss, OPTIMIZERS[optimizer], X, y, weights, batch_size=batch)
+    check_backend("numba", problem, only=["same_training"])
 
 
 def test_no_dense_layer_at_all(rng):
