@@ -35,6 +35,8 @@ def load_samples(case: Case) -> Samples:
     >>> load_samples(CASES["xy-4x6"]).y.shape
     (10000, 1)
     """
+    if case.data == "random":
+        return _random_images(case)
     if case.data == "mnist":
         dataset = _mnist_here()
         if dataset is None:

@@ -1,0 +1,5 @@
+"""tmp"""
+
+
+def write_page(path, report):
+    pass
