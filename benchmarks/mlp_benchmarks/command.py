@@ -4,11 +4,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import click
 
-from mlp_benchmarks.records import Report, check_writable
+from mlp_benchmarks.records import check_writable
 from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.errors import ArgumentError, unknown_name
 from mlp_scratch.machine import usable_cores
@@ -70,7 +70,16 @@ def progress_line() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def exit_code(report: Report, path: Path | None) -> int:
+class Ended(Protocol):
+    """A report, as far as the exit code needs one."""
+
+    interrupted: bool
+
+    @property
+    def any_wrong(self) -> bool: ...
+
+
+def exit_code(report: Ended, path: Path | None) -> int:
     """That of the command, having said that it was interrupted if it was."""
     if report.interrupted:
         click.echo("mlp-bench: interrupted" + ("" if path is None else f"; {path} has what was measured"), err=True)

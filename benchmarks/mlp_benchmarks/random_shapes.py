@@ -36,7 +36,7 @@ def random_cases(count: int, seed: int) -> list[Case]:
 
 
 def slower_lines(records: Sequence[Record]) -> list[str]:
-    """Where a framework was faster than `numba`, by more than the interval of their ratio, and the count of the rest."""
+    """Where a framework was faster than `numba`, by more than the interval of their ratio; and how often none was."""
     peers = [record for record in records if record.contender not in OURS and record.ratio_high is not None]
     races = {(record.case, record.optimizer, record.threads) for record in peers}
     lines, lost = [], set()

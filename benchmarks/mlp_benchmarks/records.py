@@ -98,12 +98,16 @@ class Report:
         return any(entry.status in ("wrong", "failed") for entry in self.not_timed)
 
     def write(self, path: Path) -> None:
-        """Write the JSON file; a reader finds the old file or the new one, never half of one."""
-        contents = {"schema": SCHEMA, **asdict(self)}
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            json.dump(contents, file, indent=1, allow_nan=False)
-            file.write("\n")
-        os.replace(file.name, path)
+        """Write the JSON file."""
+        write_json(path, {"schema": SCHEMA, **asdict(self)})
+
+
+def write_json(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write a JSON file; a reader finds the old file or the new one, never half of one."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        json.dump(contents, file, indent=1, allow_nan=False)
+        file.write("\n")
+    os.replace(file.name, path)
 
 
 def read_report(path: Path) -> Report:

@@ -7,7 +7,7 @@ from mlp_benchmarks.contenders import BASELINE, CONTROL
 from mlp_benchmarks.records import NotTimed, Record, Report
 
 HEADER = ("case", "optimizer", "threads", "contender", "µs/step", "p10..p90", "x floor", "x numba", "loss gap")
-LEFT = ("case", "optimizer", "contender")
+LEFT = ("case", "optimizer", "contender", "layout")
 """The columns that are flush left; the others hold numbers."""
 NOISY = 1.5
 """Rounds whose p90 is above so many times their p10 were disturbed."""

@@ -71,6 +71,11 @@ class Work:
         """How many steps' losses are compared with the reference's."""
         return STEPS_CHECKED if flops_per_step(self.case) < HUGE else STEPS_CHECKED_OF_HUGE
 
+    @property
+    def evidence_kept(self) -> int:
+        """How many numbers a round shows, one a step, for the first of its steps."""
+        return self.steps_checked
+
     def batches(self, steps: int) -> IntArray:
         """The rows of the first `steps` batches, int64 (steps, batch)."""
         return self.order[np.arange(steps) % len(self.order)]

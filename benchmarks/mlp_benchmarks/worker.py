@@ -96,7 +96,7 @@ class Rounds:
             seconds = stopwatch.stop()
         finally:
             gc.enable()
-        evidence = contender.evidence(outcome)[: self._job.steps_checked]
+        evidence = contender.evidence(outcome)[: self._job.evidence_kept]
         # JSON has no NaN; null says that there is no number.
         return {"seconds": seconds, "evidence": [x if math.isfinite(x) else None for x in evidence.tolist()]}
 

@@ -154,11 +154,11 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, capsys, monkeypatch):
     turns = []
     honest = Race._time
 
-    def time_or_interrupt(self, lane, worker):
+    def time_or_interrupt(self, lane, worker, job):
         turns.append(lane.name)
         if len(turns) == 4:  # of two contenders: in the middle of the second round
             raise KeyboardInterrupt
-        honest(self, lane, worker)
+        honest(self, lane, worker, job)
 
     monkeypatch.setattr(Race, "_time", time_or_interrupt)
     file = tmp_path / "r.json"

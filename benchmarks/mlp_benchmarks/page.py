@@ -1,5 +1,0 @@
-"""tmp"""
-
-
-def write_page(path, report):
-    pass
