@@ -106,9 +106,9 @@ class GemmReport:
                     gflops_p10=float(np.percentile(speeds, 10)),
                     gflops_p90=float(np.percentile(speeds, 90)),
                     peak_gflops=peaks["gflops"] if peaks and lane.entry.device == "cpu" else None,
-                    ratio=ratio and ratio.value,
-                    ratio_low=ratio and ratio.low,
-                    ratio_high=ratio and ratio.high,
+                    ratio=ratio.value if ratio else None,
+                    ratio_low=ratio.low if ratio else None,
+                    ratio_high=ratio.high if ratio else None,
                     error=lane.gap,
                     error_bound=product.bound,
                     rounds=len(speeds),
@@ -155,7 +155,7 @@ def gemm_command(
     wrong, or that a contender failed.
     """
     item = np.dtype(dtype).itemsize
-    more = {"dtype": dtype, "pad": checks.integer("lda", pad, at_least=0)}
+    checks.integer("lda", pad, at_least=0)
     if offset % item or checks.integer("offset", offset, at_least=0) < 0:
         raise ArgumentError("offset", given=offset, expected=f"a multiple of {item}, the bytes of a {dtype}")
     path, counts = writable("json", json_file), thread_counts(threads)
@@ -172,7 +172,7 @@ def gemm_command(
             report.machine = describe_with_peaks(counts, dtype)
             for count in counts:
                 products = [
-                    Product(m=m, n=n, k=k, layout=layout, offset=offset, threads=count, **more)
+                    Product(m=m, n=n, k=k, dtype=dtype, layout=layout, pad=pad, offset=offset, threads=count)
                     for m, n, k, layout in _products(sizes, shapes, wanted)
                 ]
                 with Race(products, entries, rules, threads=count, progress=progress) as race:

@@ -50,6 +50,7 @@ class PopulationWork:
 
     kind: ClassVar[str] = "mlp_benchmarks.population:PopulationWork"
     steps_checked: ClassVar[int] = 1
+    networks_checked: ClassVar[int] = CHECKED
     evidence_kept: ClassVar[int] = STEPS_CHECKED * CHECKED
     count: int = NETWORKS
     epochs: int = EPOCHS
@@ -172,9 +173,9 @@ class PopulationReport:
                     p90_s=float(np.percentile(seconds, 90)),
                     rounds=len(seconds),
                     processes=len(times),
-                    ratio=ratio and ratio.value,
-                    ratio_low=ratio and ratio.low,
-                    ratio_high=ratio and ratio.high,
+                    ratio=ratio.value if ratio else None,
+                    ratio_low=ratio.low if ratio else None,
+                    ratio_high=ratio.high if ratio else None,
                 )
             )
         self.not_timed += [

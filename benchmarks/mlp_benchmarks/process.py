@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -56,6 +56,7 @@ class Worker:
         threads: how many of its own it may run; as many as there are `cpus` if not given.
         patience: how many seconds an answer may take.
         device: a worker for "cpu" sees no GPU.
+        environment: further variables.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Worker:
         patience: float,
         threads: int | None = None,
         device: Device = "cpu",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._patience = patience
         # Open as long as the process is: a pipe that nobody reads would fill and block it.
@@ -77,7 +79,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=worker_environment(threads or len(cpus), device),
+                env=worker_environment(threads or len(cpus), device) | dict(environment or {}),
                 encoding="utf-8",
                 start_new_session=True,
             )

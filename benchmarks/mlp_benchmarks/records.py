@@ -119,7 +119,7 @@ def read_report(path: Path) -> Report:
         records = [Record(**_tuples(record)) for record in contents.pop("records")]
         not_timed = [NotTimed(**entry) for entry in contents.pop("not_timed")]
         return Report(records=records, not_timed=not_timed, **contents)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise DataFileError(
             f"{path}: got {error!r}, expected the JSON of `mlp-bench compare`, schema {SCHEMA}; measure it again"
         ) from None
@@ -168,9 +168,9 @@ def make_records(work: Work, lanes: Sequence[Lane], machine: Mapping[str, Any]) 
                 floor_us=floor if lane.entry.device == "cpu" else None,
                 loss_gap=lane.gap,
                 loss_bound=lane.bound,
-                ratio=ratio and ratio.value,
-                ratio_low=ratio and ratio.low,
-                ratio_high=ratio and ratio.high,
+                ratio=ratio.value if ratio else None,
+                ratio_low=ratio.low if ratio else None,
+                ratio_high=ratio.high if ratio else None,
                 data=work.data,
                 flops_per_step=flops_per_step(case),
                 bytes_per_step=bytes_per_step(case, work.optimizer),

@@ -15,13 +15,15 @@ times 1.0005, which for SGD is a gradient times 1.0005, exceeded it 9-fold or mo
 a gradient's scale, which Adam divides out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from mlp_benchmarks.samples import Samples as HeldOut
+from mlp_benchmarks.samples import load_samples
 from mlp_benchmarks.work import Work
 from mlp_scratch import MLP
 from mlp_scratch._types import Array
@@ -132,19 +134,44 @@ def loss_curve(
         lr: of each step; the optimiser's if not given.
     """
     rates = np.full(work.steps_checked, rule.lr) if lr is None else lr
+    losses = np.empty(work.steps_checked)
+    for i, (model, take) in enumerate(_steps(work, rule, dtype, rates)):
+        if before_step is not None:
+            before_step(model.flat)
+        losses[i] = take()
+    return losses
+
+
+def accuracy_curve(work: Work, steps: int) -> Curve:
+    """The share of held-out samples that are right after 0, 1, ... steps on the float32 NumPy backend, (steps + 1,)."""
+    held_out = load_samples(work.case)
+    accuracies = []
+    for model, take in _steps(work, work.rule, "float32", np.full(steps, work.rule.lr)):
+        accuracies.append(_accuracy(model, held_out))
+        take()
+    return np.array([*accuracies, _accuracy(model, held_out)])
+
+
+def _accuracy(model: MLP, held_out: HeldOut) -> float:
+    return float(np.mean(model.logits(held_out.X_test, backend="numpy").argmax(axis=1) == held_out.y_test))
+
+
+def _steps(work: Work, rule: Optimizer, dtype: str, rates: Curve) -> Iterator[tuple[MLP, Callable[[], float]]]:
+    """For each rate the model as it is, and what takes the next step with it and gives back the loss."""
     model = MLP(work.case.widths, dtype=dtype)
     model.flat[...] = work.parameters
     loss = LOSSES[work.case.loss]
     samples = Samples(work.X, loss.prepare(work.y, model.n_outputs, model.dtype))
     state = State(model.flat, model.buffer_vector, np.zeros((len(rule.slots), model.n_parameters), model.dtype))
     program, backend = lower(model, loss, rule), get_backend("numpy")
-    losses = np.empty(work.steps_checked)
-    for i, rows in enumerate(work.batches(work.steps_checked)):
-        if before_step is not None:
-            before_step(state.flat)
-        records = Records(losses[i : i + 1], np.empty(1))
-        backend.train(program, state, samples, Plan(rows, len(rows), rates[i : i + 1], 0), records, lambda: False)
-    return losses
+    for i, rows in enumerate(work.batches(len(rates))):
+        records, plan = Records(np.empty(1), np.empty(1)), Plan(rows, len(rows), rates[i : i + 1], 0)
+
+        def take(plan: Plan = plan, records: Records = records) -> float:
+            backend.train(program, state, samples, plan, records, lambda: False)
+            return float(records.losses[0])
+
+        yield model, take
 
 
 def _gaps(losses: Curve, exact: Curve) -> Curve:

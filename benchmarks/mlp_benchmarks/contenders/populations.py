@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mlp_benchmarks.work import STEPS_CHECKED
 from mlp_scratch.optimizers import Adam
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ class Numba:
     def prepare(self, steps: int) -> int:
         return steps
 
-    def run(self, steps: int) -> None:
+    def run(self, steps: int) -> list[npt.NDArray[np.float64]]:
         work = self._work
+        first: list[npt.NDArray[np.float64]] = []
         for _ in range(steps):
             self._population.fit(
                 self._X,
@@ -36,8 +38,8 @@ class Numba:
                 epochs=work.epochs,
                 threads=work.threads,
             )
+            first = first or [model.history.losses for model in self._population.models[: work.networks_checked]]
+        return first
 
-    def evidence(self, outcome: None) -> npt.NDArray[np.float64]:
-        from mlp_benchmarks.population import CHECKED, STEPS_CHECKED
-
-        return np.concatenate([model.history.losses[:STEPS_CHECKED] for model in self._population.models[:CHECKED]])
+    def evidence(self, outcome: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        return np.concatenate([losses[:STEPS_CHECKED] for losses in outcome])

@@ -25,6 +25,7 @@ class JaxVmapScan:
     def __init__(self, work: "PopulationWork") -> None:
         jax.config.update("jax_default_matmul_precision", "highest")
         X, y = work.samples
+        self._checked = work.networks_checked
         self._X, self._y = jnp.array(X), jnp.array(y)
         orders = np.stack([work.order(network) for network in range(work.count)])
         self._orders = jnp.asarray(orders, dtype=jnp.int32)
@@ -46,12 +47,11 @@ class JaxVmapScan:
         return steps
 
     def run(self, steps: int) -> Any:
-        losses = None
+        outcomes = []
         for _ in range(steps):
             self._state, losses = jax.block_until_ready(self._train(self._state, self._X, self._y, self._orders))
-        return losses
+            outcomes.append(losses)
+        return outcomes[0]
 
     def evidence(self, outcome: Any) -> npt.NDArray[np.float64]:
-        from mlp_benchmarks.population import CHECKED
-
-        return np.asarray(outcome[:CHECKED, :STEPS_CHECKED], dtype=np.float64).ravel()
+        return np.asarray(outcome[: self._checked, :STEPS_CHECKED], dtype=np.float64).ravel()

@@ -24,6 +24,7 @@ class TorchStacked:
         torch.set_num_threads(work.threads)
         torch.set_float32_matmul_precision("highest")
         X, y = work.samples
+        self._checked = work.networks_checked
         self._X, self._y = torch.from_numpy(X), torch.from_numpy(y)
         orders = np.stack([work.order(network) for network in range(work.count)], axis=1)
         self._orders = list(torch.from_numpy(orders).unbind(0))  # (networks, batch) for each step
@@ -58,7 +59,5 @@ class TorchStacked:
         return losses
 
     def evidence(self, outcome: list[Any]) -> npt.NDArray[np.float64]:
-        from mlp_benchmarks.population import CHECKED
-
-        first = torch.stack(outcome[:STEPS_CHECKED])[:, :CHECKED]
+        first = torch.stack(outcome[:STEPS_CHECKED])[:, : self._checked]
         return np.asarray(first.T, dtype=np.float64).ravel()

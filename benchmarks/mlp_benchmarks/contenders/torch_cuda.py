@@ -52,8 +52,8 @@ class TorchCuda(Torch):
 
     def make_optimizer(self, rule: Optimizer) -> Any:
         if isinstance(rule, Adam):
-            more = {"betas": (rule.beta1, rule.beta2), "eps": rule.eps, "capturable": True}
-            return torch.optim.Adam(self._model.parameters(), lr=rule.lr, fused=True, **more)
+            betas, parameters = (rule.beta1, rule.beta2), self._model.parameters()
+            return torch.optim.Adam(parameters, lr=rule.lr, betas=betas, eps=rule.eps, fused=True, capturable=True)
         return torch.optim.SGD(self._model.parameters(), lr=rule.lr, fused=True)
 
 

@@ -43,10 +43,8 @@ def _bars(products: Mapping[str, Mapping[str, Mapping[str, Any]]], colour_of: Ma
                     f"<title>{escape(contender)} {escape(name)}: {100 * share:.0f} %</title></rect>"
                 )
             x += BAR + GAP
-        middle = (start + x) / 2
-        parts.append(
-            f'<text transform="translate({middle + 4:.0f} {HEIGHT + 8}) rotate(-45)" text-anchor="end">{escape(name)}</text>'
-        )
+        where = f"translate({(start + x) / 2 + 4:.0f} {HEIGHT + 8}) rotate(-45)"
+        parts.append(f'<text transform="{where}" text-anchor="end">{escape(name)}</text>')
         x += GROUP_GAP
     for percent in (0, 25, 50, 75, 100):
         y = HEIGHT * (1 - percent / 110)

@@ -70,9 +70,8 @@ class Plot:
     def point(self, x: float, y: float, colour: str, words: str, radius: float = 4) -> None:
         """A dot that says `words` when pointed at."""
         cx, cy = self.place(x, y)
-        self.parts.append(
-            f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{radius:g}" fill="{colour}"><title>{escape(words)}</title></circle>'
-        )
+        title = f"<title>{escape(words)}</title>"
+        self.parts.append(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{radius:g}" fill="{colour}">{title}</circle>')
 
     def line(
         self, points: Sequence[tuple[float, float]], colour: str, *, dashed: bool = False, width: float = 1.5
@@ -101,12 +100,10 @@ class Plot:
             frame.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{py:.1f}" y2="{py:.1f}" class="grid"/>')
             frame.append(f'<text x="{LEFT - 6}" y="{py + 4:.1f}" text-anchor="end">{tick:,g}</text>')
         middle = (TOP + HEIGHT - BOTTOM) / 2
-        frame.append(
-            f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{escape(self.x.label)}</text>'
-        )
-        frame.append(
-            f'<text transform="translate(14 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(self.y.label)}</text>'
-        )
+        center = (LEFT + WIDTH - RIGHT) / 2
+        frame.append(f'<text x="{center}" y="{HEIGHT - 10}" text-anchor="middle">{escape(self.x.label)}</text>')
+        turned = f"translate(14 {middle:.0f}) rotate(-90)"
+        frame.append(f'<text transform="{turned}" text-anchor="middle">{escape(self.y.label)}</text>')
         return (
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg">'
             f"<title>{escape(self.title)}</title>{''.join(frame)}{''.join(self.parts)}</svg>"

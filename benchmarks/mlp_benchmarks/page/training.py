@@ -27,7 +27,7 @@ def floor_plot(records: Sequence[Record]) -> str:
     y = Axis.around("measured, µs a step", [*(record.median_us for record in shown), x.low, x.high])
     plot = Plot(x, y, "Time of a training step against the least it can take")
     plot.line([(x.low, x.low), (x.high, x.high)], "currentColor", dashed=True)
-    plot.label(x.high, x.high, "the floor", anchor="end", dx=-14, dy=18)
+    plot.label(x.high, x.high, "the floor", anchor="end", dx=-40, dy=36)
     for name, colour in colour_of.items():
         own = sorted((r.floor_us or 0, r.median_us, r) for r in shown if r.contender == name and r.optimizer == "sgd")
         if len(own) > 1:
@@ -48,13 +48,13 @@ def heat_map(records: Sequence[Record]) -> str:
     for (case, optimizer), race in races.items():
         cells = []
         for name in names:
-            record = race.get(name)
-            if record is None or record.ratio is None:
+            found = race.get(name)
+            if found is None or found.ratio is None:
                 cells.append('<td class="none">-</td>')
                 continue
             cells.append(
-                f'<td style="background:{diverging(record.ratio)}" title="{escape(ratio_text(record))}">'
-                f"{number(record.ratio)}</td>"
+                f'<td style="background:{diverging(found.ratio)}" title="{escape(ratio_text(found))}">'
+                f"{number(found.ratio)}</td>"
             )
         rows.append(f"<tr><th>{escape(case)}</th><th>{escape(optimizer)}</th>{''.join(cells)}</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
