@@ -62,10 +62,34 @@ class LazyWhenTimed(ScaledGradient):
         return super().prepare(rows)
 
 
+class SkipsAnUpdate(Numpy):
+    """Takes the tenth step for nothing."""
+
+    def prepare(self, rows):
+        plan, records = super().prepare(rows)
+        plan.lr[9:10] = 0.0
+        return plan, records
+
+
+class OtherData(Numpy):
+    """The right rows of other samples."""
+
+    def __init__(self, work):
+        super().__init__(replace(work, X=work.X[::-1].copy(), y=work.y[::-1].copy()))
+
+
+class Sleepy(Numpy):
+    """Does all of it, and rests in between."""
+
+    def run(self, batches):
+        time.sleep(0.05)
+        return super().run(batches)
+
+
 class NotANumber(Numpy):
     """Loses its losses."""
 
-    def losses(self, outcome):
+    def evidence(self, outcome):
         return np.full(len(outcome.losses), np.nan)
 
 
@@ -96,6 +120,13 @@ class Spinning(Numpy):
     def _spin(self):
         while True:
             pass
+
+
+class CrashingOnAdam(Numpy):
+    def run(self, batches):
+        if self._work.optimizer == "adam":
+            raise RuntimeError("no Adam today")
+        return super().run(batches)
 
 
 class Unable(Numpy):

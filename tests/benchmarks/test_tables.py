@@ -8,13 +8,13 @@ from mlp_benchmarks.race import Lane
 from mlp_benchmarks.records import Report, make_records
 from mlp_benchmarks.tables import BEGIN, END, markdown_table
 
-MACHINE = {"cpu": {"model": "A CPU", "simd": "AVX2+FMA"}, "threads": 1, "peaks": None, "no_peaks": "not measured"}
+MACHINE = {"cpu": {"model": "A CPU", "simd": "AVX2+FMA"}, "threads": [1], "peaks": {}, "no_peaks": "not measured"}
 
 
 @pytest.fixture
 def record(digits, tmp_path):
     lanes = [
-        Lane(name, Entry(""), status="timed", steps=1, seconds=[seconds], gap=0.0)
+        Lane(name, Entry(""), status="timed", steps=1, seconds=[[seconds]], gap=0.0)
         for name, seconds in (("numpy", 2e-3), ("torch", 1e-3))
     ]
     file = tmp_path / "record.json"
@@ -56,8 +56,8 @@ def test_table_in_markdown(record, capsys):
 
 
 def test_a_contender_without_a_time_has_a_dash(digits):
-    lanes = [Lane("numpy", Entry(""), status="timed", steps=1, seconds=[1.0])]
-    others = [Lane("torch", Entry(""), status="timed", steps=1, seconds=[1.0])]
+    lanes = [Lane("numpy", Entry(""), status="timed", steps=1, seconds=[[1.0]])]
+    others = [Lane("torch", Entry(""), status="timed", steps=1, seconds=[[1.0]])]
     records = make_records(digits, lanes, MACHINE)
     records += [replace(record, optimizer="adam") for record in make_records(digits, others, MACHINE)]
     _, _, sgd, adam, *_ = markdown_table(Report(MACHINE, records)).splitlines()

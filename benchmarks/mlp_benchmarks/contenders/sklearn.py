@@ -65,5 +65,5 @@ class Sklearn:
             losses.append(model.loss_)
         return losses
 
-    def losses(self, outcome: list[float]) -> npt.NDArray[np.float64]:
+    def evidence(self, outcome: list[float]) -> npt.NDArray[np.float64]:
         return np.array(outcome, dtype=np.float64)
