@@ -52,6 +52,7 @@ def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     if function is None:
         return lambda decorated: jit(decorated, **options)
     if IS_SIMULATOR:
+        _chosen.prepare(function)
         options = {name: value for name, value in options.items() if name in ("device", "fastmath", "debug")}
     return cuda.jit(**options)(function)
 
