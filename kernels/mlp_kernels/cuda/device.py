@@ -9,7 +9,7 @@ Literals of Python are float64 to Numba, and one of them makes its whole express
 `zero = element(0.0)`, where `element` is the Numba type that the factory of the kernel was given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -60,6 +60,27 @@ def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 def device(function: Callable[..., Any]) -> Any:
     """A function that kernels call."""
     return jit(function, device=True)
+
+
+@cache
+def in_turn(function: Any, count: int) -> Any:
+    """A device function that calls `function(one, other, number)` for each of `count` numbers: a loop, unrolled.
+
+    It takes `(one, other, first)` and begins with `first`. LLVM unrolls short loops by itself and gives up where the
+    body is long; but an array of a thread stays in registers only where all its indices are constants. This is half of
+    the calls and then the other half, so that few functions are compiled, however many calls there are.
+    """
+    if count == 1:
+        return function
+    half = count // 2
+    lower, upper = in_turn(function, half), in_turn(function, count - half)
+
+    @device
+    def both(one: Any, other: Any, first: Any) -> None:
+        lower(one, other, first)
+        upper(one, other, first + half)
+
+    return both
 
 
 if IS_SIMULATOR:

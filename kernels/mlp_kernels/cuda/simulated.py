@@ -1,7 +1,8 @@
 """The twins of `ptx` in plain Python, for Numba's CUDA simulator, which runs every thread of a block in Python.
 
-A copy happens when it is waited for; a warp exchanges registers through an array that the whole block sees, so whatever needs
-the lanes of a warp must here be called by all threads of a block, in a block of whole warps in one dimension.
+It is stricter than a GPU: a copy arrives no sooner than it is waited for, addresses are checked, and shared memory
+holds NaN until it is written to. A warp exchanges registers through an array that the whole block sees, so whatever
+needs the lanes of a warp must here be called by all threads of a block, in a block of whole warps of one dimension.
 """
 
 from collections.abc import Callable
@@ -116,10 +117,7 @@ _copies = _Copies()
 
 
 def copy4_async(to: Any, to_at: int, source: Any, source_at: int, valid: int) -> None:
-    """Begin to copy four elements from global to shared memory: the first `valid`, 0 to 4, and zeros after them.
-
-    Like every copy here, it arrives no sooner than it is waited for.
-    """
+    """Begin to copy four elements from global to shared memory: the first `valid`, 0 to 4, and zeros after them."""
     _checked(to, to_at, 4)
     if valid:
         _checked(source, source_at, valid)
