@@ -9,7 +9,7 @@ Literals of Python are float64 to Numba, and one of them makes its whole express
 `zero = element(0.0)`, where `element` is the Numba type that the factory of the kernel was given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 

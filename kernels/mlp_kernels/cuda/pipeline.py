@@ -22,7 +22,7 @@ from typing import Any
 from numba import cuda
 
 from mlp_kernels.cuda.device import commit_copies, device, jit, ld1, shared_array, st1, wait_for_copies_but
-from mlp_kernels.cuda.slabs import K_ALONG_ROWS, Layout, make_copier
+from mlp_kernels.cuda.slabs import Slab, make_copier
 from mlp_kernels.cuda.tiles import WARP, Tile
 
 
@@ -32,7 +32,7 @@ class Multiplication:
 
     Attributes:
         size: how many accumulators it has.
-        operands: `operands(lane)` is where its part begins, from the beginning of its warp's part: in a slab of A, of B.
+        operands: `operands(lane)` is where its part begins, from the beginning of its warp's: in a slab of A, of B.
         result: `result(lane)` is the same for C: row, column.
         add: `add(acc, a, a_at, b, b_at)` adds the product of two slabs.
         finish: `finish(acc, (c, u, v, h, c_step, row, column, m, n))` stores.
@@ -46,25 +46,31 @@ class Multiplication:
 
 
 @cache
-def make_row_sum(tile: Tile) -> Any:
-    """A function that adds what a slab has of a row of op(A) to a sum: `row_sum(slab, at, so_far)`.
+def make_row_sum(slab: Slab) -> Any:
+    """A function that adds what a slab has of a row of op(A) to a sum: `row_sum(memory, place, row, so_far)`.
 
     The bias gradient: all of dY passes by while dW = dYᵀ X is made, and its column sums are the row sums of op(A).
     One thread a row adds in the order of K.
     """
-    stride, depth = tile.rows + tile.padding, tile.depth
+    row_step, k_step, depth = slab.row_step, slab.k_step, slab.depth
 
     @device
-    def row_sum(slab: Any, at: Any, so_far: Any) -> Any:
+    def row_sum(memory: Any, place: Any, row: Any, so_far: Any) -> Any:
         for k in range(depth):
-            so_far += ld1(slab, at + k * stride)
+            so_far += ld1(memory, place + row * row_step + k * k_step)
         return so_far
 
     return row_sum
 
 
 def make_kernel(
-    element: Any, tile: Tile, layout: Layout, multiplication: Multiplication, *, aligned: bool, row_sums: bool
+    element: Any,
+    tile: Tile,
+    slabs: tuple[Slab, Slab],
+    multiplication: Multiplication,
+    *,
+    aligned: bool,
+    row_sums: bool,
 ) -> Any:
     """The kernel C = epilogue(op(A) @ op(B)) on flat arrays; launch it with `tile.grid`.
 
@@ -78,12 +84,11 @@ def make_kernel(
     depth, block_rows, block_columns = tile.depth, tile.rows, tile.columns
     warp_rows, warp_columns, warps_in_row = tile.warp_rows, tile.warp_columns, tile.warps_in_row
     ahead, stages = tile.stages - 1, tile.stages
-    a_size, b_size = depth * (tile.rows + tile.padding), depth * (tile.columns + tile.padding)
-    a_along, b_along = K_ALONG_ROWS[layout]
+    a_slab, b_slab = slabs
+    a_size, b_size, a_row, b_row = a_slab.size, b_slab.size, a_slab.row_step, b_slab.row_step
     slabs_of_a, slabs_of_b = shared_array(element, stages * a_size), shared_array(element, stages * b_size)
-    copy_a = make_copier(element, tile, tile.rows, k_along_rows=a_along, aligned=aligned)
-    copy_b = make_copier(element, tile, tile.columns, k_along_rows=b_along, aligned=aligned)
-    wait, row_sum = wait_for_copies_but(ahead - 1), make_row_sum(tile)
+    copy_a, copy_b = (make_copier(slab, aligned=aligned) for slab in slabs)
+    wait, row_sum = wait_for_copies_but(ahead - 1), make_row_sum(a_slab)
 
     @jit(launch_bounds=(tile.threads, 1))  # type: ignore[untyped-decorator]  # Numba's
     def multiply(
@@ -106,7 +111,7 @@ def make_kernel(
         warp, lane = thread // WARP, thread % WARP
         down, across = warp // warps_in_row * warp_rows, warp % warps_in_row * warp_columns
         a_in, b_in = operands(lane)
-        a_in, b_in = a_in + down, b_in + across
+        a_in, b_in = a_in + down * a_row, b_in + across * b_row
         first_row, first_column = cuda.blockIdx.y * block_rows, cuda.blockIdx.x * block_columns
         sums_a_row = row_sums and cuda.blockIdx.x == 0 and thread < block_rows
         total = element(0.0)
@@ -129,7 +134,7 @@ def make_kernel(
             commit_copies()  # an empty group at the end: so many groups are under way at every step
             add(acc, slabs_a, stage * a_size + a_in, slabs_b, stage * b_size + b_in)
             if sums_a_row:
-                total = row_sum(slabs_a, stage * a_size + thread, total)
+                total = row_sum(slabs_a, stage * a_size, thread, total)
             k0 += depth
             stage = stage + 1 if stage + 1 < stages else 0
             filling = filling + 1 if filling + 1 < stages else 0

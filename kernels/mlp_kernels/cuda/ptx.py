@@ -14,9 +14,9 @@ from llvmlite import ir
 from numba import types
 
 try:
-    from numba.cuda.extending import intrinsic
+    from numba.cuda.extending import intrinsic as intrinsic
 except ImportError:  # the `numba.cuda` inside Numba itself, which has none of its own
-    from numba.extending import intrinsic
+    from numba.extending import intrinsic as intrinsic
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 F32 = ir.FloatType()

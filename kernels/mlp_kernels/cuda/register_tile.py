@@ -21,30 +21,29 @@ from numba import cuda
 
 from mlp_kernels.cuda.device import device, jit, ld4, shared_array
 from mlp_kernels.cuda.epilogues import STORE, make_finish_block
-from mlp_kernels.cuda.slabs import K_ALONG_ROWS, Layout, make_loader
+from mlp_kernels.cuda.slabs import Layout, make_loader, slabs_for
 from mlp_kernels.cuda.tiles import Tile
 
 
 @cache
-def make_outer_products(element: Any, tile: Tile, row_hop: int, column_hop: int) -> Any:
+def make_outer_products(element: Any, tile: Tile, a_step: int, b_step: int, row_hop: int, column_hop: int) -> Any:
     """A function that adds the product of two slabs to a thread's block: `add(acc, a, a_at, b, b_at)`.
 
-    `a_at` and `b_at` are the first of the thread's rows and columns in the slabs; the next four of them are
-    `row_hop`, `column_hop` further on.
+    The slabs are by K, a step of which takes `a_step`, `b_step`. `a_at` and `b_at` are the first of the thread's rows
+    and columns in them; the next four are `row_hop`, `column_hop` further on.
     """
     rows, columns, depth = tile.lane_rows, tile.lane_columns, tile.depth
     fours_of_a, fours_of_b = rows // 4, columns // 4
-    a_stride, b_stride = tile.rows + tile.padding, tile.columns + tile.padding
 
     @device
     def add(acc: Any, a: Any, a_at: Any, b: Any, b_at: Any) -> None:
         part_a, part_b = cuda.local.array(rows, element), cuda.local.array(columns, element)
         for k in range(depth):
             for four in range(fours_of_a):
-                v0, v1, v2, v3 = ld4(a, a_at + k * a_stride + four * row_hop)
+                v0, v1, v2, v3 = ld4(a, a_at + k * a_step + four * row_hop)
                 part_a[4 * four], part_a[4 * four + 1], part_a[4 * four + 2], part_a[4 * four + 3] = v0, v1, v2, v3
             for four in range(fours_of_b):
-                v0, v1, v2, v3 = ld4(b, b_at + k * b_stride + four * column_hop)
+                v0, v1, v2, v3 = ld4(b, b_at + k * b_step + four * column_hop)
                 part_b[4 * four], part_b[4 * four + 1], part_b[4 * four + 2], part_b[4 * four + 3] = v0, v1, v2, v3
             for i in range(rows):
                 for j in range(columns):
@@ -65,15 +64,13 @@ def make_kernel(element: Any, tile: Tile, layout: Layout = "NN", *, aligned: boo
     threads_in_row = tile.columns // columns
     row_hop, column_hop = 4 * (tile.rows // rows), 4 * threads_in_row
     size, depth, block_rows, block_columns = rows * columns, tile.depth, tile.rows, tile.columns
-    a_along, b_along = K_ALONG_ROWS[layout]
-    slab_of_a = shared_array(element, depth * (tile.rows + tile.padding))
-    slab_of_b = shared_array(element, depth * (tile.columns + tile.padding))
-    load_a = make_loader(element, tile, tile.rows, k_along_rows=a_along, aligned=aligned)
-    load_b = make_loader(element, tile, tile.columns, k_along_rows=b_along, aligned=aligned)
-    add = make_outer_products(element, tile, row_hop, column_hop)
+    a_slab, b_slab = slabs_for(tile, layout, by_k=True)
+    slab_of_a, slab_of_b = shared_array(element, a_slab.size), shared_array(element, b_slab.size)
+    load_a, load_b = (make_loader(element, slab, aligned=aligned) for slab in (a_slab, b_slab))
+    add = make_outer_products(element, tile, a_slab.k_step, b_slab.k_step, row_hop, column_hop)
     finish = make_finish_block(tile, STORE, row_hop, column_hop, aligned=aligned)
 
-    @jit(launch_bounds=(tile.threads, 1))
+    @jit(launch_bounds=(tile.threads, 1))  # type: ignore[untyped-decorator]  # Numba's
     def multiply(a: Any, b: Any, c: Any, m: Any, n: Any, k: Any, a_step: Any, b_step: Any, c_step: Any) -> None:
         slab_a, slab_b = slab_of_a(), slab_of_b()
         thread = cuda.threadIdx.x

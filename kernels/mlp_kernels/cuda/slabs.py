@@ -1,19 +1,21 @@
 """Slabs: the part of an operand that a block works with, brought to shared memory in the order of its use.
 
-A block needs `width` rows of op(A), and as many columns of op(B), over `depth` steps of K. Either is stored in one of
-two ways, and always comes to lie like this, so that all layouts share one multiplication:
+A block needs `width` rows of op(A), and as many columns of op(B), over `depth` steps of K. In memory, K runs along
+the rows of a matrix or down its columns. A slab by K has a row for each step of K, one by rows is as in memory:
 
-    in memory, K along rows    K down columns         slab: a row for each step of K
-    | k0 k1 k2 ...             | r0 r1 r2 ...   k0    | r0 r1 r2 ... | padding |    k0
-    | k0 k1 k2 ...  r1         | r0 r1 r2 ...   k1    | r0 r1 r2 ... | padding |    k1
-      A of NN and NT,            A of TN,
-      B of NT                    B of NN and TN
+    in memory, K along rows     K down columns           slab by K                      slab by rows
+    | k0 k1 k2 ...  r0          | r0 r1 r2 ...  k0       | r0 r1 r2 ... | padding | k0  | k0 k1 k2 ... | padding | r0
+    | k0 k1 k2 ...  r1          | r0 r1 r2 ...  k1       | r0 r1 r2 ... | padding | k1  | k0 k1 k2 ... | padding | r1
+      A of NN and NT,             A of TN,
+      B of NT                     B of NN and TN
 
-What lies beyond an edge of the operand becomes zeros: they add nothing, so the multiplication knows no edges.
-The plain reference is `reference`.
+Register tiles read neighbours in rows and want slabs by K, whatever the layout. Tensor cores read single numbers and
+take what is quickest to copy. What lies beyond an edge of the operand becomes zeros, which add nothing, so that the
+multiplication knows no edges. The plain reference is `reference`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
@@ -31,7 +33,7 @@ K_ALONG_ROWS: dict[str, tuple[bool, bool]] = {"NN": (True, False), "NT": (True, 
 
 
 def reference(operand: Array, first_row: int, first_k: int, width: int, depth: int) -> Array:
-    """The slab of an operand (rows, K), without padding: shape (depth, width).
+    """The slab by K of an operand (rows, K), without padding: shape (depth, width).
 
     >>> reference(np.array([[1, 2], [3, 4]]), 1, 0, 2, 3)
     array([[3, 0],
@@ -44,40 +46,97 @@ def reference(operand: Array, first_row: int, first_k: int, width: int, depth: i
     return slab
 
 
-def _lines(tile: Tile, width: int, each: int, k_along_rows: bool) -> tuple[int, int]:
-    """How a slab is fetched: pieces of `each` elements in a line that lies together in memory, and lines.
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """Where the element of a row and a step of K lies: at row · `row_step` + k · `k_step`.
 
-    A thread has one place in the line and takes the line after the next, and so on, so that all its addresses are one
-    address and a multiple of the row's length.
+    Attributes:
+        width, depth: rows and steps of K.
+        k_along_rows: how the operand is stored.
+        by_k: whether a row of the slab is a step of K.
+        padding: elements between one row of the slab and the next.
+        threads: threads that bring it.
     """
-    along, lines = (tile.depth, width) if k_along_rows else (width, tile.depth)
-    if along % each or tile.threads % (along // each):
-        raise ValueError(f"tile: got {tile}, expected {tile.threads} threads for whole lines of {along} elements")
-    return along // each, lines
+
+    width: int
+    depth: int
+    k_along_rows: bool
+    by_k: bool
+    padding: int
+    threads: int
+
+    @property
+    def row_step(self) -> int:
+        """From row to row of the operand."""
+        return 1 if self.by_k else self.depth + self.padding
+
+    @property
+    def k_step(self) -> int:
+        """From one step of K to the next."""
+        return self.width + self.padding if self.by_k else 1
+
+    @property
+    def size(self) -> int:
+        """Elements of the slab."""
+        return self.depth * self.k_step if self.by_k else self.width * self.row_step
+
+    def lines(self, each: int) -> tuple[int, int]:
+        """How it is fetched: pieces of `each` elements in a line that lies together in memory, and lines.
+
+        A thread has one place in the line and takes line after line, so that its addresses are one address and
+        multiples of the row's length.
+        """
+        along, lines = (self.depth, self.width) if self.k_along_rows else (self.width, self.depth)
+        if along % each or self.threads % (along // each):
+            raise ValueError(
+                f"tile: got {self.threads} threads for lines of {along} elements, expected a multiple; "
+                "make the tile's rows, columns and depth powers of two"
+            )
+        return along // each, lines
+
+
+def slabs_for(tile: Tile, layout: Layout, *, by_k: bool) -> tuple[Slab, Slab]:
+    """The slabs of A and B: by K, or as they lie in memory.
+
+    Slabs by rows are padded with 4 numbers: with 16 steps of K, eight rows then begin 20 banks apart, all different.
+    """
+    slab_a, slab_b = (
+        Slab(width, tile.depth, along, by_k or not along, tile.padding if by_k or not along else 4, tile.threads)
+        for width, along in zip((tile.rows, tile.columns), K_ALONG_ROWS[layout], strict=True)
+    )
+    return slab_a, slab_b
 
 
 @cache
-def make_loader(element: Any, tile: Tile, width: int, *, k_along_rows: bool, aligned: bool) -> Callable[..., None]:
-    """A function of one thread of a block, all of which together bring a slab to shared memory, through registers.
+def make_loader(element: Any, slab: Slab, *, aligned: bool) -> Callable[..., None]:
+    """A function of one thread of a block, all of which together bring a slab by K to shared memory, in registers.
 
-    It is called as `load(slab, place, source, row_step, first_row, first_k, rows, depth, thread)`: `place` is where
-    the slab begins, `row_step` the distance from row to row of the operand as stored, `rows` and `depth` the sizes
-    of all of op(A), or of op(B) turned. With `aligned`, four neighbours are read at once: the operand begins at a
-    multiple of 16 bytes and `row_step` is a multiple of 4.
+    It is called as `load(memory, place, source, step, first_row, first_k, rows, depth, thread)`: `place` is where
+    the slab begins, `step` the distance from row to row of the operand as stored, `rows` and `depth` the sizes of all
+    of op(A), or of op(B) turned. With `aligned`, four neighbours are read at once: the operand begins at a multiple
+    of 16 bytes and `step` is a multiple of 4.
     """
-    stride, threads = width + tile.padding, tile.threads
+    k_along_rows, k_step, zero = slab.k_along_rows, slab.k_step, element(0.0)
     each = 4 if aligned else 1
-    in_line, lines = _lines(tile, width, each, k_along_rows)
-    at_once = threads // in_line
+    in_line, lines = slab.lines(each)
+    at_once = slab.threads // in_line
     rounds = -(-lines // at_once)
-    zero = element(0.0)
+
+    @device
+    def four(source: Any, at: Any, valid: Any) -> Any:
+        if valid >= 4:
+            return ld4(source, at)
+        v0 = ld1(source, at) if valid > 0 else zero
+        v1 = ld1(source, at + 1) if valid > 1 else zero
+        v2 = ld1(source, at + 2) if valid > 2 else zero
+        return v0, v1, v2, zero
 
     @device
     def load(
-        slab: Any,
+        memory: Any,
         place: Any,
         source: Any,
-        row_step: Any,
+        step: Any,
         first_row: Any,
         first_k: Any,
         rows: Any,
@@ -89,53 +148,42 @@ def make_loader(element: Any, tile: Tile, width: int, *, k_along_rows: bool, ali
             line = first_line + i * at_once
             if line < lines:
                 row_in, k_in = (line, in_it) if k_along_rows else (in_it, line)
-                row, k, at = first_row + row_in, first_k + k_in, place + k_in * stride + row_in
-                source_at = row * row_step + k if k_along_rows else k * row_step + row
+                row, k, at = first_row + row_in, first_k + k_in, place + k_in * k_step + row_in
+                source_at = row * step + k if k_along_rows else k * step + row
                 if each == 1:
-                    st1(slab, at, ld1(source, source_at) if row < rows and k < depth else zero)
+                    st1(memory, at, ld1(source, source_at) if row < rows and k < depth else zero)
                 elif k_along_rows:
-                    v0, v1, v2, v3 = zero, zero, zero, zero
-                    if row < rows and k + 3 < depth:
-                        v0, v1, v2, v3 = ld4(source, source_at)
-                    elif row < rows:
-                        v0 = ld1(source, source_at) if k < depth else zero
-                        v1 = ld1(source, source_at + 1) if k + 1 < depth else zero
-                        v2 = ld1(source, source_at + 2) if k + 2 < depth else zero
-                    st1(slab, at, v0)
-                    st1(slab, at + stride, v1)
-                    st1(slab, at + 2 * stride, v2)
-                    st1(slab, at + 3 * stride, v3)
+                    v0, v1, v2, v3 = four(source, source_at, depth - k if row < rows else 0)
+                    st1(memory, at, v0)
+                    st1(memory, at + k_step, v1)
+                    st1(memory, at + 2 * k_step, v2)
+                    st1(memory, at + 3 * k_step, v3)
                 else:
-                    v0, v1, v2, v3 = zero, zero, zero, zero
-                    if k < depth and row + 3 < rows:
-                        v0, v1, v2, v3 = ld4(source, source_at)
-                    elif k < depth:
-                        v0 = ld1(source, source_at) if row < rows else zero
-                        v1 = ld1(source, source_at + 1) if row + 1 < rows else zero
-                        v2 = ld1(source, source_at + 2) if row + 2 < rows else zero
-                    st4(slab, at, v0, v1, v2, v3)
+                    v0, v1, v2, v3 = four(source, source_at, rows - row if k < depth else 0)
+                    st4(memory, at, v0, v1, v2, v3)
 
     return load
 
 
 @cache
-def make_copier(element: Any, tile: Tile, width: int, *, k_along_rows: bool, aligned: bool) -> Callable[..., None]:
+def make_copier(slab: Slab, *, aligned: bool) -> Callable[..., None]:
     """What `make_loader` makes, by asynchronous copies: begun, and left to the caller to commit and to wait for.
 
-    No register holds what is on its way. A copy can't turn neighbours in K around, so those go one by one.
+    No register holds what is on its way. Copies can't turn four neighbours in K around: where K runs along rows and
+    the slab is by K, they take one number at a time.
     """
-    stride, threads = width + tile.padding, tile.threads
-    each = 4 if aligned and not k_along_rows else 1
-    in_line, lines = _lines(tile, width, each, k_along_rows)
-    at_once = threads // in_line
+    k_along_rows, k_step, row_step = slab.k_along_rows, slab.k_step, slab.row_step
+    each = 4 if aligned and not (k_along_rows and slab.by_k) else 1
+    in_line, lines = slab.lines(each)
+    at_once = slab.threads // in_line
     rounds = -(-lines // at_once)
 
     @device
-    def load(
-        slab: Any,
+    def copy(
+        memory: Any,
         place: Any,
         source: Any,
-        row_step: Any,
+        step: Any,
         first_row: Any,
         first_k: Any,
         rows: Any,
@@ -147,11 +195,12 @@ def make_copier(element: Any, tile: Tile, width: int, *, k_along_rows: bool, ali
             line = first_line + i * at_once
             if line < lines:
                 row_in, k_in = (line, in_it) if k_along_rows else (in_it, line)
-                row, k, at = first_row + row_in, first_k + k_in, place + k_in * stride + row_in
-                source_at = row * row_step + k if k_along_rows else k * row_step + row
+                row, k, at = first_row + row_in, first_k + k_in, place + k_in * k_step + row_in * row_step
+                source_at = row * step + k if k_along_rows else k * step + row
+                left = (depth - k if row < rows else 0) if k_along_rows else (rows - row if k < depth else 0)
                 if each == 4:
-                    copy4_async(slab, at, source, source_at, min(4, max(0, rows - row)) if k < depth else 0)
+                    copy4_async(memory, at, source, source_at, min(4, max(0, left)))
                 else:
-                    copy1_async(slab, at, source, source_at, 1 if row < rows and k < depth else 0)
+                    copy1_async(memory, at, source, source_at, 1 if left > 0 else 0)
 
-    return load
+    return copy

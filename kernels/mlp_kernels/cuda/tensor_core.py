@@ -9,8 +9,9 @@ Each lane holds a few elements of each block, its fragments. With g = lane // 4 
     |  a1   a3 |  row g + 8       | b1 |  row t + 4            |  c2 c3 |  row g + 8
 
 In bf16 a register holds two neighbours in K, so that t above stands for 2t and 2t + 1, and 4 for 8. Matrices stay
-float32 in memory and are rounded on their way into the fragments; slabs come through the `pipeline`. With rows of a
-slab 8 (tf32) or 4 (bf16) numbers longer than a multiple of 32, lanes read from 32 different banks.
+float32 in memory and are rounded on their way into the fragments; slabs come through the `pipeline`, in the order
+of memory. Where they are by K, rows that are 8 (tf32) or 4 (bf16) numbers longer than a multiple of 32 make the lanes
+read from 32 different banks; where they are by rows, the padding of `slabs_for` does.
 
 Three precisions, by how far the rounding of operands puts a product off, relative to |A| |B|:
 
@@ -32,7 +33,7 @@ from numba import cuda, types
 from mlp_kernels.cuda import pipeline
 from mlp_kernels.cuda.device import device, in_turn, ld1, mma_bf16, mma_tf32, pack_bf16, to_tf32
 from mlp_kernels.cuda.epilogues import STORE, Epilogue, make_finish
-from mlp_kernels.cuda.slabs import Layout
+from mlp_kernels.cuda.slabs import Layout, Slab, slabs_for
 from mlp_kernels.cuda.tiles import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -86,13 +87,14 @@ def make_kernel(
     step = STEP[precision]
     if tile.warp_rows % 16 or tile.warp_columns % 8 or tile.depth % step:
         raise ValueError(f"tile: got {tile}, expected multiples of 16 x 8 a warp, and of {step} in depth")
-    a_stride, b_stride = tile.rows + tile.padding, tile.columns + tile.padding
-    neighbours = step // 8
+    slabs = slabs_for(tile, layout, by_k=False)
+    a_row, b_row = (slab.row_step for slab in slabs)
+    a_hop, b_hop = (step // 8 * slab.k_step for slab in slabs)  # bf16 has two neighbours in K in a register
 
     @device
     def operands(lane: Any) -> Any:
         g, t = lane // 4, lane % 4
-        return neighbours * t * a_stride + g, neighbours * t * b_stride + g
+        return g * a_row + t * a_hop, g * b_row + t * b_hop
 
     @device
     def result(lane: Any) -> Any:
@@ -102,10 +104,10 @@ def make_kernel(
         size=tile.warp_rows * tile.warp_columns // 32,
         operands=operands,
         result=result,
-        add=_ADDITIONS[precision](tile),
+        add=_ADDITIONS[precision](tile, *slabs),
         finish=make_finish_fragments(tile, epilogue),
     )
-    return pipeline.make_kernel(types.float32, tile, layout, multiplication, aligned=aligned, row_sums=row_sums)
+    return pipeline.make_kernel(types.float32, tile, slabs, multiplication, aligned=aligned, row_sums=row_sums)
 
 
 @cache
@@ -151,34 +153,31 @@ def _make_products(mma: Any, down: int, across: int) -> Any:
 
 
 @cache
-def _make_tf32_addition(tile: Tile) -> Any:
+def _make_tf32_addition(tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
     down, across, depth = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth
     a_size, b_size = 4 * down, 2 * across
-    a_stride, b_stride = tile.rows + tile.padding, tile.columns + tile.padding
+    a_row, a_k, b_row, b_k = a_slab.row_step, a_slab.k_step, b_slab.row_step, b_slab.k_step
     products = _make_products(mma_tf32, down, across)
 
     @device
     def add(acc: Any, a: Any, a_at: Any, b: Any, b_at: Any) -> None:
         part_a, part_b = cuda.local.array(a_size, types.float32), cuda.local.array(b_size, types.float32)
         for k in range(0, depth, 8):
-            for i in range(down):
-                for q in range(2):
-                    for half in range(2):
-                        x = ld1(a, a_at + (k + 4 * q) * a_stride + 16 * i + 8 * half)
-                        part_a[4 * i + 2 * q + half] = to_tf32(x)
-            for j in range(across):
-                for q in range(2):
-                    part_b[2 * j + q] = to_tf32(ld1(b, b_at + (k + 4 * q) * b_stride + 8 * j))
+            for i in range(a_size):  # register 2q + half of block i // 4
+                q, row = i // 2 % 2, i // 4 * 16 + i % 2 * 8
+                part_a[i] = to_tf32(ld1(a, a_at + (k + 4 * q) * a_k + row * a_row))
+            for j in range(b_size):
+                part_b[j] = to_tf32(ld1(b, b_at + (k + j % 2 * 4) * b_k + j // 2 * 8 * b_row))
             products(acc, (part_a, part_b), 0)
 
     return add
 
 
 @cache
-def _make_3xtf32_addition(tile: Tile) -> Any:
+def _make_3xtf32_addition(tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
     down, across, depth = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth
     a_size, b_size = 4 * down, 2 * across
-    a_stride, b_stride = tile.rows + tile.padding, tile.columns + tile.padding
+    a_row, a_k, b_row, b_k = a_slab.row_step, a_slab.k_step, b_slab.row_step, b_slab.k_step
     products = _make_products(mma_tf32, down, across)
 
     @device
@@ -187,19 +186,15 @@ def _make_3xtf32_addition(tile: Tile) -> Any:
         low_a = cuda.local.array(a_size, types.float32)
         low_b = cuda.local.array(b_size, types.float32)
         for k in range(0, depth, 8):
-            for i in range(down):
-                for q in range(2):
-                    for half in range(2):
-                        x = ld1(a, a_at + (k + 4 * q) * a_stride + 16 * i + 8 * half)
-                        high = to_tf32(x)
-                        high_a[4 * i + 2 * q + half] = high
-                        low_a[4 * i + 2 * q + half] = to_tf32(x - high)
-            for j in range(across):
-                for q in range(2):
-                    x = ld1(b, b_at + (k + 4 * q) * b_stride + 8 * j)
-                    high = to_tf32(x)
-                    high_b[2 * j + q] = high
-                    low_b[2 * j + q] = to_tf32(x - high)
+            for i in range(a_size):
+                q, row = i // 2 % 2, i // 4 * 16 + i % 2 * 8
+                x = ld1(a, a_at + (k + 4 * q) * a_k + row * a_row)
+                high_a[i] = to_tf32(x)
+                low_a[i] = to_tf32(x - high_a[i])
+            for j in range(b_size):
+                x = ld1(b, b_at + (k + j % 2 * 4) * b_k + j // 2 * 8 * b_row)
+                high_b[j] = to_tf32(x)
+                low_b[j] = to_tf32(x - high_b[j])
             products(acc, (low_a, high_b), 0)  # the small ones first
             products(acc, (high_a, low_b), 0)
             products(acc, (high_a, high_b), 0)
@@ -208,25 +203,23 @@ def _make_3xtf32_addition(tile: Tile) -> Any:
 
 
 @cache
-def _make_bf16_addition(tile: Tile) -> Any:
+def _make_bf16_addition(tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
     down, across, depth = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth
     a_size, b_size = 4 * down, 2 * across
-    a_stride, b_stride = tile.rows + tile.padding, tile.columns + tile.padding
+    a_row, a_k, b_row, b_k = a_slab.row_step, a_slab.k_step, b_slab.row_step, b_slab.k_step
     products = _make_products(mma_bf16, down, across)
 
     @device
     def add(acc: Any, a: Any, a_at: Any, b: Any, b_at: Any) -> None:
         part_a, part_b = cuda.local.array(a_size, types.uint32), cuda.local.array(b_size, types.uint32)
         for k in range(0, depth, 16):
-            for i in range(down):
-                for q in range(2):
-                    for half in range(2):
-                        at = a_at + (k + 8 * q) * a_stride + 16 * i + 8 * half
-                        part_a[4 * i + 2 * q + half] = pack_bf16(ld1(a, at), ld1(a, at + a_stride))
-            for j in range(across):
-                for q in range(2):
-                    at = b_at + (k + 8 * q) * b_stride + 8 * j
-                    part_b[2 * j + q] = pack_bf16(ld1(b, at), ld1(b, at + b_stride))
+            for i in range(a_size):
+                q, row = i // 2 % 2, i // 4 * 16 + i % 2 * 8
+                at = a_at + (k + 8 * q) * a_k + row * a_row
+                part_a[i] = pack_bf16(ld1(a, at), ld1(a, at + a_k))
+            for j in range(b_size):
+                at = b_at + (k + j % 2 * 8) * b_k + j // 2 * 8 * b_row
+                part_b[j] = pack_bf16(ld1(b, at), ld1(b, at + b_k))
             products(acc, (part_a, part_b), 0)
 
     return add

@@ -20,7 +20,7 @@ from mlp_kernels.cuda import pipeline
 from mlp_kernels.cuda.device import device
 from mlp_kernels.cuda.epilogues import STORE, Epilogue, make_finish_block
 from mlp_kernels.cuda.register_tile import make_outer_products
-from mlp_kernels.cuda.slabs import Layout
+from mlp_kernels.cuda.slabs import Layout, slabs_for
 from mlp_kernels.cuda.tiles import WARP, Tile
 
 
@@ -44,11 +44,13 @@ def make_kernel(
     def place(lane: Any) -> Any:
         return lane // lanes_in_row * 4, lane % lanes_in_row * 4
 
+    slabs = slabs_for(tile, layout, by_k=True)
+    steps_of_k = (slab.k_step for slab in slabs)
     multiplication = pipeline.Multiplication(
         size=tile.lane_rows * tile.lane_columns,
         operands=place,
         result=place,
-        add=make_outer_products(element, tile, row_hop, column_hop),
+        add=make_outer_products(element, tile, *steps_of_k, row_hop, column_hop),
         finish=make_finish_block(tile, epilogue, row_hop, column_hop, aligned=aligned),
     )
-    return pipeline.make_kernel(element, tile, layout, multiplication, aligned=aligned, row_sums=row_sums)
+    return pipeline.make_kernel(element, tile, slabs, multiplication, aligned=aligned, row_sums=row_sums)
