@@ -10,16 +10,15 @@ from time import perf_counter
 
 import numpy as np
 
-from mlp_kernels.cuda.availability import unavailability
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda_data import DataSet, StreamedDataSet
 from mlp_scratch.backends.cuda_device import device_errors, free_memory
-from mlp_scratch.backends.cuda_fleet import Fleet
+from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_tables import refusal
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import ArgumentError, BackendUnavailableError
+from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm
 from mlp_scratch.program import Program
 
@@ -38,16 +37,11 @@ class CudaBackend:
 
     Args:
         threads: of the CPU, of which this backend needs one.
-
-    Raises:
-        BackendUnavailableError: where no kernel can run; the message says why.
     """
 
     name = "cuda"
 
     def __init__(self, threads: int | None = None) -> None:
-        if reason := unavailability():
-            raise BackendUnavailableError(f"backend 'cuda' can't run here: {reason}; use backend='numba'")
         self._fleet: Fleet | None = None
         self._data: DataSet | None = None  # with the samples, so that none others can take their place unnoticed
 
@@ -65,7 +59,7 @@ class CudaBackend:
         for first in range(0, len(X), size):
             rows = np.arange(first, min(first + size, len(X)))
             data.copy(rows, 0)
-            fleet.begin([_one_batch(len(rows), 0)], data, [1], training=False)
+            fleet.begin(Course.of_plan(_one_batch(len(rows), 0), 1, training=False), data)
             if first == 0:
                 fleet.load([state])
             fleet.advance(0, 1)
@@ -82,7 +76,7 @@ class CudaBackend:
                 program, state, samples, seed=seed, step=step, training=training
             )  # which says what is wrong
         fleet = Fleet(program, 1, n, "gradient")
-        fleet.begin([_one_batch(n, seed)], DataSet(samples, program.dtype), [step], training=training)
+        fleet.begin(Course.of_plan(_one_batch(n, seed), step, training=training), DataSet(samples, program.dtype))
         fleet.load([state])
         fleet.advance(0, 1)
         loss = float(fleet.figures(0, 1)[0, 0, 0])
@@ -99,7 +93,7 @@ class CudaBackend:
     ) -> int:
         self._refuse(program)
         fleet = self._workspace(program, min(plan.batch_size, len(plan.order)))
-        run = _Run(fleet, self._data_set(program, samples, fleet.batch_size), state, plan)
+        run = _Run(fleet, self._data_set(program, samples, plan.batch_size), state, plan)
         taken = run.advance_until(stop)
         result = run.result(taken)
         if result is None:
@@ -125,7 +119,7 @@ class CudaBackend:
 
     def _workspace(self, program: Program, batch_size: int) -> Fleet:
         """The memory of the last call where it fits: a fit makes many calls with the same program."""
-        if self._fleet is None or self._fleet.program is not program or self._fleet.batch_size != batch_size:
+        if self._fleet is None or self._fleet.program is not program or self._fleet.batch_size < batch_size:
             self._fleet = None
             self._fleet = Fleet(program, 1, batch_size)
         return self._fleet
@@ -150,7 +144,7 @@ class _Run:
     def __init__(self, fleet: Fleet, data: DataSet, state: State, plan: Plan) -> None:
         self.fleet, self.data, self.state, self.plan = fleet, data, state, plan
         self.losses, self.accuracies = np.empty(len(plan.lr)), np.empty(len(plan.lr))
-        fleet.begin([plan], data, [state.step + 1])
+        fleet.begin(Course.of_plan(plan, state.step + 1), data)
         fleet.load([state])
 
     def advance_until(self, stop: Callable[[], bool]) -> int:

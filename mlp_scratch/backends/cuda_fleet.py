@@ -11,58 +11,48 @@ from numba import cuda
 from mlp_kernels.cuda import network as nw
 from mlp_kernels.cuda import phases
 from mlp_kernels.cuda.block_network import block_network_of
-from mlp_kernels.cuda.device import IS_SIMULATOR, element_of
+from mlp_kernels.cuda.device import element_of
 from mlp_kernels.cuda.launched_network import launched_network_of
-from mlp_scratch._types import Array
+from mlp_scratch._types import Array, IntArray
+from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.base import Plan, State
 from mlp_scratch.backends.cuda_data import DataSet
 from mlp_scratch.backends.cuda_device import device_errors, free_memory, refuse_beyond
-from mlp_scratch.backends.cuda_lowering import Lowered, row_in_memory, row_in_shared, shares_of
-from mlp_scratch.layers import Dense
+from mlp_scratch.backends.cuda_lowering import Lowered, row_in_memory, shares_of
 from mlp_scratch.program import Program
-
-THREADS = 4 if IS_SIMULATOR else 128
-"""Threads of a block. The simulator gives each an operating-system thread, so there are few of them there."""
-
-SHARED_BYTES = 48 * 1024
-"""Shared memory that a block gets without asking the driver for more."""
-
-ONE_BLOCK_LIMIT = 1_000_000
-"""Multiply-adds of a step up to which one block takes it alone. Above, a launch for each phase costs less than the
-multiprocessors that stay idle. Counted on paper, not measured yet."""
-
-BLOCKS_AT_MOST = 1024
-"""Blocks of a launch; more work than their threads have is taken in turns."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How the steps of a network are run.
+class Course:
+    """The steps that the networks of a fleet are about to take, all of them alike.
 
     Attributes:
-        name: "block in shared memory", "block" or "launches".
-        side: of the tiles of a product that a thread holds.
+        samples: how many there are in an epoch.
+        batch_size: samples a step.
+        orders: of the samples, (samples,) for each network; None to draw each epoch's on the GPU.
+        lr: of each step, to be multiplied by a network's own.
+        rates, seeds: each network's learning rate and seed.
+        step, epoch: the number of the first step, counted from 1, and of the first epoch, counted from 0.
+        active: whether each network takes part.
+        training: whether dropout drops and batch normalisation uses the batch.
     """
 
-    name: str
-    side: int
+    samples: int
+    batch_size: int
+    orders: Sequence[IntArray] | None
+    lr: npt.NDArray[np.float64]
+    rates: npt.NDArray[np.float64]
+    seeds: Sequence[int]
+    step: int
+    epoch: int
+    active: npt.NDArray[np.bool_]
+    training: bool = True
 
-    def row_of(self, width: int) -> int:
-        """The distance between the rows of a matrix."""
-        return row_in_shared(width) if self.name == "block in shared memory" else row_in_memory(width)
-
-
-def way_for(program: Program, batch_size: int, update: str, *, networks: int = 1) -> Way:
-    """The fastest way to run a program, by its size; each of several networks gets one block."""
-    weights = sum(op.n_in * op.n_out for op in program.operations if isinstance(op.layer, Dense))
-    narrowest = min((op.n_out for op in program.operations), default=1)
-    side = 1 if batch_size * narrowest < 4 * THREADS else 2
-    shared = Way("block in shared memory", side)
-    if update == "infer" or (networks == 1 and 3 * batch_size * weights > ONE_BLOCK_LIMIT):
-        return Way("launches", 4)
-    lowered = Lowered(program, batch_size, shared.row_of, update)
-    fits = lowered.work_size * program.dtype.itemsize <= SHARED_BYTES
-    return shared if fits else Way("block", side)
+    @classmethod
+    def of_plan(cls, plan: Plan, step: int, *, training: bool = True) -> "Course":
+        """That of one network."""
+        everyone = np.ones(1, np.bool_)
+        return cls(len(plan.order), plan.batch_size, [plan.order], plan.lr, np.ones(1), [plan.seed], step, 0, everyone, training)
 
 
 class Fleet:
@@ -77,7 +67,7 @@ class Fleet:
 
     def __init__(self, program: Program, networks: int, batch_size: int, update: str = "train") -> None:
         self.program, self.networks, self.batch_size, self.update = program, networks, batch_size, update
-        self.way = way_for(program, batch_size, update, networks=networks)
+        self.way = cuda_ways.way_for(program, batch_size, update, networks=networks)
         self.lowered = Lowered(program, batch_size, self.way.row_of, update)
         self.steps_room = self.samples_room = 0
         self._place_static()
@@ -111,40 +101,35 @@ class Fleet:
                 self._launch_all("load")
 
     def saved(self) -> list[State]:
-        """Copies of parameters, slots and statistics as they are now on the GPU."""
+        """Copies of parameters, slots and statistics as they are now on the GPU, their steps not counted."""
+        return [self.state_of(row) for row in self.download()]
+
+    def download(self) -> Array:
+        """The same as one array, a row a network."""
         with device_errors():
             if self.way.name == "launches":
                 self._launch_all("save")
             host = self.state.copy_to_host().reshape(self.networks, self.state_size)
+        return host[:, : (1 + self.lowered.slots) * self.program.n_parameters + self.program.n_buffers]
+
+    def state_of(self, row: Array) -> State:
+        """A row of `download` as views of it."""
         p, slots = self.program.n_parameters, self.lowered.slots
         end = (1 + slots) * p
-        return [
-            State(row[:p], row[end : end + self.program.n_buffers], row[p:end].reshape(slots, p)) for row in host
-        ]
+        return State(row[:p], row[end:], row[p:end].reshape(slots, p))
 
-    def begin(self, plans: Sequence[Plan], data: DataSet, first_steps: Sequence[int], *, training: bool = True) -> None:
-        """Get ready for the steps of these plans, one for each network, on samples of `data`."""
-        samples, steps = max(len(plan.order) for plan in plans), max(len(plan.lr) for plan in plans)
-        self.plans, self.data, self.steps = list(plans), data, steps
-        self._reserve(samples, steps)
-        dtype, weights = self.program.dtype, data.samples.weights
-        feed = np.zeros(self.figures_at, dtype)
-        feed[: self.static_feed.size] = self.static_feed
+    def begin(self, course: Course, data: DataSet) -> None:
+        """Get ready for the steps of `course` on samples of `data`."""
+        self.course, self.data = course, data
+        self._reserve(course)
         orders = np.zeros((self.networks, self.samples_room), np.int64)
-        shares = None if weights is not None else shares_of(None, plans[0].order, plans[0].batch_size, dtype)
-        for k, (plan, step, order) in enumerate(zip(plans, first_steps, orders, strict=True)):
-            header = self.headers[k]
-            header[:] = self.lowered.header(plan, step, training=training)
-            self._point(header, k)
-            order[: len(plan.order)] = data.places(plan.order)
-            hyper = self.lowered.hyper_parameters(plan.lr, step).astype(dtype).ravel()
-            feed[header[nw.HYPER] : header[nw.HYPER] + hyper.size] = hyper
-            own = shares_of(weights, plan.order, plan.batch_size, dtype) if shares is None else shares
-            feed[header[nw.SHARES] : header[nw.SHARES] + own.size] = own
+        if course.orders is not None:
+            orders[:, : course.samples] = [data.places(order) for order in course.orders]
         with device_errors():
-            self.tables[: self.headers.size].copy_to_device(self.headers.ravel())
-            self.tables[self.orders_at :].copy_to_device(orders.ravel())
-            self.feed[: self.figures_at].copy_to_device(feed)
+            self.tables[: self.networks * nw.HEADER].copy_to_device(self._headers().ravel())
+            if course.orders is not None:
+                self.tables[self.orders_at : self.orders_at + orders.size].copy_to_device(orders.ravel())
+            self.feed[: self.figures_at].copy_to_device(self._feed())
 
     def advance(self, first: int, count: int) -> None:
         """Take steps `first` to `first + count` of the plans; returns before they are done."""
@@ -152,13 +137,13 @@ class Fleet:
         with device_errors():
             if self.way.name == "launches":
                 for i in range(first, first + count):
-                    n = min(self.batch_size, len(self.plans[0].order) - i * self.batch_size)
+                    n = min(self.course.batch_size, self.course.samples - i * self.course.batch_size)
                     for kind, s in self.lowered.phases.tolist():
-                        self.kernels["phase"][self._blocks(kind, s, n), THREADS](*arrays, kind, s, i)
+                        self.kernels["phase"][self._blocks(kind, s, n), cuda_ways.THREADS](*arrays, kind, s, i)
                 return
             shared = self.lowered.work_size * self.program.dtype.itemsize
             shared = shared if self.way.name == "block in shared memory" else 0
-            self.kernels["block"][self.networks, THREADS, 0, shared](*arrays, first, count)
+            self.kernels["block"][self.networks, cuda_ways.THREADS, 0, shared](*arrays, first, count)
 
     def figures(self, first: int, count: int) -> npt.NDArray[np.float64]:
         """Loss and accuracy of those steps, (networks, count, 2); waits until they are taken."""
@@ -170,7 +155,7 @@ class Fleet:
     def output(self, rows: int) -> Array:
         """The logits of the batch that was taken last, (rows, K), in inference."""
         last = self.lowered.stages[-1]
-        row, start = int(last[nw.ROW]), int(self.headers[0, nw.WORK] + last[nw.OUTPUT])
+        row, start = int(last[nw.ROW]), int(self._headers()[0, nw.WORK] + last[nw.OUTPUT])
         with device_errors():
             flat = self.state[start : start + rows * row].copy_to_host()
         return flat.reshape(rows, row)[:, : last[nw.N_OUT]]
@@ -183,8 +168,8 @@ class Fleet:
         return {"block": block_network_of(element, self.way.side, in_shared)}
 
     def _launch_all(self, kernel: str) -> None:
-        blocks = min(BLOCKS_AT_MOST, -(-self.program.n_parameters // THREADS) or 1)
-        self.kernels[kernel][blocks, THREADS](self.tables, self.state, self.feed, self.state)
+        blocks = min(cuda_ways.BLOCKS_AT_MOST, -(-self.program.n_parameters // cuda_ways.THREADS) or 1)
+        self.kernels[kernel][blocks, cuda_ways.THREADS](self.tables, self.state, self.feed, self.state)
 
     def _blocks(self, kind: int, s: int, n: int) -> int:
         """How many blocks find work in a phase."""
@@ -204,7 +189,7 @@ class Fleet:
             phases.LEARN: learning,
             phases.FINISH: learning,
         }.get(kind, width)
-        return max(1, min(BLOCKS_AT_MOST, -(-items // THREADS)))
+        return max(1, min(cuda_ways.BLOCKS_AT_MOST, -(-items // cuda_ways.THREADS)))
 
     def _place_static(self) -> None:
         """Build the tables that no call changes, and note where things begin."""
@@ -214,38 +199,60 @@ class Fleet:
         self.static_at = dict(zip((nw.STAGES, nw.OPS, nw.PHASES, nw.PLACES), starts, strict=False))
         self.orders_at = int(starts[-1])
         self.static = np.concatenate([part.ravel() for part in parts])
-        self.static_feed = lowered.constants().astype(self.program.dtype)
-        self.headers = np.zeros((self.networks, nw.HEADER), np.int64)
+        self.constants = lowered.constants().astype(self.program.dtype)
 
-    def _point(self, header: npt.NDArray[np.int64], k: int) -> None:
-        """What of network k's header says where something lies."""
-        own = (1 + self.lowered.slots) * self.program.n_parameters
-        for column, start in self.static_at.items():
-            header[column] = start
-        header[nw.ORDER] = self.orders_at + k * self.samples_room
-        header[nw.X], header[nw.TARGETS], header[nw.N_TARGETS] = 0, self.data.targets_at, self.data.n_targets
-        header[nw.CONSTANTS] = 0
-        header[nw.HYPER] = self.static_feed.size + k * self.steps_room * nw.HYPER_COLUMNS
-        weighted = self.data.samples.weights is not None
-        shares_at = self.static_feed.size + self.networks * self.steps_room * nw.HYPER_COLUMNS
-        header[nw.SHARES] = shares_at + (k * self.samples_room if weighted else 0)
-        header[nw.FIGURES] = self.figures_at + 2 * k * self.steps_room
-        header[nw.STATE] = k * self.state_size
-        header[nw.BUFFERS] = header[nw.STATE] + own
-        header[nw.WORK] = header[nw.STATE] + row_in_memory(own + self.program.n_buffers)
-
-    def _reserve(self, samples: int, steps: int) -> None:
-        """Room in `tables` and `feed` for plans of so many samples and steps."""
+    def _reserve(self, course: Course) -> None:
+        """Room in `tables` and `feed` for so many samples and steps."""
+        samples, steps, weighted = course.samples, len(course.lr), self.data.samples.weights is not None
         if samples <= self.samples_room and steps <= self.steps_room:
             return
         self.samples_room, self.steps_room = max(samples, self.samples_room), max(steps, self.steps_room)
-        tables = self.orders_at + self.networks * self.samples_room
-        self.figures_at = self.static_feed.size + self.networks * (
-            self.steps_room * nw.HYPER_COLUMNS + self.samples_room
-        )
+        orders = self.networks * self.samples_room
+        self.words_at = self.orders_at + orders
+        tables = self.words_at + (orders if course.orders is None else 0)
+        self.lr_at = self.constants.size + self.steps_room * nw.HYPER_COLUMNS
+        self.shares_at = self.lr_at + self.networks
+        self.figures_at = self.shares_at + (orders if weighted else self.samples_room)
         feed = self.figures_at + self.networks * self.steps_room * 2
         self.tables = self.feed = None  # so that their memory can be given again
         refuse_beyond(tables * 8 + feed * self.program.dtype.itemsize, free_memory(), "the order of the samples")
         with device_errors():
             self.tables, self.feed = cuda.device_array(tables, np.int64), cuda.device_array(feed, self.program.dtype)
             self.tables[self.networks * nw.HEADER : self.orders_at].copy_to_device(self.static)
+
+    def _headers(self) -> npt.NDArray[np.int64]:
+        """The header of each network."""
+        course, k = self.course, np.arange(self.networks)
+        headers = np.tile(self.lowered.header(training=course.training), (self.networks, 1))
+        for column, start in self.static_at.items():
+            headers[:, column] = start
+        headers[:, nw.BATCH], headers[:, nw.STEP], headers[:, nw.EPOCH] = course.batch_size, course.step, course.epoch
+        headers[:, nw.SAMPLES] = course.samples * course.active
+        headers[:, nw.SEED] = np.array([seed & 0xFFFFFFFFFFFFFFFF for seed in course.seeds], np.uint64).view(np.int64)
+        headers[:, nw.ORDER] = self.orders_at + k * self.samples_room
+        headers[:, nw.SHUFFLES], headers[:, nw.WORDS] = course.orders is None, self.words_at + k * self.samples_room
+        headers[:, nw.TARGETS], headers[:, nw.N_TARGETS] = self.data.targets_at, self.data.n_targets
+        headers[:, nw.HYPER], headers[:, nw.LR] = self.constants.size, self.lr_at + k
+        weighted = self.data.samples.weights is not None
+        headers[:, nw.SHARES] = self.shares_at + (k * self.samples_room if weighted else 0)
+        headers[:, nw.FIGURES] = self.figures_at + 2 * k * self.steps_room
+        own = (1 + self.lowered.slots) * self.program.n_parameters
+        headers[:, nw.STATE] = k * self.state_size
+        headers[:, nw.BUFFERS] = headers[:, nw.STATE] + own
+        headers[:, nw.WORK] = headers[:, nw.STATE] + row_in_memory(own + self.program.n_buffers)
+        return headers
+
+    def _feed(self) -> Array:
+        """What `feed` holds before the figures."""
+        course, dtype, weights = self.course, self.program.dtype, self.data.samples.weights
+        feed = np.zeros(self.figures_at, dtype)
+        feed[: self.constants.size] = self.constants
+        hyper = self.lowered.hyper_parameters(course.lr, course.step).ravel()
+        feed[self.constants.size : self.constants.size + hyper.size] = hyper
+        feed[self.lr_at : self.lr_at + self.networks] = course.rates
+        orders = [np.arange(course.samples)] if weights is None else course.orders
+        assert orders is not None  # weights belong to samples whose order is known
+        for k, order in enumerate(orders):
+            at = self.shares_at + k * self.samples_room
+            feed[at : at + course.samples] = shares_of(weights, order, course.batch_size, dtype)
+        return feed

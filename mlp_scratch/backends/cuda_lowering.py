@@ -12,7 +12,6 @@ import numpy.typing as npt
 from mlp_kernels.cuda import activations, losses, operations, phases, updates
 from mlp_kernels.cuda import network as nw
 from mlp_scratch._types import Array, IntArray
-from mlp_scratch.backends.base import Plan
 from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU
 from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Placed
@@ -78,7 +77,7 @@ class Lowered:
             leading[nw.SMOOTHING] = loss.label_smoothing
         else:
             leading[nw.LOSS_CONSTANT] = (*loss.constants(), 0.0)[0]
-        leading[nw.L2] = 0.0 if optimizer.decoupled else optimizer.weight_decay
+        leading[nw.DECAY if optimizer.decoupled else nw.L2] = optimizer.weight_decay
         if isinstance(optimizer, Adam):
             leading[nw.BETA1], leading[nw.ONE_MINUS_BETA1] = optimizer.beta1, 1 - optimizer.beta1
             leading[nw.BETA2], leading[nw.ONE_MINUS_BETA2] = optimizer.beta2, 1 - optimizer.beta2
@@ -91,23 +90,18 @@ class Lowered:
         optimizer = self.program.optimizer
         rows = np.zeros((len(lr), nw.HYPER_COLUMNS))
         rows[:, nw.RATE] = lr
-        rows[:, nw.SHRINK] = 1 - lr * optimizer.weight_decay if optimizer.decoupled else 1.0
         if isinstance(optimizer, Adam):
             t = np.arange(first_step, first_step + len(lr), dtype=np.float64)
-            bias, root = 1 - optimizer.beta1**t, np.sqrt(1 - optimizer.beta2**t)
-            rows[:, nw.STEP_SIZE] = lr * root / bias
+            root = np.sqrt(1 - optimizer.beta2**t)
+            rows[:, nw.CORRECTION] = root / (1 - optimizer.beta1**t)
             rows[:, nw.EPS] = optimizer.eps * (root if optimizer.eps_mode == "torch" else 1.0)
         return rows
 
-    def header(self, plan: Plan, first_step: int, *, training: bool) -> npt.NDArray[np.int64]:
-        """What of a network's header does not say where something lies."""
+    def header(self, *, training: bool) -> npt.NDArray[np.int64]:
+        """What of a header is the same for all networks and calls."""
         header = np.zeros(nw.HEADER, np.int64)
-        header[nw.BATCH], header[nw.SAMPLES] = plan.batch_size, len(plan.order)
-        header[nw.STEP], header[nw.TRAINING] = first_step, training
-        header[nw.SEED] = np.uint64(plan.seed & 0xFFFFFFFFFFFFFFFF).astype(np.int64)
-        header[nw.LOSS] = losses.KINDS[self.program.loss.kind]
-        header[nw.OPTIMIZER] = self._update_kind()
-        header[nw.DECAYS_ALL] = self.program.optimizer.decay == "all"
+        header[nw.TRAINING], header[nw.LOSS] = training, losses.KINDS[self.program.loss.kind]
+        header[nw.OPTIMIZER], header[nw.DECAYS_ALL] = self._update_kind(), self.program.optimizer.decay == "all"
         header[nw.N_STAGES], header[nw.N_PHASES] = len(self.stages), len(self.phases)
         header[nw.FLAT_SIZE], header[nw.PACKED], header[nw.SLOTS] = self.program.n_parameters, self.packed, self.slots
         header[nw.VALUES], header[nw.ACCURACIES] = self.values, self.accuracies

@@ -21,6 +21,7 @@ from mlp_kernels.cuda.network import (
     PHASE_COLUMNS,
     PHASES,
     PLACES,
+    SHUFFLES,
     SLOTS,
     STATE,
     WORK,
@@ -29,6 +30,7 @@ from mlp_kernels.cuda.network import (
 )
 from mlp_kernels.cuda.phases import batch_of, phases_of
 from mlp_kernels.cuda.pure import plain, pure
+from mlp_kernels.cuda.shuffling import draw_words, sort_samples
 
 
 @pure
@@ -76,11 +78,16 @@ def block_network_of(element: Any, side: int, in_shared: bool) -> Any:
         cuda.syncthreads()
         i = first
         while i < first + count:
-            n = batch_of(f, i)
+            epoch, start, n = batch_of(f, i)
+            if start == 0 and about(f, SHUFFLES) != 0:
+                draw_words(f, epoch)
+                cuda.syncthreads()
+                sort_samples(f)
+                cuda.syncthreads()
             if n > 0:
                 for p in range(about(f, N_PHASES)):
                     row = about(f, PHASES) + p * PHASE_COLUMNS
-                    run(f, ld1(f.tables, row + PHASE), ld1(f.tables, row + OF_STAGE), i, n)
+                    run(f, ld1(f.tables, row + PHASE), ld1(f.tables, row + OF_STAGE), i, start, n)
                     cuda.syncthreads()
             i += 1
         save_parameters(f)

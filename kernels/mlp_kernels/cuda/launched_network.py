@@ -38,6 +38,7 @@ def launched_network_of(element: Any, side: int) -> tuple[Any, Any, Any]:
         tables, data, feed, state = plain(tables), plain(data), plain(feed), plain(state)
         work = state[ld1(tables, WORK) :]
         f = frame_of(tables, data, feed, state, work, 0, cuda.grid(1), cuda.gridsize(1))
-        run(f, kind, s, i, batch_of(f, i))
+        _, start, n = batch_of(f, i)
+        run(f, kind, s, i, start, n)
 
     return load, save, phase

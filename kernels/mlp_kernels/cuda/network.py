@@ -45,9 +45,13 @@ STATE, BUFFERS, FLAT_SIZE, PLACES, PACKED = range(21, 26)
 """Where in `state` the network's parameters and slots begin, and its running statistics; how many parameters; where
 in `tables` each one's place in `work` stands; the distance from a parameter to its first slot, and from slot to
 slot."""
-SLOTS, VALUES, ACCURACIES, WORK = range(26, 30)
-"""How many slots; where in `work` the loss and accuracy of each sample go; where `work` begins in `state`."""
-HEADER = 30
+SLOTS, VALUES, ACCURACIES, WORK, LR = range(26, 31)
+"""How many slots; where in `work` the loss and accuracy of each sample go; where `work` begins in `state`; where in
+`feed` the network's learning rate is."""
+EPOCH, SHUFFLES, WORDS = range(31, 34)
+"""The number of the first epoch, counted from 0; whether the kernel draws the order of each epoch itself, and where
+in `tables` it puts the random words for it."""
+HEADER = 34
 
 # Columns of the stages; places are in `work`.
 N_IN, N_OUT, WEIGHTS, WEIGHT_ROW, BIAS, PRODUCT, OUTPUT, GRADIENT, ROW, FIRST_OP, LAST_OP, BY_COLUMNS = range(12)
@@ -67,15 +71,15 @@ PHASE, OF_STAGE = range(2)
 PHASE_COLUMNS = 2
 
 OP_CONSTANTS = 4
-LOSS_CONSTANT, SMOOTHING, L2, BETA1, ONE_MINUS_BETA1, BETA2, ONE_MINUS_BETA2 = range(7)
-LEADING_CONSTANTS = 7
-"""What CONSTANTS begins with: the loss's own constant, label smoothing, what no step of the optimiser changes. Then
-come OP_CONSTANTS for each operation."""
+LOSS_CONSTANT, SMOOTHING, L2, DECAY, BETA1, ONE_MINUS_BETA1, BETA2, ONE_MINUS_BETA2 = range(8)
+LEADING_CONSTANTS = 8
+"""What CONSTANTS begins with: the loss's own constant, label smoothing, then the optimiser's, which hold for all steps.
+L2 is a weight decay that is added to the gradient, DECAY one that shrinks the parameter: one of
+them is 0. Behind these come OP_CONSTANTS for each operation."""
 
-RATE, SHRINK, STEP_SIZE, EPS = range(4)
-HYPER_COLUMNS = 4
-"""The hyper-parameters that each step has of its own. L2 is added to the gradient, SHRINK multiplies the parameter:
-one of the two is a weight decay, coupled or decoupled. STEP_SIZE and EPS hold Adam's corrections."""
+RATE, CORRECTION, EPS = range(3)
+HYPER_COLUMNS = 3
+"""What each step has of its own: a learning rate, which is multiplied by the network's, and Adam's corrections."""
 
 
 class Frame(NamedTuple):

@@ -51,13 +51,23 @@ GATHER, COLUMNS, DENSE, LOSS, COLUMNS_BACK, BACK, LEARN, FINISH = range(8)
 
 @pure
 def batch_of(f: Any, i: int) -> Any:
-    """Samples of batch i of the call; the last one may be short."""
-    return min(about(f, BATCH), about(f, SAMPLES) - i * about(f, BATCH))
+    """Batch i of the call: its epoch, where it begins in the epoch's order, and its samples: the last may be short.
+
+    Several epochs follow each other in a call where each one's order is drawn when it begins.
+    """
+    samples, size = about(f, SAMPLES), about(f, BATCH)
+    steps = max((samples + size - 1) // size, 1)
+    epoch = i // steps
+    start = (i - epoch * steps) * size
+    return epoch, start, min(size, samples - start)
 
 
 @cache
 def phases_of(element: Any, side: int) -> Any:
-    """The function run(f, phase, s, i, n): a thread's share of a phase of step i of the call, a batch of n samples."""
+    """The function run(f, phase, s, i, start, n): a thread's share of a phase of step i of the call.
+
+    Its batch are the n samples from number `start` of the order on.
+    """
     zero = element(0.0)
     chain, _ = chains_of(element)
     columns_forward, columns_backward, learn_shared_slopes = columns_of(element)
@@ -65,10 +75,10 @@ def phases_of(element: Any, side: int) -> Any:
     forward, backward, learn_weights = dense_of(element, side)
 
     @pure
-    def gather(f: Any, i: int, n: int) -> None:
+    def gather(f: Any, i: int, start: int, n: int) -> None:
         """The samples of the batch, a row of `work` each."""
         features, row = stage(f, 0, N_OUT), stage(f, 0, ROW)
-        order = about(f, ORDER) + i * about(f, BATCH)
+        order = about(f, ORDER) + start
         has_chain = stage(f, 0, BY_COLUMNS) == 0 and stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
         at = f.worker
         while at < n * features:
@@ -81,14 +91,14 @@ def phases_of(element: Any, side: int) -> Any:
             at += f.workers
 
     @pure
-    def loss(f: Any, i: int, n: int) -> None:
+    def loss(f: Any, i: int, start: int, n: int) -> None:
         """Each sample's loss and accuracy, and the gradient with respect to the last stage's z."""
         s = about(f, N_STAGES) - 1
         outputs, row, width = stage(f, s, N_OUT), stage(f, s, ROW), max(about(f, N_TARGETS), 1)
         has_chain = stage(f, s, BY_COLUMNS) == 0 and stage(f, s, FIRST_OP) < stage(f, s, LAST_OP)
         j = f.worker
         while j < n:
-            place = i * about(f, BATCH) + j
+            place = start + j
             t = about(f, TARGETS) + ld1(f.tables, about(f, ORDER) + place) * width
             z, dz = stage(f, s, OUTPUT) + j * row, stage(f, s, GRADIENT) + j * row
             share = ld1(f.feed, about(f, SHARES) + place)
@@ -114,15 +124,15 @@ def phases_of(element: Any, side: int) -> Any:
         st1(f.feed, about(f, FIGURES) + 2 * i + 1, accuracy / element(n))
 
     @pure
-    def run(f: Any, phase: int, s: int, i: int, n: int) -> None:
+    def run(f: Any, phase: int, s: int, i: int, start: int, n: int) -> None:
         if phase == GATHER:
-            gather(f, i, n)
+            gather(f, i, start, n)
         elif phase == DENSE:
             forward(f, s, i, n)
         elif phase == COLUMNS:
             columns_forward(f, s, i, n)
         elif phase == LOSS:
-            loss(f, i, n)
+            loss(f, i, start, n)
         elif phase == COLUMNS_BACK:
             columns_backward(f, s, i, n)
         elif phase == FINISH:

@@ -12,18 +12,19 @@ from mlp_kernels.cuda.device import ld1, st1
 from mlp_kernels.cuda.network import (
     BETA1,
     BETA2,
+    CORRECTION,
+    DECAY,
     DECAYS_ALL,
     EPS,
     HYPER,
     HYPER_COLUMNS,
     L2,
+    LR,
     ONE_MINUS_BETA1,
     ONE_MINUS_BETA2,
     OPTIMIZER,
     PACKED,
     RATE,
-    SHRINK,
-    STEP_SIZE,
     about,
     constant,
 )
@@ -48,7 +49,7 @@ def updates_of(element: Any) -> Any:
             sgd        p = p - lr g
             momentum   v = μ v + g, p = p - lr v
             nesterov   v = μ v + g, p = p - lr (g + μ v)
-            adam       m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - STEP_SIZE m / (√v + EPS)
+            adam       m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - lr CORRECTION m / (√v + EPS)
 
         Adam's m̂ / (√v̂ + eps) is (√bias2 / bias1) m / (√v + eps √bias2).
         """
@@ -57,27 +58,27 @@ def updates_of(element: Any) -> Any:
             st1(f.work, first, g)
             return
         hyper = about(f, HYPER) + i * HYPER_COLUMNS
-        p, shrink = ld1(f.work, at), one
+        rate = ld1(f.feed, about(f, LR)) * ld1(f.feed, hyper + RATE)
+        p, kept = ld1(f.work, at), one
         if is_weight or about(f, DECAYS_ALL) != 0:
             l2 = constant(f, L2)
             if l2 != zero:
                 g = g + l2 * p
-            shrink = ld1(f.feed, hyper + SHRINK)
+            kept = one - rate * constant(f, DECAY)
+        direction = g
         if kind == ADAM:
             second = first + about(f, PACKED)
             m = constant(f, BETA1) * ld1(f.work, first) + constant(f, ONE_MINUS_BETA1) * g
             v = constant(f, BETA2) * ld1(f.work, second) + constant(f, ONE_MINUS_BETA2) * g * g
             st1(f.work, first, m)
             st1(f.work, second, v)
-            eps = ld1(f.feed, hyper + EPS)
-            st1(f.work, at, p * shrink - ld1(f.feed, hyper + STEP_SIZE) * m / (sqrt(v) + eps))
-            return
-        rate, direction = ld1(f.feed, hyper + RATE), g
-        if kind != SGD:
+            rate = rate * ld1(f.feed, hyper + CORRECTION)
+            direction = m / (sqrt(v) + ld1(f.feed, hyper + EPS))
+        elif kind != SGD:
             mu = constant(f, BETA1)
             velocity = mu * ld1(f.work, first) + g
             st1(f.work, first, velocity)
             direction = g + mu * velocity if kind == NESTEROV else velocity
-        st1(f.work, at, p * shrink - rate * direction)
+        st1(f.work, at, p * kept - rate * direction)
 
     return learn
