@@ -43,15 +43,17 @@ STEP = {"tf32": 8, "3xtf32": 8, "bf16": 16}
 """How many steps of K an instruction does."""
 
 
-def rounded(x: Array, bits: int) -> Array:
-    """float32 with `bits` bits of fraction, rounded to nearest; ties go away from zero.
+def rounded(x: Array, bits: int, *, ties_to_even: bool) -> Array:
+    """float32 with `bits` bits of fraction, rounded to nearest; a tie to even, or else away from zero.
 
-    >>> rounded(np.float32([1 + 2**-8, 3]), 7)
+    >>> rounded(np.float32([1 + 2**-8, 3]), 7, ties_to_even=False)
     array([1.0078125, 3.       ], dtype=float32)
     """
     drop = np.uint32(23 - bits)
-    up = x.astype(np.float32).view(np.uint32) + (np.uint32(1) << (drop - np.uint32(1)))
-    return np.where(np.isfinite(x), (up >> drop << drop).view(np.float32), x).astype(np.float32)
+    old = x.astype(np.float32).view(np.uint32)
+    half = np.uint32(1) << (drop - np.uint32(1))
+    up = half - np.uint32(1) + (old >> drop & np.uint32(1)) if ties_to_even else half
+    return np.where(np.isfinite(x), ((old + up) >> drop << drop).view(np.float32), x).astype(np.float32)
 
 
 def reference(a: Array, b: Array, precision: Precision) -> Array:
@@ -61,11 +63,13 @@ def reference(a: Array, b: Array, precision: Precision) -> Array:
     array([[1.]])
     """
     if precision == "bf16":
-        return rounded(a, 7).astype(np.float64) @ rounded(b, 7).astype(np.float64)
-    high_a, high_b = rounded(a, 10), rounded(b, 10)
+        high_a, high_b = (rounded(x, 7, ties_to_even=True).astype(np.float64) for x in (a, b))
+        return high_a @ high_b
+    high_a, high_b = (rounded(x, 10, ties_to_even=False) for x in (a, b))
     product = high_a.astype(np.float64) @ high_b.astype(np.float64)
     if precision == "3xtf32":
-        low_a, low_b = rounded(a - high_a, 10).astype(np.float64), rounded(b - high_b, 10).astype(np.float64)
+        low_a = rounded(a - high_a, 10, ties_to_even=False).astype(np.float64)
+        low_b = rounded(b - high_b, 10, ties_to_even=False).astype(np.float64)
         product += high_a @ low_b + low_a @ high_b
     return product
 
