@@ -112,7 +112,10 @@ class Population:
         name = get_backend(backend).name
         if name not in ("numba", "cuda"):
             raise ArgumentError(
-                "backend", given=repr(backend), expected="'auto', 'numba' or 'cuda'", mend="fit single models with numpy"
+                "backend",
+                given=repr(backend),
+                expected="'auto', 'numba' or 'cuda'",
+                mend="fit single models with numpy",
             )
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)

@@ -9,16 +9,13 @@ import numpy.typing as npt
 from numba import cuda
 
 from mlp_kernels.cuda import network as nw
-from mlp_kernels.cuda import phases
-from mlp_kernels.cuda.block_network import block_network_of
-from mlp_kernels.cuda.device import element_of
-from mlp_kernels.cuda.launched_network import launched_network_of
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.base import Plan, State
 from mlp_scratch.backends.cuda_data import DataSet
 from mlp_scratch.backends.cuda_device import device_errors, free_memory, refuse_beyond
 from mlp_scratch.backends.cuda_lowering import Lowered, row_in_memory, shares_of
+from mlp_scratch.backends.cuda_runners import Arrays, runner_for
 from mlp_scratch.program import Program
 
 
@@ -51,8 +48,8 @@ class Course:
     @classmethod
     def of_plan(cls, plan: Plan, step: int, *, training: bool = True) -> "Course":
         """That of one network."""
-        everyone = np.ones(1, np.bool_)
-        return cls(len(plan.order), plan.batch_size, [plan.order], plan.lr, np.ones(1), [plan.seed], step, 0, everyone, training)
+        n, everyone = len(plan.order), np.ones(1, np.bool_)
+        return cls(n, plan.batch_size, [plan.order], plan.lr, np.ones(1), [plan.seed], step, 0, everyone, training)
 
 
 class Fleet:
@@ -67,20 +64,17 @@ class Fleet:
 
     def __init__(self, program: Program, networks: int, batch_size: int, update: str = "train") -> None:
         self.program, self.networks, self.batch_size, self.update = program, networks, batch_size, update
-        self.way = cuda_ways.way_for(program, batch_size, update, networks=networks)
-        self.lowered = Lowered(program, batch_size, self.way.row_of, update)
+        way = cuda_ways.way_for(program, batch_size, update, networks=networks)
+        self.lowered = Lowered(program, batch_size, way.row_of, update, way.name == cuda_ways.MATRICES)
+        self.own_size = (1 + self.lowered.slots) * program.n_parameters + program.n_buffers
+        work = 0 if way.name == cuda_ways.BLOCK_IN_SHARED else self.lowered.work_size
+        self.state_size = row_in_memory(self.own_size) + row_in_memory(work)
         self.steps_room = self.samples_room = 0
         self._place_static()
         refuse_beyond(self.bytes(), free_memory(), f"{networks} networks" if networks > 1 else "this model")
         with device_errors():
             self.state = cuda.device_array(max(1, networks * self.state_size), program.dtype)
-            self.kernels = self._kernels()
-
-    @property
-    def state_size(self) -> int:
-        """Elements of `state` that a network has: parameters and slots, statistics, and `work` but in shared memory."""
-        lowered, own = self.lowered, (1 + self.lowered.slots) * self.program.n_parameters + self.program.n_buffers
-        return row_in_memory(own) + (0 if self.way.name == "block in shared memory" else row_in_memory(lowered.work_size))
+            self.runner = runner_for(self.lowered, way, networks, row_in_memory(self.own_size))
 
     def bytes(self) -> int:
         """Device memory of all networks."""
@@ -88,17 +82,16 @@ class Fleet:
 
     def load(self, states: Sequence[State]) -> None:
         """Copy parameters, slots and statistics to the GPU, after `begin`."""
-        host = np.zeros((self.networks, self.state_size), self.program.dtype)
+        host = np.zeros((self.networks, self.own_size if self.networks == 1 else self.state_size), self.program.dtype)
         p, slots = self.program.n_parameters, self.lowered.slots
         for row, state in zip(host, states, strict=True):
             row[:p] = state.flat
             if self.update == "train":
                 row[p : (1 + slots) * p] = state.slots.ravel()
-            row[(1 + slots) * p : (1 + slots) * p + self.program.n_buffers] = state.buffers
+            row[(1 + slots) * p : self.own_size] = state.buffers
         with device_errors():
-            self.state.copy_to_device(host.ravel())
-            if self.way.name == "launches":
-                self._launch_all("load")
+            self.state[: host.size].copy_to_device(host.ravel())
+            self.runner.load(self._arrays())
 
     def saved(self) -> list[State]:
         """Copies of parameters, slots and statistics as they are now on the GPU, their steps not counted."""
@@ -106,11 +99,11 @@ class Fleet:
 
     def download(self) -> Array:
         """The same as one array, a row a network."""
+        width = self.own_size if self.networks == 1 else self.state_size
         with device_errors():
-            if self.way.name == "launches":
-                self._launch_all("save")
-            host = self.state.copy_to_host().reshape(self.networks, self.state_size)
-        return host[:, : (1 + self.lowered.slots) * self.program.n_parameters + self.program.n_buffers]
+            self.runner.save(self._arrays())
+            host = self.state[: self.networks * width].copy_to_host().reshape(self.networks, width)
+        return host[:, : self.own_size]
 
     def state_of(self, row: Array) -> State:
         """A row of `download` as views of it."""
@@ -132,18 +125,11 @@ class Fleet:
             self.feed[: self.figures_at].copy_to_device(self._feed())
 
     def advance(self, first: int, count: int) -> None:
-        """Take steps `first` to `first + count` of the plans; returns before they are done."""
-        arrays = (self.tables, self.data.array, self.feed, self.state)
+        """Take steps `first` to `first + count` of the course; returns before they are done."""
+        size, n = self.course.batch_size, self.course.samples
+        sizes = np.minimum(size, n - np.arange(first, first + count) * size)
         with device_errors():
-            if self.way.name == "launches":
-                for i in range(first, first + count):
-                    n = min(self.course.batch_size, self.course.samples - i * self.course.batch_size)
-                    for kind, s in self.lowered.phases.tolist():
-                        self.kernels["phase"][self._blocks(kind, s, n), cuda_ways.THREADS](*arrays, kind, s, i)
-                return
-            shared = self.lowered.work_size * self.program.dtype.itemsize
-            shared = shared if self.way.name == "block in shared memory" else 0
-            self.kernels["block"][self.networks, cuda_ways.THREADS, 0, shared](*arrays, first, count)
+            self.runner.advance(self._arrays(), sizes, first)
 
     def figures(self, first: int, count: int) -> npt.NDArray[np.float64]:
         """Loss and accuracy of those steps, (networks, count, 2); waits until they are taken."""
@@ -155,41 +141,13 @@ class Fleet:
     def output(self, rows: int) -> Array:
         """The logits of the batch that was taken last, (rows, K), in inference."""
         last = self.lowered.stages[-1]
-        row, start = int(last[nw.ROW]), int(self._headers()[0, nw.WORK] + last[nw.OUTPUT])
+        row, start = int(last[nw.ROW]), row_in_memory(self.own_size) + int(last[nw.OUTPUT])
         with device_errors():
             flat = self.state[start : start + rows * row].copy_to_host()
         return flat.reshape(rows, row)[:, : last[nw.N_OUT]]
 
-    def _kernels(self) -> dict[str, Any]:
-        element = element_of(self.program.dtype)
-        if self.way.name == "launches":
-            return dict(zip(("load", "save", "phase"), launched_network_of(element, self.way.side), strict=True))
-        in_shared = self.way.name == "block in shared memory"
-        return {"block": block_network_of(element, self.way.side, in_shared)}
-
-    def _launch_all(self, kernel: str) -> None:
-        blocks = min(cuda_ways.BLOCKS_AT_MOST, -(-self.program.n_parameters // cuda_ways.THREADS) or 1)
-        self.kernels[kernel][blocks, cuda_ways.THREADS](self.tables, self.state, self.feed, self.state)
-
-    def _blocks(self, kind: int, s: int, n: int) -> int:
-        """How many blocks find work in a phase."""
-        stages, side = self.lowered.stages, self.way.side
-        width, n_in = int(stages[s, nw.N_OUT]), int(stages[s, nw.N_IN])
-
-        def tiles(rows: int, columns: int) -> int:
-            return -(-rows // side) * -(-columns // side)
-
-        above = stages[min(s + 1, len(stages) - 1)]
-        learning = tiles(int(above[nw.N_OUT]), int(above[nw.N_IN]))
-        items = {
-            phases.GATHER: n * width,
-            phases.DENSE: tiles(n, width),
-            phases.LOSS: n,
-            phases.BACK: max(tiles(n, n_in), learning),
-            phases.LEARN: learning,
-            phases.FINISH: learning,
-        }.get(kind, width)
-        return max(1, min(cuda_ways.BLOCKS_AT_MOST, -(-items // cuda_ways.THREADS)))
+    def _arrays(self) -> Arrays:
+        return self.tables, self.data.array, self.feed, self.state
 
     def _place_static(self) -> None:
         """Build the tables that no call changes, and note where things begin."""
@@ -214,7 +172,8 @@ class Fleet:
         self.shares_at = self.lr_at + self.networks
         self.figures_at = self.shares_at + (orders if weighted else self.samples_room)
         feed = self.figures_at + self.networks * self.steps_room * 2
-        self.tables = self.feed = None  # so that their memory can be given again
+        self.tables: Any = None
+        self.feed: Any = None  # so that their memory can be given again
         refuse_beyond(tables * 8 + feed * self.program.dtype.itemsize, free_memory(), "the order of the samples")
         with device_errors():
             self.tables, self.feed = cuda.device_array(tables, np.int64), cuda.device_array(feed, self.program.dtype)
@@ -236,10 +195,9 @@ class Fleet:
         weighted = self.data.samples.weights is not None
         headers[:, nw.SHARES] = self.shares_at + (k * self.samples_room if weighted else 0)
         headers[:, nw.FIGURES] = self.figures_at + 2 * k * self.steps_room
-        own = (1 + self.lowered.slots) * self.program.n_parameters
         headers[:, nw.STATE] = k * self.state_size
-        headers[:, nw.BUFFERS] = headers[:, nw.STATE] + own
-        headers[:, nw.WORK] = headers[:, nw.STATE] + row_in_memory(own + self.program.n_buffers)
+        headers[:, nw.BUFFERS] = headers[:, nw.STATE] + self.own_size - self.program.n_buffers
+        headers[:, nw.WORK] = headers[:, nw.STATE] + row_in_memory(self.own_size)
         return headers
 
     def _feed(self) -> Array:

@@ -38,6 +38,7 @@ class Lowered:
         batch_size: samples of the largest batch.
         row_of: the distance from row to row of a matrix of some width.
         update: "train"; "gradient" to store gradients in the first slot instead; "infer" to stop at the logits.
+        stores_gradients: whether there is room for the gradient of the largest weight matrix.
 
     Attributes:
         stages, ops, phases: the rows that the kernels read.
@@ -51,6 +52,7 @@ class Lowered:
     batch_size: int
     row_of: Callable[[int], int]
     update: str = "train"
+    stores_gradients: bool = False
 
     def __post_init__(self) -> None:
         optimizer = self.program.optimizer
@@ -66,6 +68,8 @@ class Lowered:
         self._size *= 1 + self.slots
         self._fill(stages)
         self.values, self.accuracies = self._reserve(self.batch_size), self._reserve(self.batch_size)
+        matrices = self.stages[:, nw.N_OUT] * self.stages[:, nw.WEIGHT_ROW]
+        self.weight_gradient = self._reserve(int(matrices.max())) if self.stores_gradients else 0
         self.work_size = self._size
         self.phases = np.array(self._phases(), np.int64).reshape(-1, nw.PHASE_COLUMNS)
 
@@ -105,6 +109,7 @@ class Lowered:
         header[nw.N_STAGES], header[nw.N_PHASES] = len(self.stages), len(self.phases)
         header[nw.FLAT_SIZE], header[nw.PACKED], header[nw.SLOTS] = self.program.n_parameters, self.packed, self.slots
         header[nw.VALUES], header[nw.ACCURACIES] = self.values, self.accuracies
+        header[nw.WEIGHT_GRADIENT] = self.weight_gradient
         return header
 
     def _update_kind(self) -> int:
@@ -204,9 +209,9 @@ class Lowered:
                 rows.append((phases.BACK, s))
             elif last > 1:
                 rows.append((phases.LEARN, s))
-            if s - 1 and by_columns[s - 1] or s == 1 and by_columns[0]:
+            if by_columns[s - 1]:
                 rows.append((phases.COLUMNS_BACK, s - 1))
-        return [*rows, (phases.FINISH, 0)]
+        return [*rows, (phases.LEARN, 0)]
 
     def _reserve(self, size: int) -> int:
         place = self._size

@@ -81,14 +81,14 @@ def train_members(
         here = slice(done * steps, (done + count) * steps)
         losses[active, here], accuracies[active, here] = figures[active, :, 0], figures[active, :, 1]
         good = np.isfinite(figures[:, :, 0]).all(axis=1) & np.isfinite(now).all(axis=1)
-        for k in np.flatnonzero(active & ~good):
+        for k in np.flatnonzero(active & ~good).tolist():
             before = members[k].state if last is None else fleet.state_of(last[k])
             own = Records(losses[k, here], accuracies[k, here])
             _take_again(program, members[k], before, samples, batch_size, range(done, done + count), shuffle, own)
             active[k], now[k] = members[k].error is None, _row(members[k].state)
         last, done, elapsed = now, done + count, perf_counter() - start
         count = max(1, min(8 * count, int(count * SECONDS_A_LAUNCH / max(elapsed, 1e-6))))
-    for k in np.flatnonzero(active):
+    for k in np.flatnonzero(active).tolist():
         if last is not None:
             _assign(members[k].state, fleet.state_of(last[k]), done * steps - members[k].state.step)
     return losses, accuracies

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
+from mlp_kernels.cuda import gemm
+from mlp_kernels.cuda.tiles import Tile
 from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_ways, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda_ways import Way
@@ -22,7 +24,7 @@ from mlp_scratch.testing import Problem, check_backend
 from tests.backends.test_parity import LAYERS, LOSSES, OPTIMIZERS, build, check_gradients, check_training
 from tests.tolerances import assert_parity, eps
 
-WAYS = ("block in shared memory", "block", "launches")
+WAYS = ("block in shared memory", "block", "grid", "launches")
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NaN and infinity are ordinary numbers on a GPU
 
@@ -41,9 +43,13 @@ def each_way(request, monkeypatch):
     return use(monkeypatch, request.param)
 
 
+def way_of(name, update, side):
+    return Way(name if update != "infer" or name == "matrices" else "launches", side)
+
+
 def use(monkeypatch, way, side=2, threads=3):
     """Run all networks in this way, with blocks of a size that divides nothing."""
-    choose = lambda _program, _size, update, **_: Way("launches" if update == "infer" else way, side)  # noqa: E731
+    choose = lambda _program, _size, update, **_: way_of(way, update, side)  # noqa: E731
     monkeypatch.setattr(cuda_ways, "way_for", choose)
     monkeypatch.setattr(cuda_ways, "THREADS", threads)
     return way
@@ -161,6 +167,19 @@ def test_any_number_type_and_layout_of_the_data(dtype, rng):
         assert np.array_equal(trained(data, y).flat, expected)
 
 
+def test_products_by_matrix_kernels(monkeypatch, rng):
+    """A few products only: a block of these kernels has 32 threads even for the smallest tile."""
+    tile = Tile(16, 32, 4, warp_rows=16, warp_columns=32, lane_rows=4, lane_columns=4)
+    monkeypatch.setattr(gemm, "choose", lambda *_: tile)
+    use(monkeypatch, "matrices")
+    layers = [ms.Dense(3, 5), ms.GELU(), ms.Dropout(0.2), ms.Dense(5, 2, bias=False), ms.PReLU(), ms.Dense(2, 3)]
+    X, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
+    options = {"loss": "cross_entropy", "optimizer": "adam", "batch_size": 3, "epochs": 1}
+    check_training(partial(build, layers), X, y, backend="cuda", **options)
+    model = build(layers)
+    assert_parity(model.logits(X, backend="cuda"), model.logits(X, backend="numpy"), "logits")
+
+
 def test_the_way_is_chosen_by_size():
     def way(widths, batch, **options):
         program = lower(ms.MLP(widths), ms.MSE(), ms.Adam())
@@ -168,7 +187,8 @@ def test_the_way_is_chosen_by_size():
 
     assert way([2, 24, 1], 32) == "block in shared memory"
     assert way([64, 64, 10], 32) == "block"
-    assert way([784, 256, 10], 256) == "launches"
+    assert way([784, 256, 10], 256) == "grid"
+    assert way([784, 1024, 1024, 10], 256) == "matrices"
     assert way([784, 256, 10], 256, networks=10) == "block"
 
 
@@ -238,8 +258,8 @@ def test_a_planted_value_diverges_at_its_step_and_leaves_the_state_before_it(ste
     for name in ("numpy", "cuda"):
         state = State(model.flat.copy(), model.buffer_vector.copy(), np.zeros((1, model.n_parameters), "float32"))
         records = Records(np.full(4, np.nan), np.full(4, np.nan))
+        plan = Plan(np.arange(8), 2, np.full(4, 0.1), 0)
         with pytest.raises(DivergedError) as error:
-            plan = Plan(np.arange(8), 2, np.full(4, 0.1), 0)
             get_backend(name).train(program, state, Samples(X, y), plan, records, lambda: False)
         outcomes[name] = state, records, str(error.value)
     (slow, noted, specified), (fast, records, message) = outcomes["numpy"], outcomes["cuda"]
@@ -268,7 +288,9 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
     layers = [ms.Dense(2, 3), ms.BatchNorm(), ms.PReLU(), ms.Dropout(0.2), ms.Dense(3, 1)]
     options = {"batch_size": 4, "epochs": 3, "loss": "mae", "backend": "cuda", "shuffle": shuffled != "never"}
     options["sample_weight"] = rng.uniform(size=7) if shuffled == "by the CPU" else None
-    nets = ms.Population(ms.Sequential(layers), seeds=(0, 2**63 + 5), lr=(0.1, 0.01), init=("he_uniform", "glorot_normal"))
+    nets = ms.Population(
+        ms.Sequential(layers), seeds=(0, 2**63 + 5), lr=(0.1, 0.01), init=("he_uniform", "glorot_normal")
+    )
     nets.fit(X, y, optimizer="adamw", **options)
     for network, rate in zip(nets.models, nets.lr, strict=True):
         alone = ms.Sequential(network.layers, seed=network.seed)

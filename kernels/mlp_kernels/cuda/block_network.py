@@ -69,10 +69,7 @@ def block_network_of(element: Any, side: int, in_shared: bool) -> Any:
     def block_network(tables: Any, data: Any, feed: Any, state: Any, first: int, count: int) -> None:
         tables, data, feed, state = plain(tables), plain(data), plain(feed), plain(state)
         network = cuda.blockIdx.x
-        if in_shared:
-            work = cuda.shared.array(0, element)
-        else:
-            work = state[ld1(tables, network * HEADER + WORK) :]
+        work = cuda.shared.array(0, element) if in_shared else state[ld1(tables, network * HEADER + WORK) :]
         f = frame_of(tables, data, feed, state, work, network, cuda.threadIdx.x, cuda.blockDim.x)
         load_parameters(f)
         cuda.syncthreads()

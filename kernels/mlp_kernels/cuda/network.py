@@ -40,7 +40,7 @@ N_STAGES, STAGES, OPS, N_PHASES, PHASES, ORDER = range(8, 14)
 """How many stages and phases, and where in `tables` they and the operations and the samples' numbers begin."""
 X, TARGETS, N_TARGETS, CONSTANTS, HYPER, SHARES, FIGURES = range(14, 21)
 """Where in `data` the samples and the targets lie, and how many numbers a sample's target is, 0 for a class index;
-where in `feed` the constants begin, each step's hyper-parameters, each sample's share, each step's loss and accuracy."""
+where in `feed` the constants begin, each step's hyper-parameters, each sample's share, each step's figures."""
 STATE, BUFFERS, FLAT_SIZE, PLACES, PACKED = range(21, 26)
 """Where in `state` the network's parameters and slots begin, and its running statistics; how many parameters; where
 in `tables` each one's place in `work` stands; the distance from a parameter to its first slot, and from slot to
@@ -48,10 +48,10 @@ slot."""
 SLOTS, VALUES, ACCURACIES, WORK, LR = range(26, 31)
 """How many slots; where in `work` the loss and accuracy of each sample go; where `work` begins in `state`; where in
 `feed` the network's learning rate is."""
-EPOCH, SHUFFLES, WORDS = range(31, 34)
+EPOCH, SHUFFLES, WORDS, WEIGHT_GRADIENT = range(31, 35)
 """The number of the first epoch, counted from 0; whether the kernel draws the order of each epoch itself, and where
-in `tables` it puts the random words for it."""
-HEADER = 34
+in `tables` it puts the random words for it; where in `work` the gradient of a weight matrix goes if it is stored."""
+HEADER = 35
 
 # Columns of the stages; places are in `work`.
 N_IN, N_OUT, WEIGHTS, WEIGHT_ROW, BIAS, PRODUCT, OUTPUT, GRADIENT, ROW, FIRST_OP, LAST_OP, BY_COLUMNS = range(12)
@@ -63,8 +63,9 @@ BY_COLUMNS is 1 for a stage of columns."""
 # Columns of the operations.
 KIND, LAYER, SOURCE, RESULT, KEPT, SCALES, OFFSETS, RUNNING, THRESHOLD = range(9)
 OP_COLUMNS = 9
-"""LAYER and THRESHOLD are dropout's: its number among the layers, and the smallest random word that keeps. SOURCE and RESULT are matrices like the stage's, where the stage is one of columns; KEPT two rows that the way
-back reads; SCALES and OFFSETS parameters; RUNNING is counted from the network's BUFFERS."""
+"""LAYER and THRESHOLD are dropout's: its number among the layers, and the smallest random word that keeps. SOURCE and
+RESULT are matrices like the stage's, where the stage is one of columns; KEPT two rows that the way back reads; SCALES
+and OFFSETS parameters; RUNNING is counted from the network's BUFFERS."""
 
 # Columns of the phases.
 PHASE, OF_STAGE = range(2)

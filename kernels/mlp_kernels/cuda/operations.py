@@ -161,14 +161,14 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
                     normalise(f, s, o, n, h)
                     continue
                 source, result = op(f, o, SOURCE) + h, op(f, o, RESULT) + h
-                if kind == SLOPE or kind == SLOPES:
+                if kind in (SLOPE, SLOPES):
                     a = ld1(f.work, op(f, o, SCALES) + (h if kind == SLOPES else 0))
                 j = 0
                 while j < n:
                     x = ld1(f.work, source + j * row)
                     if kind == DROPOUT:
                         y = x * dropout_factor(f, o, i, j, h, b)
-                    elif kind == SLOPE or kind == SLOPES:
+                    elif kind in (SLOPE, SLOPES):
                         y = x if x > zero else a * x
                     else:
                         y = activate(kind, x, a, b)
@@ -187,7 +187,7 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
                 kind, a, b = op(f, o, KIND), op_constant(f, o, 0), op_constant(f, o, 1)
                 if kind == BATCH_NORM:
                     unnormalise(f, s, o, i, n, h)
-                elif kind == SLOPE or kind == SLOPES:
+                elif kind in (SLOPE, SLOPES):
                     through_slopes(f, s, o, i, n, h, kind)
                 else:
                     j = 0
@@ -221,7 +221,7 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
 
     @pure
     def learn_shared_slopes(f: Any, i: int) -> None:
-        """The slopes that all features share, from what each column kept, in their order. For one thread."""
+        """The slopes that all features share, from what each column kept, in their order."""
         for s in range(about(f, N_STAGES)):
             for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):
                 if op(f, o, KIND) == SLOPE:

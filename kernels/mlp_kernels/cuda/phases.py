@@ -5,10 +5,10 @@
     PRODUCT s          z = x Wᵀ + b of a stage, and its operations if these are pointwise
     LOSS               loss, accuracy and gradient of each sample
     COLUMNS_BACK s     the way back through a stage of columns
-    BACK s             the gradient of the stage below s, while the weights of the stage above s learn: nobody reads
-                       those any more
-    LEARN s            as BACK, where nothing below wants a gradient
-    FINISH             the last weights learn, and slopes that are shared; the figures of the step
+    BACK s             the gradient of the stage below s, and as LEARN
+    LEARN s            the weights of the stage above s learn: nobody reads those any more
+    LEARN 0            also the figures of the step; and slopes that are shared learn
+    CONCLUDE           these alone, where something else has done the rest
 
 Every thread runs this same code on its share of rows, columns or tiles. What it computes depends on where it works
 and not on how many there are: sums over threads don't exist, so one block and a whole grid give the same bits.
@@ -46,7 +46,7 @@ from mlp_kernels.cuda.operations import chains_of, columns_of
 from mlp_kernels.cuda.products import dense_of
 from mlp_kernels.cuda.pure import pure
 
-GATHER, COLUMNS, DENSE, LOSS, COLUMNS_BACK, BACK, LEARN, FINISH = range(8)
+GATHER, COLUMNS, DENSE, LOSS, COLUMNS_BACK, BACK, LEARN, CONCLUDE = range(8)
 
 
 @pure
@@ -72,7 +72,8 @@ def phases_of(element: Any, side: int) -> Any:
     chain, _ = chains_of(element)
     columns_forward, columns_backward, learn_shared_slopes = columns_of(element)
     loss_of_sample = losses_of(element)
-    forward, backward, learn_weights = dense_of(element, side)
+    dense = dense_of(element, side)
+    forward, backward, learn_weights = dense.forward, dense.backward, dense.learn
 
     @pure
     def gather(f: Any, i: int, start: int, n: int) -> None:
@@ -113,7 +114,7 @@ def phases_of(element: Any, side: int) -> Any:
 
     @pure
     def record(f: Any, i: int, n: int) -> None:
-        """Loss and accuracy of the batch, summed over its samples in order. For one thread."""
+        """Loss and accuracy of the batch, summed over its samples in order."""
         value = accuracy = zero
         j = 0
         while j < n:
@@ -122,6 +123,13 @@ def phases_of(element: Any, side: int) -> Any:
             j += 1
         st1(f.feed, about(f, FIGURES) + 2 * i, value)
         st1(f.feed, about(f, FIGURES) + 2 * i + 1, accuracy / element(n))
+
+    @pure
+    def conclude(f: Any, i: int, n: int) -> None:
+        """What is left for one thread: the one with the least other work."""
+        if f.worker == f.workers - 1:
+            record(f, i, n)
+            learn_shared_slopes(f, i)
 
     @pure
     def run(f: Any, phase: int, s: int, i: int, start: int, n: int) -> None:
@@ -135,16 +143,12 @@ def phases_of(element: Any, side: int) -> Any:
             loss(f, i, start, n)
         elif phase == COLUMNS_BACK:
             columns_backward(f, s, i, n)
-        elif phase == FINISH:
-            if about(f, N_STAGES) > 1:
-                learn_weights(f, 1, i, n)
-            if f.worker == f.workers - 1:  # the one with the least to do
-                record(f, i, n)
-                learn_shared_slopes(f, i)
         else:
             if phase == BACK:
                 backward(f, s, i, n)
-            if s + 1 < about(f, N_STAGES):
+            if phase != CONCLUDE and s + 1 < about(f, N_STAGES):
                 learn_weights(f, s + 1, i, n)
+            if s == 0:
+                conclude(f, i, n)
 
     return run

@@ -11,7 +11,7 @@ columns: one row of A for all of them, and rows of B side by side.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from numba import types
 
@@ -125,46 +125,62 @@ def finishes_of(element: Any) -> tuple[Any, Any, Any]:
     return activated, differentiated, learned
 
 
+class Dense(NamedTuple):
+    """The products of a dense layer as functions of (f, s, i, n), for stage s and a batch of n samples.
+
+    Attributes:
+        forward: z = x Wᵀ + b, and the operations of a pointwise stage.
+        backward: dx = dz W, and on through the stage below if that is pointwise.
+        learn_bias: db = Σ dz, and the optimiser's step.
+        learn: that, and dW = dzᵀ x and the optimiser's step.
+    """
+
+    forward: Callable[..., None]
+    backward: Callable[..., None]
+    learn_bias: Callable[..., None]
+    learn: Callable[..., None]
+
+
 @cache
-def dense_of(element: Any, side: int) -> tuple[Any, Any, Any]:
-    """The three products as functions of (f, s, i, n), for stage s and a batch of n samples."""
+def dense_of(element: Any, side: int) -> Dense:
+    """The products in tiles of `side` x `side` elements a thread."""
     zero = element(0.0)
     activated, differentiated, learned = finishes_of(element)
     forward_product = product_of(element, side, activated)
     backward_product = product_of(element, side, differentiated)
     weights_product = product_of(element, side, learned)
-    learn = updates_of(element)
+    learn_parameter = updates_of(element)
 
     @pure
     def forward(f: Any, s: int, i: int, n: int) -> None:
-        """z = x Wᵀ + b, and the operations of a pointwise stage."""
         d, h = stage(f, s, N_IN), stage(f, s, N_OUT)
         x, x_row = stage(f, s - 1, OUTPUT), stage(f, s - 1, ROW)
         forward_product(f, s, i, x, x_row, 1, stage(f, s, WEIGHTS), stage(f, s, WEIGHT_ROW), 1, n, h, d)
 
     @pure
     def backward(f: Any, s: int, i: int, n: int) -> None:
-        """dx = dz W, and on through the stage below if that is pointwise."""
         d, h = stage(f, s, N_IN), stage(f, s, N_OUT)
         dz, dz_row = stage(f, s, GRADIENT), stage(f, s, ROW)
         backward_product(f, s - 1, i, dz, dz_row, 1, stage(f, s, WEIGHTS), 1, stage(f, s, WEIGHT_ROW), n, d, h)
 
     @pure
-    def learn_weights(f: Any, s: int, i: int, n: int) -> None:
-        """dW = dzᵀ x and db = Σ dz, and the optimiser's step of both."""
+    def learn_bias(f: Any, s: int, i: int, n: int) -> None:
+        dz, dz_row = stage(f, s, GRADIENT), stage(f, s, ROW)
+        column = f.worker
+        while column < stage(f, s, N_OUT) and stage(f, s, BIAS) >= 0:
+            total = zero
+            j = 0
+            while j < n:
+                total += ld1(f.work, dz + j * dz_row + column)
+                j += 1
+            learn_parameter(f, i, stage(f, s, BIAS) + column, total, False)
+            column += f.workers
+
+    @pure
+    def learn(f: Any, s: int, i: int, n: int) -> None:
         d, h = stage(f, s, N_IN), stage(f, s, N_OUT)
         x, x_row = stage(f, s - 1, OUTPUT), stage(f, s - 1, ROW)
-        dz, dz_row = stage(f, s, GRADIENT), stage(f, s, ROW)
-        if stage(f, s, BIAS) >= 0:
-            column = f.worker
-            while column < h:
-                total = zero
-                j = 0
-                while j < n:
-                    total += ld1(f.work, dz + j * dz_row + column)
-                    j += 1
-                learn(f, i, stage(f, s, BIAS) + column, total, False)
-                column += f.workers
-        weights_product(f, s, i, dz, 1, dz_row, x, 1, x_row, h, d, n)
+        learn_bias(f, s, i, n)
+        weights_product(f, s, i, stage(f, s, GRADIENT), 1, stage(f, s, ROW), x, 1, x_row, h, d, n)
 
-    return forward, backward, learn_weights
+    return Dense(forward, backward, learn_bias, learn)
