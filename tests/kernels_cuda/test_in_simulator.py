@@ -13,7 +13,15 @@ import pytest
 from mlp_kernels.cuda.device import IS_SIMULATOR
 
 HERE = Path(__file__).parent
-MODULES = ["test_device", "test_epilogues", "test_gemm", "test_plain_rungs", "test_tensor_core", "test_tiles"]
+MODULES = [
+    "test_device",
+    "test_epilogues",
+    "test_gemm",
+    "test_ladder_command",
+    "test_plain_rungs",
+    "test_tensor_core",
+    "test_tiles",
+]
 
 
 @pytest.mark.skipif(IS_SIMULATOR, reason="this is the simulator")

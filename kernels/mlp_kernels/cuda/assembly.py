@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,37 +98,21 @@ def configurations(tiles: str = "all") -> Iterator[Configuration]:
     """Every kernel that `gemm` may choose, and the rungs below; "largest" is one tile of each precision."""
     square = (types.float32[:, ::1],) * 3
     for name, rung in [("naive", naive), ("coalesced", coalesced), ("shared tile", shared_tile)]:
-        make = rung.make_kernel
-        yield Configuration(name, "any", "32 x 32", 1024, True, lambda make=make: make(types.float32), square)
+        yield Configuration(name, "any", "32 x 32", 1024, True, partial(rung.make_kernel, types.float32), square)
     flat, sizes = types.float32[::1], (types.int64,) * 6
+    tile = gemm.TILES["fp32"][0]
     for layout in EPILOGUES:
-        tile = gemm.TILES["fp32"][0]
-        make = register_tile.make_kernel
-        yield Configuration(
-            "register tile",
-            layout,
-            _block(tile),
-            tile.threads,
-            True,
-            lambda make=make, tile=tile, layout=layout: make(types.float32, tile, layout),
-            (flat,) * 3 + sizes,
-        )
+        make = partial(register_tile.make_kernel, types.float32, tile, layout)
+        yield Configuration("register tile", layout, _block(tile), tile.threads, True, make, (flat,) * 3 + sizes)
     for precision, choices in gemm.TILES.items():
         flat = types.float64[::1] if precision == "float64" else types.float32[::1]
         for tile in choices if tiles == "all" else choices[:1]:
             for aligned in (True, False):
                 for layout, epilogue in EPILOGUES.items():
-                    yield Configuration(
-                        precision,
-                        layout,
-                        _block(tile),
-                        tile.threads,
-                        aligned,
-                        lambda args=(precision, tile, layout, epilogue), aligned=aligned: gemm.kernel_for(
-                            *args, aligned=aligned, row_sums=args[2] == "TN"
-                        ),
-                        (flat,) * 7 + sizes,
-                    )
+                    make = partial(gemm.kernel_for, precision, tile, layout, epilogue)
+                    make = partial(make, aligned=aligned, row_sums=layout == "TN")
+                    arguments = (flat,) * 7 + sizes
+                    yield Configuration(precision, layout, _block(tile), tile.threads, aligned, make, arguments)
 
 
 def _block(tile: Tile) -> str:
