@@ -24,10 +24,10 @@ from mlp_kernels.cpu.training_loop import infer, train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_code import refusal
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import ArgumentError, DivergedError
 from mlp_scratch.layers import BatchNorm, Dense
 from mlp_scratch.program import Program
 
@@ -116,7 +116,7 @@ class NumbaBackend:
         good = run.last_good_step(state, taken)
         records.losses[:good], records.accuracies[:good] = run.losses[:good], run.accuracies[:good]
         run.save(state, good)
-        raise _divergence(program, state, samples, plan, good)
+        raise divergence(program, state, samples, plan, good)
 
     def _workspace(self, program: Program, batch_size: int) -> tuple[Tables, nw.Memory]:
         """Tables and memory, those of the last call where they fit: a fit makes many calls with the same program."""
@@ -220,37 +220,17 @@ class _Run:
         return True
 
     def last_good_step(self, state: State, taken: int) -> int:
-        """How many steps end in finite numbers, and the panels as they are after those.
+        """How many steps end in finite numbers, and the panels as they are after those."""
 
-        Once a parameter is not finite it stays so, hence bisection finds the step that made the first one so.
-        """
-        bad = np.flatnonzero(~np.isfinite(self.losses[:taken]))
-        low, high = 0, int(bad[0]) if len(bad) else taken  # steps known to be good; the most that may be
-        while low < high:
-            middle = (low + high + 1) // 2
+        def is_good_after(steps: int) -> bool:
             self.load(state)
-            self.advance(0, middle)
-            low, high = (middle, high) if self.is_finite(middle) else (low, middle - 1)
+            self.advance(0, steps)
+            return self.is_finite(steps)
+
+        good = last_good_step(is_good_after, self.losses[:taken])
         self.load(state)
-        self.advance(0, low)
-        return low
-
-
-def _divergence(program: Program, state: State, samples: Samples, plan: Plan, step: int) -> DivergedError:
-    """The error for the step that follows `state`: taken again by the specification, which names the layer."""
-    rows = plan.order[step * plan.batch_size : (step + 1) * plan.batch_size]
-    one = Plan(rows, plan.batch_size, plan.lr[step : step + 1], plan.seed)
-    copy = State(state.flat.copy(), state.buffers.copy(), state.slots.copy(), state.step)
-    try:
-        NumpyBackend().train(program, copy, samples, one, Records(np.empty(1), np.empty(1)), lambda: False)
-    except DivergedError as error:
-        return error
-    except ArgumentError as error:  # a user's function raises where the compiled one gave NaN or infinity
-        diverged = DivergedError(state.step + 1, error.argument, "value")
-        diverged.__cause__ = error
-        return diverged
-    # A sum in another order can stay just below the largest number.
-    return DivergedError(state.step + 1, f"the loss ({program.loss.kind})", "value")
+        self.advance(0, good)
+        return good
 
 
 def usable_cores() -> int:
