@@ -16,7 +16,7 @@ from mlp_scratch.backends.cuda_data import DataSet, StreamedDataSet
 from mlp_scratch.backends.cuda_device import device_errors, free_memory
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
-from mlp_scratch.backends.numba_tables import refusal
+from mlp_scratch.backends.numba_code import refusal
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm
