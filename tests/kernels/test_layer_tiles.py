@@ -101,13 +101,11 @@ def lanes_of_panels(a, tile):
     return np.ascontiguousarray(padded.reshape(rows, panels, tile.columns).transpose(1, 0, 2))
 
 
-depths = st.integers(1, 80)
+depths, flags = st.integers(1, 80), st.booleans()
 
 
 @settings(max_examples=25)
-@given(
-    depth=depths, small=st.booleans(), first=st.booleans(), cut=st.booleans(), seed=st.integers(0, 99), data=st.data()
-)
+@given(depth=depths, small=flags, first=flags, cut=flags, seed=st.integers(0, 99), data=st.data())
 def test_forward(tile, depth, small, first, cut, seed, data):
     rows, columns = tile.few_rows if small else tile.rows, data.draw(st.integers(1, 2 * tile.columns), "columns")
     w, x = normal(tile, depth, tile.columns, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
@@ -123,9 +121,7 @@ def test_forward(tile, depth, small, first, cut, seed, data):
 
 
 @settings(max_examples=25)
-@given(
-    depth=depths, small=st.booleans(), first=st.booleans(), cut=st.booleans(), seed=st.integers(0, 99), data=st.data()
-)
+@given(depth=depths, small=flags, first=flags, cut=flags, seed=st.integers(0, 99), data=st.data())
 def test_inputs(tile, depth, small, first, cut, seed, data):
     rows, columns = tile.few_rows if small else tile.rows, data.draw(st.integers(1, 2 * tile.columns), "columns")
     w, dz = normal(tile, tile.rows, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)

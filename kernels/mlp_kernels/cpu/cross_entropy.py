@@ -2,7 +2,8 @@
 
     ℓ = Σ_c p_c (log Σ e^z - z_c),   dℓ/dz = softmax(z) Σ p - p
 
-Logits, probabilities and gradients are rows of a panel, one row an output; see `losses.py`. Exponents are taken from the largest logit of each sample, so that none overflows.
+Logits, probabilities and gradients are rows of a panel, one row an output; see `losses.py`. Exponents are taken from
+the largest logit of each sample, so that none overflows.
 """
 
 from typing import Any
