@@ -36,6 +36,7 @@ from mlp_scratch.layers import Identity as Identity
 from mlp_scratch.layers import LeakyReLU as LeakyReLU
 from mlp_scratch.layers import PReLU as PReLU
 from mlp_scratch.layers import ReLU as ReLU
+from mlp_scratch.layers import ScalarActivation as ScalarActivation
 from mlp_scratch.layers import Sigmoid as Sigmoid
 from mlp_scratch.layers import Softplus as Softplus
 from mlp_scratch.layers import Tanh as Tanh
@@ -44,6 +45,7 @@ from mlp_scratch.losses import MSE as MSE
 from mlp_scratch.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from mlp_scratch.losses import CrossEntropy as CrossEntropy
 from mlp_scratch.losses import Huber as Huber
+from mlp_scratch.losses import ScalarLoss as ScalarLoss
 from mlp_scratch.mlp import MLP as MLP
 from mlp_scratch.optimizers import SGD as SGD
 from mlp_scratch.optimizers import Adam as Adam

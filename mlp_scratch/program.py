@@ -29,7 +29,7 @@ class Column(IntEnum):
     """The columns of `Program.table`."""
 
     KIND = 0
-    """The layer's row in `LAYERS`."""
+    """The layer's row in `LAYERS`, -1 for a user's own."""
     N_IN = 1
     N_OUT = 2
     PARAMETERS = 3
@@ -67,7 +67,7 @@ class Program:
         table = np.zeros((len(self.operations), len(Column)), dtype=np.int64)
         parameters = buffers = 0
         for row, op in zip(table, self.operations, strict=True):
-            row[Column.KIND] = kinds.index(op.layer.kind)
+            row[Column.KIND] = kinds.index(op.layer.kind) if op.layer.kind in kinds else -1
             row[Column.N_IN], row[Column.N_OUT] = op.n_in, op.n_out
             row[Column.PARAMETERS], row[Column.BUFFERS] = parameters, buffers
             row[Column.INDEX] = op.index

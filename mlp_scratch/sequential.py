@@ -14,8 +14,8 @@ from mlp_scratch.callbacks import Callback, Run
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import History
 from mlp_scratch.io.model_file import read_model, write_model
-from mlp_scratch.layers import Layer
-from mlp_scratch.losses import LOSSES, Loss
+from mlp_scratch.layers import Layer, ScalarActivation
+from mlp_scratch.losses import LOSSES, Loss, ScalarLoss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
 from mlp_scratch.program import lower
@@ -238,14 +238,23 @@ def _same_state(a: Optimizer, b: Optimizer) -> bool:
     return a.kind == b.kind and a.slots == b.slots
 
 
-def load(path: str | PathLike[str]) -> Sequential:
+def load(path: str | PathLike[str], *, custom: Sequence[Layer | Loss] = ()) -> Sequential:
     """The model that `Sequential.save` wrote, with its training state: a further fit resumes exactly.
 
+    Args:
+        path: the file.
+        custom: the `ScalarActivation` and `ScalarLoss` objects in the model, found by name: a file holds no functions.
+
     Raises:
+        ArgumentError: where `custom` holds anything else.
         FileNotFoundError: where there is no such file.
         ModelFileError: for a truncated, corrupt or foreign file.
     """
-    contents = read_model(path)
+    for thing in custom:
+        if not isinstance(thing, ScalarActivation | ScalarLoss):
+            expected = "a list of ScalarActivation and ScalarLoss objects"
+            raise ArgumentTypeError("custom", given=checks.describe(thing), expected=expected)
+    contents = read_model(path, custom)
     model = Sequential(contents.layers, dtype=contents.dtype, seed=contents.seed)
     model.flat[...], model.buffer_vector[...] = contents.flat, contents.buffers
     model.training, model.metadata = contents.training, contents.metadata

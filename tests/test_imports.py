@@ -25,7 +25,7 @@ ORDER: list[set[str]] = [
     {"mlp_scratch._types", "mlp_scratch.errors"},
     {"mlp_scratch.checks", "mlp_scratch.record"},
     {"mlp_scratch.functional", "mlp_scratch.initializers", "mlp_scratch.random", "mlp_scratch.machine",
-     "mlp_scratch.derivatives",
+     "mlp_scratch.derivatives", "mlp_scratch.scalars",
      "mlp_scratch.data"},
     {"mlp_scratch.layers", "mlp_scratch.losses", "mlp_scratch.optimizers"},
     {"mlp_scratch.model"},

@@ -19,13 +19,15 @@ from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu import shuffling
 from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
+from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.training_loop import infer, train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
-from mlp_scratch.backends.numba_tables import Tables, refusal
+from mlp_scratch.backends.divergence import divergence, last_good_step
+from mlp_scratch.backends.numba_code import refusal
+from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import BatchNorm, Dense
 from mlp_scratch.program import Program
 
@@ -51,6 +53,7 @@ class NumbaBackend:
     def __init__(self, threads: int | None = None) -> None:
         self._threads = min(threads or usable_cores(), usable_cores())
         self._kept: tuple[Tables, nw.Memory] | None = None
+        self._pace = 1
 
     def refusal(self, program: Program) -> str:
         return refusal(program)
@@ -58,7 +61,7 @@ class NumbaBackend:
     def logits(self, program: Program, state: State, X: Array) -> Array:
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
         size = min(INFERENCE_BATCH, len(X))
-        tables = Tables(program, size, self._threads_for(program, size))
+        tables = Tables(program, size, self._threads_for(program, size), inference=True)
         memory = tables.memory()
         memory.buffers[...] = state.buffers
         tables.pack(state.flat, memory.packed[0])
@@ -103,7 +106,7 @@ class NumbaBackend:
         size = min(plan.batch_size, len(plan.order))
         run = _Run(*self._workspace(program, size), samples, plan, state.step + 1)
         run.load(state)
-        taken = run.advance_until(stop)
+        taken, self._pace = run.advance_until(stop, self._pace)
         if run.is_finite(taken):
             run.save(state, taken)
             records.losses[:taken], records.accuracies[:taken] = run.losses[:taken], run.accuracies[:taken]
@@ -113,13 +116,13 @@ class NumbaBackend:
         good = run.last_good_step(state, taken)
         records.losses[:good], records.accuracies[:good] = run.losses[:good], run.accuracies[:good]
         run.save(state, good)
-        raise _divergence(program, state, samples, plan, good)
+        raise divergence(program, state, samples, plan, good)
 
     def _workspace(self, program: Program, batch_size: int) -> tuple[Tables, nw.Memory]:
         """Tables and memory, those of the last call where they fit: a fit makes many calls with the same program."""
         if self._kept is None or self._kept[0].program is not program or self._kept[0].batch_size != batch_size:
             tables = Tables(program, batch_size, self._threads_for(program, batch_size))
-            self._kept = tables, tables.memory()
+            self._kept, self._pace = (tables, tables.memory()), 1
         return self._kept
 
     def _threads_for(self, program: Program, batch_size: int) -> int:
@@ -135,6 +138,7 @@ class _Run:
         self.tables, self.memory = tables, memory
         self.samples, self.plan, self.first_step = samples, plan, first_step
         self.losses, self.accuracies = np.empty(len(plan.lr)), np.empty(len(plan.lr))
+        self._whole = self._batches(samples, plan.order, 0) if is_readable(samples.X) else None
 
     def load(self, state: State) -> None:
         """Begin from `state`."""
@@ -149,33 +153,37 @@ class _Run:
         state.buffers[...] = self.memory.buffers
         state.step += taken
 
-    def advance_until(self, stop: Callable[[], bool]) -> int:
-        """Take the plan's steps until it ends, `stop` says so, or a loss is not finite; returns how many."""
-        taken, count = 0, 1
+    def advance_until(self, stop: Callable[[], bool], pace: int) -> tuple[int, int]:
+        """Take the plan's steps until it ends, `stop` says so, or a loss is not finite.
+
+        `pace` is how many steps to begin with. Returns how many were taken, and the pace that has turned out right.
+        """
+        taken = 0
         while taken < len(self.plan.lr) and not stop():
-            count = min(count, len(self.plan.lr) - taken)
+            count = min(pace, len(self.plan.lr) - taken)
             start = perf_counter()
             self.advance(taken, count)
             taken, elapsed = taken + count, perf_counter() - start
             if not np.isfinite(self.losses[taken - count : taken]).all():
                 break
-            count = max(1, min(8 * count, int(count * SECONDS_A_CALL / max(elapsed, 1e-6))))
-        return taken
+            right = int(count * SECONDS_A_CALL / max(elapsed, 1e-6))
+            pace = max(1, min(8 * count, right)) if count == pace else max(1, min(pace, right))
+        return taken, pace
 
     def advance(self, first: int, count: int, *, training: bool = True) -> None:
         """Take `count` steps from number `first` of the plan."""
-        size, end = self.plan.batch_size, first + count
-        if is_readable(self.samples.X):
-            self._advance(self.samples, self.plan.order, 0, first, count, training)
+        if self._whole is not None:
+            self._take(self._whole, 0, first, count, training)
             return
-        for i in range(first, end):  # of a type that the kernels don't know: batch by batch through NumPy
+        size = self.plan.batch_size
+        for i in range(first, first + count):  # of a type that the kernels don't know: batch by batch through NumPy
             rows = self.plan.order[i * size : (i + 1) * size]
             batch = self.samples.batch(rows, self.tables.program.dtype)
-            self._advance(batch, np.arange(len(rows)), i, 0, 1, training)
+            self._take(self._batches(batch, np.arange(len(rows)), i), i, 0, 1, training)
 
-    def _advance(self, samples: Samples, order: IntArray, skipped: int, first: int, count: int, training: bool) -> None:
-        """Steps `first` to `first + count` of `order`, which begins at step `skipped` of the plan."""
-        batches = nw.Batches(
+    def _batches(self, samples: Samples, order: IntArray, skipped: int) -> nw.Batches:
+        """The samples in an order that begins at step `skipped` of the plan."""
+        return nw.Batches(
             describe(samples.X, self.tables.tile),
             describe_targets(samples.targets),
             describe_weights(samples.weights),
@@ -185,6 +193,9 @@ class _Run:
             np.uint64(self.plan.seed & 0xFFFFFFFFFFFFFFFF),
             self.first_step + skipped,
         )
+
+    def _take(self, batches: nw.Batches, skipped: int, first: int, count: int, training: bool) -> None:
+        """Steps `first` to `first + count` of `batches`, which begin at step `skipped` of the plan."""
 
         def work(first: int, count: int, thread: int, threads: int) -> None:
             tables, memory, figures = self.tables, self.memory, (self.losses[skipped:], self.accuracies[skipped:])
@@ -199,7 +210,7 @@ class _Run:
         """Whether all losses so far are finite, and all that has been learned."""
         if not (np.isfinite(self.losses[:taken]).all() and np.isfinite(self.memory.buffers).all()):
             return False
-        if all(all_finite(row) for row in self.memory.packed):
+        if all_finite(self.memory.packed.reshape(-1)):
             return True
         scratch = np.empty(self.tables.program.n_parameters, self.tables.program.dtype)
         for row in self.memory.packed:  # padding is no parameter
@@ -209,33 +220,17 @@ class _Run:
         return True
 
     def last_good_step(self, state: State, taken: int) -> int:
-        """How many steps end in finite numbers, and the panels as they are after those.
+        """How many steps end in finite numbers, and the panels as they are after those."""
 
-        Once a parameter is not finite it stays so, hence bisection finds the step that made the first one so.
-        """
-        bad = np.flatnonzero(~np.isfinite(self.losses[:taken]))
-        low, high = 0, int(bad[0]) if len(bad) else taken  # steps known to be good; the most that may be
-        while low < high:
-            middle = (low + high + 1) // 2
+        def is_good_after(steps: int) -> bool:
             self.load(state)
-            self.advance(0, middle)
-            low, high = (middle, high) if self.is_finite(middle) else (low, middle - 1)
+            self.advance(0, steps)
+            return self.is_finite(steps)
+
+        good = last_good_step(is_good_after, self.losses[:taken])
         self.load(state)
-        self.advance(0, low)
-        return low
-
-
-def _divergence(program: Program, state: State, samples: Samples, plan: Plan, step: int) -> DivergedError:
-    """The error for the step that follows `state`: taken again by the specification, which names the layer."""
-    rows = plan.order[step * plan.batch_size : (step + 1) * plan.batch_size]
-    one = Plan(rows, plan.batch_size, plan.lr[step : step + 1], plan.seed)
-    copy = State(state.flat.copy(), state.buffers.copy(), state.slots.copy(), state.step)
-    try:
-        NumpyBackend().train(program, copy, samples, one, Records(np.empty(1), np.empty(1)), lambda: False)
-    except DivergedError as error:
-        return error
-    # A sum in another order can stay just below the largest number.
-    return DivergedError(state.step + 1, f"the loss ({program.loss.kind})", "value")
+        self.advance(0, good)
+        return good
 
 
 def usable_cores() -> int:
@@ -246,8 +241,18 @@ def usable_cores() -> int:
     return max(1, min(cores, int(limit))) if limit.isdigit() else cores
 
 
+_compiled: set[tuple[str, Tile]] = set()
+
+
 def _is_compiled(kernel: Any, tables: Tables) -> bool:
-    """Whether this process has the code of a kernel for the dtype at hand."""
+    """Whether this process has the code of a kernel for the dtype at hand; if not, the caller is about to compile it.
+
+    Numba would have to be asked for all its signatures, which takes as long as a hundred steps of a small network.
+    """
+    key = kernel.__name__, tables.tile
+    if key in _compiled:
+        return True
+    _compiled.add(key)
     return any(signature[0] == typeof(tables.tile) for signature in kernel.signatures)
 
 

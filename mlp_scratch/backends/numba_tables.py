@@ -5,58 +5,25 @@ backend imports it, so that `import mlp_scratch` loads no Numba.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from mlp_kernels.cpu import activations, losses, updates
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.weights import pack_weights, unpack_weights
+from mlp_kernels.cpu.weights import pack, unpack
 from mlp_scratch._types import Array
+from mlp_scratch.backends.numba_code import activation_code, loss_code, optimizer_code, refusal
 from mlp_scratch.errors import ArgumentError
-from mlp_scratch.layers import (
-    ELU,
-    GELU,
-    SELU,
-    BatchNorm,
-    Dense,
-    Dropout,
-    Identity,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    Softplus,
-    Tanh,
-)  # fmt: skip
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
+from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.program import Program
 
-KNOWN: frozenset[type] = frozenset(
-    {Dense, Identity, ReLU, LeakyReLU, PReLU, ELU, SELU, GELU, Tanh, Sigmoid, Softplus, Dropout, BatchNorm}
-    | {MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy}
-    | {SGD, Adam}
-)
-"""What there are kernels for: these very classes, since a subclass may compute something else."""
 
-
-def refusal(program: Program) -> str:
-    """What in `program` there is no kernel for; empty if it can be run.
-
-    >>> from mlp_scratch.model import Model
-    >>> from mlp_scratch.program import lower
-    >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
-    ''
-    """
-    parts = [*(op.layer for op in program.operations), program.loss, program.optimizer]
-    return next((type(part).__name__ for part in parts if type(part) not in KNOWN), "")
-
-
-@dataclass(frozen=True)
-class Vector:
+class Vector(NamedTuple):
     """A vector of parameters: where it lies in the flat vector and in the packed one."""
 
     flat: int
@@ -64,8 +31,7 @@ class Vector:
     size: int
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """A weight matrix (outputs, inputs): where it lies in the flat vector and in the packed one."""
 
     flat: int
@@ -84,12 +50,14 @@ class Tables:
         batch_size: samples of the largest batch.
         threads: how many will run it.
         gradient: whether to store the gradient in the first slot instead of updating.
+        inference: whether only logits are wanted; then neither loss nor optimiser is compiled.
     """
 
     program: Program
     batch_size: int
     threads: int
     gradient: bool = False
+    inference: bool = False
     vectors: list[Vector] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
     _packed_size: int = 0
@@ -116,13 +84,14 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients(stages)
-        code = losses.loss_address(self.program.loss.kind, self.tile)
+        self._vectors = np.array(self.vectors, np.int64).reshape(-1, 3)
+        self._weights = np.array(self.weights, np.int64).reshape(-1, 5)
         self.network = nw.Network(
             self.stages,
             self.ops,
             self.constants,
             self.places,
-            np.array([code, *self._optimizer(), self.program.optimizer.decay == "all"], np.int64),
+            np.array(self._code(), np.int64),
             self._loss_constants(),
             self._optimizer_constants(),
         )
@@ -130,6 +99,8 @@ class Tables:
     @property
     def slots(self) -> int:
         """Vectors that the optimiser remembers, or one for the gradient."""
+        if self.inference:
+            return 0
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
     def memory(self) -> nw.Memory:
@@ -145,17 +116,11 @@ class Tables:
 
     def pack(self, flat: Array, packed: Array) -> None:
         """One flat vector of parameters, or of what an optimiser remembers of them, into panels."""
-        for v in self.vectors:
-            packed[v.packed : v.packed + v.size] = flat[v.flat : v.flat + v.size]
-        for w in self.weights:
-            pack_weights(self.tile, flat, w.flat, w.outputs, w.inputs, w.rows, packed, w.packed)
+        pack(self.tile, flat, self._vectors, self._weights, packed)
 
     def unpack(self, packed: Array, flat: Array) -> None:
         """The way back of `pack`."""
-        for v in self.vectors:
-            flat[v.flat : v.flat + v.size] = packed[v.packed : v.packed + v.size]
-        for w in self.weights:
-            unpack_weights(self.tile, flat, w.flat, w.outputs, w.inputs, w.rows, packed, w.packed)
+        unpack(self.tile, flat, self._vectors, self._weights, packed)
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""
@@ -198,7 +163,7 @@ class Tables:
             row[nw.ROWS] = rows
             output = row[nw.PRODUCT] = self._reserve_panels(rows)
             if s and layers and isinstance(layers[0].layer, ReLU):
-                row[nw.CUT] = activations.addresses("relu", self.tile)[1]
+                row[nw.CUT] = activation_code(layers[0].layer, self.tile)[1]
                 layers = layers[1:]
             row[nw.FIRST_OP] = o
             for placed in layers:
@@ -236,9 +201,8 @@ class Tables:
             row[nw.KIND] = nw.SLOPES if layer.per_feature else nw.SLOPE
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
         else:
-            name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
             row[nw.KIND] = nw.ACTIVATION
-            row[nw.FORWARD], row[nw.BACKWARD] = activations.addresses(name, self.tile)
+            row[nw.FORWARD], row[nw.BACKWARD] = activation_code(layer, self.tile)
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
 
@@ -252,8 +216,9 @@ class Tables:
         for place in (nw.SHARES, nw.VALUES, nw.ACCURACIES):
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
+        self.places[nw.UNUSED] = self._reserve(outputs)
         last = int(self.stages[-1, nw.N_OUT])
-        scratch = max(self.tile.rows * width, (last + 4) * width)
+        scratch = max(2, last) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
         self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
 
@@ -273,11 +238,12 @@ class Tables:
         self._packed_size += -(-size // self.tile.columns) * self.tile.columns
         return place
 
-    def _optimizer(self) -> tuple[int, int]:
-        optimizer, name = self.program.optimizer, self.program.optimizer.kind
-        if isinstance(optimizer, SGD) and optimizer.momentum:
-            name = "nesterov" if optimizer.nesterov else "momentum"
-        return updates.addresses("gradient" if self.gradient else name, self.tile)
+    def _code(self) -> tuple[int, int, int, int]:
+        """Where the compiled loss and the forms of the optimiser lie."""
+        if self.inference:
+            return (0, 0, 0, 0)
+        optimizer = None if self.gradient else self.program.optimizer
+        return loss_code(self.program.loss, self.tile), *optimizer_code(optimizer, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer
@@ -287,6 +253,9 @@ class Tables:
         constants[:2] = optimizer.weight_decay, optimizer.decoupled
         own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
         constants[2 : 2 + len(own)] = own
+        if isinstance(optimizer, Adam):
+            with np.errstate(divide="ignore"):  # β = 0 remembers nothing
+                constants[6:] = np.log([optimizer.beta1, optimizer.beta2])
         return constants
 
     def _loss_constants(self) -> Array:

@@ -1,6 +1,6 @@
 """What a model file holds: architecture, weights, optimiser state and the random generator's position."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -13,7 +13,7 @@ from mlp_scratch.errors import ArgumentError, ModelFileError
 from mlp_scratch.io.checkpoint import read, write
 from mlp_scratch.io.records import decode, encode
 from mlp_scratch.layers import LAYERS, Layer
-from mlp_scratch.losses import LOSSES
+from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import KINDS
 from mlp_scratch.training import Training
@@ -61,8 +61,8 @@ def write_model(
     write(path, arrays, header)
 
 
-def read_model(path: str | PathLike[str]) -> Contents:
-    """What `write_model` left at `path`.
+def read_model(path: str | PathLike[str], custom: Sequence[Layer | Loss] = ()) -> Contents:
+    """What `write_model` left at `path`; `custom` are the activations and losses in it that are made of functions.
 
     Raises:
         FileNotFoundError: where there is no such file.
@@ -70,13 +70,16 @@ def read_model(path: str | PathLike[str]) -> Contents:
     """
     arrays, header = read(path)
     try:
-        layers = tuple(decode(record, LAYERS) for record in header["layers"])
+        own_layers = {thing.kind: thing for thing in custom if isinstance(thing, Layer)}
+        layers = tuple(decode(record, LAYERS, own_layers) for record in header["layers"])
         # The model itself says which arrays belong to it, and of what shape.
         model = Model(layers, dtype=header["dtype"], seed=header["seed"])
         for views in (model.parameters, model.buffers):
             for name in views:
                 views[name] = _fitting(arrays, name, views[name])
-        training = None if header["training"] is None else _read_training(header["training"], arrays, model)
+        own_losses = {thing.kind: thing for thing in custom if isinstance(thing, Loss)}
+        record = header["training"]
+        training = None if record is None else _read_training(record, arrays, model, own_losses)
         metadata = header["metadata"]
     except (ArgumentError, KeyError, TypeError) as error:
         raise ModelFileError(
@@ -86,9 +89,11 @@ def read_model(path: str | PathLike[str]) -> Contents:
     return Contents(layers, header["dtype"], header["seed"], model.flat, model.buffer_vector, training, metadata)
 
 
-def _read_training(record: dict[str, Any], arrays: Mapping[str, Array], model: Model) -> Training:
+def _read_training(
+    record: dict[str, Any], arrays: Mapping[str, Array], model: Model, own_losses: Mapping[str, Loss]
+) -> Training:
     fields = dict(record)
-    loss = decode(fields.pop("loss"), {kind: type(row) for kind, row in LOSSES.items()})
+    loss = decode(fields.pop("loss"), {kind: type(row) for kind, row in LOSSES.items()}, own_losses)
     optimizer = decode(fields.pop("optimizer"), KINDS)
     slots = np.empty((len(optimizer.slots), model.n_parameters), model.dtype)
     for row, name in zip(slots, optimizer.slots, strict=True):

@@ -12,6 +12,7 @@ from mlp_scratch.layers.gelu import GELU as GELU
 from mlp_scratch.layers.relu import LeakyReLU as LeakyReLU
 from mlp_scratch.layers.relu import PReLU as PReLU
 from mlp_scratch.layers.relu import ReLU as ReLU
+from mlp_scratch.layers.scalar import ScalarActivation as ScalarActivation
 from mlp_scratch.layers.sigmoidal import Identity as Identity
 from mlp_scratch.layers.sigmoidal import Sigmoid as Sigmoid
 from mlp_scratch.layers.sigmoidal import Softplus as Softplus

@@ -6,6 +6,7 @@ from mlp_scratch.losses.cross_entropy import CrossEntropy as CrossEntropy
 from mlp_scratch.losses.regression import MAE as MAE
 from mlp_scratch.losses.regression import MSE as MSE
 from mlp_scratch.losses.regression import Huber as Huber
+from mlp_scratch.losses.scalar import ScalarLoss as ScalarLoss
 
 LOSSES: dict[str, Loss] = {row.kind: row for row in (MSE(), MAE(), Huber(), CrossEntropy(), BinaryCrossEntropy())}
 """The losses by the names that `fit(loss=...)` and the command line take, with their default constants."""

@@ -3,6 +3,7 @@
 The tests that loop over a table find a new row by themselves; the property draws whole networks.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -15,10 +16,25 @@ from hypothesis import strategies as st
 import mlp_scratch as ms
 from mlp_scratch.layers import ACTIVATIONS, Layer
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber, Loss
+from mlp_scratch.testing import Problem, check_backend
 from tests.tolerances import assert_close, assert_parity, eps
+
+
+def swish(x):
+    return x / (1 + math.exp(-x))
+
+
+def swish_slope(x):
+    s = 1 / (1 + math.exp(-x))
+    return s + x * s * (1 - s)
+
 
 LAYERS: dict[str, Layer] = {
     **ACTIVATIONS,
+    "given functions": ms.ScalarActivation("swish", swish, swish_slope),
+    "given functions with a kink": ms.ScalarActivation(
+        "hinge", lambda x: max(x, 0.1 * x), lambda x: 1.0 if x > 0 else 0.1, kinks=(0.0,)
+    ),
     "prelu per feature": ms.PReLU(per_feature=True),
     "softplus, steep": ms.Softplus(3.0, threshold=2.0),
     "dropout": ms.Dropout(0.3),
@@ -41,6 +57,10 @@ LOSSES: dict[str, tuple[Loss, Targets]] = {
     "cross-entropy of rows": (CrossEntropy(), ROWS),
     "cross-entropy, smoothed": (CrossEntropy(0.1), CLASSES),
     "cross-entropy of rows, smoothed": (CrossEntropy(0.1), ROWS),
+    "given functions": (
+        ms.ScalarLoss("log_cosh", lambda z, t: np.log(np.cosh(z - t)), lambda z, t: np.tanh(z - t)),
+        REALS,
+    ),
 }
 
 # Where a gradient is nothing but rounding, as that of a bias before batch normalisation is, Adam's m / √v is noise
@@ -75,7 +95,7 @@ def flat(gradients) -> np.ndarray:
     return np.concatenate([g.ravel() for g in gradients.values()])
 
 
-def check_gradients(layers: list[Layer], X, y, loss: Loss, weights=None, seed: int = 0) -> None:
+def check_gradients(layers: list[Layer], X, y, loss: Loss, weights=None, seed: int = 0, backend: str = "numba") -> None:
     """Loss, gradient and logits, in float64 to 1e-12 and in float32 to the rounding of sums in another order."""
     for dtype in ("float64", "float32"):
         model = build(layers, dtype, seed)
@@ -85,12 +105,12 @@ def check_gradients(layers: list[Layer], X, y, loss: Loss, weights=None, seed: i
         for training in (True, False):
             both = [
                 model.loss_and_gradients(X, y, loss=loss, sample_weight=weights, backend=b, training=training)
-                for b in ("numba", "numpy")
+                for b in (backend, "numpy")
             ]
             (value, gradient), (expected, specified) = both
             assert_parity(value, expected, "loss", tolerance)
             assert_parity(flat(gradient), flat(specified), "gradient", tolerance)
-        assert_parity(model.logits(X, backend="numba"), model.logits(X, backend="numpy"), "logits", tolerance)
+        assert_parity(model.logits(X, backend=backend), model.logits(X, backend="numpy"), "logits", tolerance)
 
 
 def fitted(model: ms.Sequential, X, y, backend: str, **options) -> ms.Sequential:
@@ -98,8 +118,10 @@ def fitted(model: ms.Sequential, X, y, backend: str, **options) -> ms.Sequential
     return model
 
 
-def check_training(make: Callable[[], ms.Sequential], X, y, tolerance: float = 1e-9, **options) -> None:
-    fast, slow = (fitted(make(), X, y, backend, **options) for backend in ("numba", "numpy"))
+def check_training(
+    make: Callable[[], ms.Sequential], X, y, tolerance: float = 1e-9, backend: str = "numba", **options
+) -> None:
+    fast, slow = (fitted(make(), X, y, name, **options) for name in (backend, "numpy"))
     assert_parity(fast.history.losses, slow.history.losses, "losses", tolerance)
     if not np.isnan(slow.history.accuracies).all():
         assert_close(fast.history.accuracies, slow.history.accuracies, 1e-12, "accuracies")
@@ -177,9 +199,8 @@ def test_any_network(network):
 @given(networks(), st.sampled_from(sorted(OPTIMIZERS)))
 def test_any_network_in_training(network, optimizer):
     layers, X, y, loss, weights, batch = network
-    make = partial(build, layers)
-    options = {"loss": loss, "sample_weight": weights, "optimizer": OPTIMIZERS[optimizer]}
-    check_training(make, X, y, batch_size=batch, epochs=2, **options)
+    problem = Problem(layers, loss, OPTIMIZERS[optimizer], X, y, weights, batch_size=batch)
+    check_backend("numba", problem, only=["same_training"])
 
 
 def test_no_dense_layer_at_all(rng):

@@ -7,11 +7,11 @@ PyTorch's.
 
 from collections.abc import Callable
 from functools import cache
-from math import erfc, pi, sqrt
+from math import pi, sqrt
 from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import inlined
-from mlp_kernels.cpu.elementary import exp, expm1, sigmoid, softplus, tanh
+from mlp_kernels.cpu.elementary import exp, expm1, normal_cdf, sigmoid, softplus, tanh
 from mlp_kernels.cpu.memory import load, number, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
 from mlp_kernels.cpu.tile import Tile
@@ -76,12 +76,6 @@ def selu_slope(x: Any, a: Any, b: Any) -> Any:
     """λ above zero, else λα e^x."""
     zero = number(x, 0.0)
     return number(x, SELU_SCALE) if x > zero else number(x, SELU_SCALE * SELU_ALPHA) * exp(zero if x > zero else x)
-
-
-@inlined
-def normal_cdf(x: Any) -> Any:
-    """Φ(x), worked out in float64."""
-    return number(x, 0.5 * erfc(-float(x) * sqrt(0.5)))
 
 
 @inlined
@@ -194,6 +188,13 @@ def backward_of(derivative: Scalar) -> Callable[..., None]:
 
 def addresses(name: str, tile: Tile) -> tuple[int, int]:
     """Where the compiled loops of a function and its derivative lie."""
-    function, derivative = FUNCTIONS[name]
+    return loop_addresses(*FUNCTIONS[name], tile)
+
+
+def loop_addresses(function: Scalar, derivative: Scalar, tile: Tile, *, kept: bool = True) -> tuple[int, int]:
+    """The same for any pair of scalar functions."""
     signature = (FLOATS, FLOATS, INT, REAL, REAL)
-    return address(forward_of(function), signature, tile), address(backward_of(derivative), signature, tile)
+    return (
+        address(forward_of(function), signature, tile, kept),
+        address(backward_of(derivative), signature, tile, kept),
+    )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from numba import types
 from numba.core import cgutils
+from numba.core.imputils import lower_constant
 from numba.extending import NativeValue, models, overload_attribute, register_model, typeof_impl, unbox
 
 _Class = TypeVar("_Class")
@@ -62,6 +63,12 @@ def _register_attribute(name: str) -> None:
 @register_model(ConstantType)
 class _ConstantModel(models.OpaqueModel):  # type: ignore[misc]  # Numba's
     """Nothing at run time: all that there is to know is in the type."""
+
+
+@lower_constant(ConstantType)  # type: ignore[untyped-decorator]  # Numba's
+def _lower(context: Any, _builder: Any, kind: ConstantType, _value: Any) -> Any:
+    """A value that a kernel finds in its closure."""
+    return cgutils.get_null_value(context.get_value_type(kind))
 
 
 @unbox(ConstantType)  # type: ignore[untyped-decorator]  # Numba's

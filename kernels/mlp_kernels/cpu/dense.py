@@ -10,27 +10,31 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.layer_tiles import backward_tile, forward_tile, transpose_block
-from mlp_kernels.cpu.memory import load, number, shift
+from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile
+from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     BIAS,
     CUT,
+    FIRST_OP,
     HYPER,
     INPUT,
     INPUT_ROWS,
+    LAST_OP,
     LEARNS_BIAS,
     N_IN,
     N_OUT,
     PANELS,
     PRODUCT,
     ROWS,
+    UNUSED,
+    UPDATE_COLUMN,
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
     WEIGHTS,
     stage,
 )
-from mlp_kernels.cpu.operations import update_vector
+from mlp_kernels.cpu.squares import row_total, transpose_block
 from mlp_kernels.cpu.tile import Tile
 
 DEPTH = 256
@@ -40,6 +44,8 @@ BLOCK_ROWS = 64
 @kernel
 def even_block(size: int, most: int, multiple: int) -> int:
     """The length of nearly equal blocks of at most about `most`, a multiple of `multiple`: no short last one."""
+    if size <= most:
+        return size
     blocks = (size + most - 1) // most
     return ((size + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
@@ -60,29 +66,37 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     block = even_block(depth, DEPTH, 1)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
+        first = 1 if k == 0 else 0
         floor = number(f.arena, 0.0) if stage(f, s, CUT) and k + steps == depth else least
         h = begin
         while h < end:
             stop = min(end, (h // width + 1) * width)
             w = shift(weights, (h // width * w_rows + k) * width)
             for b in range((n + width - 1) // width):
+                x_block = shift(x, (b * in_rows + k) * width)
                 for i in range(h, stop, tile.rows):
-                    forward_tile(
-                        tile,
-                        shift(w, i % width),
-                        shift(x, (b * in_rows + k) * width),
-                        steps,
-                        shift(z, (b * rows + i) * width),
-                        shift(bias, i),
-                        1 if k == 0 else 0,
-                        floor,
-                    )
+                    z_block = shift(z, (b * rows + i) * width)
+                    if stop - i > tile.few_rows:
+                        forward_tile(tile, shift(w, i % width), x_block, steps, z_block, shift(bias, i), first, floor)
+                    else:
+                        small_forward_tile(
+                            tile, shift(w, i % width), x_block, steps, z_block, shift(bias, i), first, floor
+                        )
             h = stop
 
 
 @kernel
+def ends_in_relu(f: Any, s: int) -> bool:
+    """Whether the product of stage `s` and its own ReLU are all that the stage does."""
+    return stage(f, s, CUT) != 0 and stage(f, s, FIRST_OP) == stage(f, s, LAST_OP)
+
+
+@kernel
 def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end: int, n: int) -> None:
-    """dx = Wᵀ dz of stage `s`, inputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
+    """dx = Wᵀ dz of stage `s`, inputs `begin` to `end`; `begin` is a multiple of the tile's rows.
+
+    Where all that stage `s` - 1 does after its product is the product's own ReLU, dx goes on to before that.
+    """
     width = tile.columns
     depth, rows, in_rows, w_rows = (
         stage(f, s, N_OUT),
@@ -92,44 +106,59 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
     )
     weights = shift(f.packed, stage(f, s, WEIGHTS))
     hop = w_rows * width
+    x = shift(f.arena, stage(f, s, INPUT))
     block = even_block(depth, DEPTH, width)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         w = shift(weights, k // width * hop)
+        cut = 1 if ends_in_relu(f, s - 1) and k + steps == depth else 0
         for b in range((n + width - 1) // width):
             d = shift(dz, (b * rows + k) * width)
             for i in range(begin, end, tile.rows):
-                to = shift(dx, (b * in_rows + i) * width)
-                backward_tile(tile, shift(w, i * width), hop, d, steps, to, 1 if k == 0 else 0)
+                place = (b * in_rows + i) * width
+                input_tile(
+                    tile, shift(w, i * width), hop, d, steps, shift(dx, place), 1 if k == 0 else 0, shift(x, place), cut
+                )
 
 
 @kernel
-def update_weights(tile: Tile, f: Any, s: int, transposed: Any, begin: int, end: int, n: int) -> None:
-    """dW = x dzᵀ of stage `s` and the optimiser's step, inputs `begin` to `end`; see `updates.weights_update_of`."""
+def update_weights(
+    tile: Tile, f: Any, s: int, dz: Any, transposed: Any, panel: int, last: int, begin: int, end: int, n: int
+) -> None:
+    """dW = x dzᵀ of stage `s` and the optimiser's step: inputs `begin` to `end`, panels from `panel` to `last`."""
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
     weights, w_rows = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS)
     outputs, slot_step = stage(f, s, N_OUT), f.slot_step
+    if outputs == 1:
+        arguments = (tile, x, hop, dz, stage(f, s, ROWS) * width, begin, end, n, weights, slot_step, hyper)
+        call(load(f.code, UPDATE_COLUMN), arguments)
+        return
     call(
         load(f.code, UPDATE_WEIGHTS),
-        (tile, x, hop, transposed, dz_step, outputs, begin, end, n, weights, w_rows, slot_step, hyper),
+        (tile, x, hop, transposed, dz_step, outputs, panel, last, begin, end, n, weights, w_rows, slot_step, hyper),
     )
 
 
 @kernel
 def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int) -> None:
-    """Transpose dz of stage `s` for dW, outputs `begin` to `end`, and update the biases with its sum over the batch.
+    """Transpose dz of stage `s` for dW, outputs `begin` to `end`; its sum over the batch is the gradient of the biases.
 
     `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
     """
     width, lanes = tile.columns, tile.lanes
     rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
-    gradients = shift(f.gradients, stage(f, s, BIAS))
-    for h in range(begin, end, lanes):
-        to = shift(transposed, h // width * panels * width * width + h % width)
-        for j in range(0, n, lanes):
-            block = shift(dz, (j // width * rows + h) * width + j % width)
-            transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0)
-    if stage(f, s, LEARNS_BIAS):
-        update_vector(tile, f, stage(f, s, BIAS) + begin, end - begin)
+    learned = stage(f, s, LEARNS_BIAS)
+    gradients = shift(f.gradients, stage(f, s, BIAS)) if learned else shift(f.arena, load(f.places, UNUSED))
+    if stage(f, s, N_OUT) == 1:  # `updates.column_update_of` needs no transposition
+        total = number(dz, 0.0)
+        for b in range((n + width - 1) // width):
+            total += row_total(tile, shift(dz, b * rows * width))
+        store(gradients, 0, total)
+    else:
+        for h in range(begin, end, lanes):
+            to = shift(transposed, h // width * panels * width * width + h % width)
+            for j in range(0, n, lanes):
+                block = shift(dz, (j // width * rows + h) * width + j % width)
+                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0, end - h)

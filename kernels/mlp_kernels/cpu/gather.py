@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.layer_tiles import gather_block
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
 from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
+from mlp_kernels.cpu.squares import gather_block
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -36,27 +36,27 @@ description of targets 1 for class indices and else 0."""
 
 @cache
 def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
-    """The gathering of panel `b` of a batch from data of the NumPy scalar type `kind`.
+    """The gathering of features `begin` to `end` of panel `b` of a batch from data of the NumPy scalar type `kind`.
 
     The batch is the `n` samples that `order` points at; panels are `rows` rows. `sources` has room for w addresses.
     """
 
     def gather(
-        tile: Tile, data: Any, features: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
+        tile: Tile, data: Any, begin: int, end: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
     ) -> None:
         width, lanes, size = tile.columns, tile.lanes, size_of(kind)
+        address, row_stride, step = load(data, ADDRESS), load(data, ROW_STRIDE), load(data, COLUMN_STRIDE)
         for j in range(width):
-            sample = load(order, min(b * width + j, n - 1))
-            store(sources, j, load(data, ADDRESS) + sample * load(data, ROW_STRIDE))
-        panel, step = shift(x, b * rows * width), load(data, COLUMN_STRIDE)
-        done = 0
+            store(sources, j, address + load(order, min(b * width + j, n - 1)) * row_stride)
+        panel = shift(x, b * rows * width)
+        done = begin
         if step == size:
-            done = features // lanes * lanes
-            for k in range(0, done, lanes):
+            done = begin + (end - begin) // lanes * lanes
+            for k in range(begin, done, lanes):
                 for j in range(0, width, lanes):
                     gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
         for j in range(width):
-            for k in range(done, features):
+            for k in range(done, end):
                 store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
 
     return gather
@@ -64,7 +64,7 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
 
 def describe(X: Array, tile: Tile) -> Ints:
     """A data set (N, D) of one of `TYPES` for `gather`."""
-    code = address(gather_of(_scalar(X)), (INTS, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
+    code = address(gather_of(_scalar(X)), (INTS, INT, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
     return np.array([_address(X), *X.strides, code], np.int64)
 
 
@@ -93,16 +93,17 @@ def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: i
 
     Class indices are int64. Smoothing mixes p with the uniform: (1 - ε) p + ε / C.
     """
-    width = tile.columns
+    width, first, step = tile.columns, load(data, ADDRESS), load(data, ROW_STRIDE)
     low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
-    for j in range(width):
-        row = load(data, ADDRESS) + load(order, min(b * width + j, n - 1)) * load(data, ROW_STRIDE)
-        if load(data, GATHER):
-            for c in range(outputs):
-                store(t, c * width + j, low)
-            label = load(pointer_at(row, np.int64), 0)
+    if load(data, GATHER):
+        for i in range(outputs * width):
+            store(t, i, low)
+        for j in range(width):
+            label = load(pointer_at(first + load(order, min(b * width + j, n - 1)) * step, np.int64), 0)
             store(t, label * width + j, rest + low)
-        else:
+    else:
+        for j in range(width):
+            row = first + load(order, min(b * width + j, n - 1)) * step
             for c in range(outputs):
                 p = load(pointer_like(row + c * load(data, COLUMN_STRIDE), t), 0)
                 store(t, c * width + j, rest * p + low)
@@ -111,15 +112,15 @@ def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: i
 @kernel
 def gather_shares(tile: Tile, weights: Any, order: Any, n: int, b: int, total: float, shares: Any) -> None:
     """The shares of panel `b`: w / Σ w, or 1 / n where there are no weights; 0 beyond the last sample."""
-    for j in range(tile.columns):
-        share = number(shares, 0.0)
-        if b * tile.columns + j < n:
-            share = number(shares, 1.0 / n)
-            if load(weights, ADDRESS) != 0:
-                row = load(weights, ADDRESS) + load(order, b * tile.columns + j) * load(weights, ROW_STRIDE)
-                w = load(pointer_like(row, shares), 0)
-                share = w / number(shares, total) if total > 0.0 else number(shares, 0.0)
-        store(shares, j, share)
+    width, here = tile.columns, min(tile.columns, n - b * tile.columns)
+    equal, zero = number(shares, 1.0 / n), number(shares, 0.0)
+    for j in range(width):
+        store(shares, j, equal if j < here else zero)
+    if load(weights, ADDRESS) != 0:
+        for j in range(here):
+            row = load(weights, ADDRESS) + load(order, b * width + j) * load(weights, ROW_STRIDE)
+            w = load(pointer_like(row, shares), 0)
+            store(shares, j, w / number(shares, total) if total > 0.0 else zero)
 
 
 @kernel

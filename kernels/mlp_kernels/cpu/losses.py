@@ -16,7 +16,7 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.elementary import exp, log, sigmoid, softplus
-from mlp_kernels.cpu.memory import load, number, shift, store
+from mlp_kernels.cpu.memory import load, local_row, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
 from mlp_kernels.cpu.tile import Tile
 
@@ -95,8 +95,6 @@ FUNCTIONS: dict[str, tuple[Scalar, Scalar, Scalar]] = {
 }
 """The losses that are means over the outputs: value, derivative, and how right a prediction is."""
 
-SCRATCH_ROWS = 4
-
 
 @cache
 def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[..., None]:
@@ -112,24 +110,23 @@ def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[...
         values: Any,
         accuracies: Any,
         constant: float,
-        scratch: Any,
     ) -> None:
-        width = tile.columns
+        width, losses, right = tile.columns, local_row(tile), local_row(tile)
         a, k = number(z, constant), number(z, float(outputs))
         for j in range(width):
-            store(values, j, number(z, 0.0))
-            store(accuracies, j, number(z, 0.0))
+            store(losses, j, number(z, 0.0))
+            store(right, j, number(z, 0.0))
         for c in range(outputs):
             z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
             for j in range(width):
-                store(values, j, load(values, j) + value(load(z_row, j), load(t_row, j), a))
+                store(losses, j, load(losses, j) + value(load(z_row, j), load(t_row, j), a))
             for j in range(width):
-                store(accuracies, j, load(accuracies, j) + accuracy(load(z_row, j), load(t_row, j), a))
+                store(right, j, load(right, j) + accuracy(load(z_row, j), load(t_row, j), a))
             for j in range(width):
                 store(d_row, j, load(shares, j) * (derivative(load(z_row, j), load(t_row, j), a) / k))
         for j in range(width):
-            store(values, j, load(values, j) / k)
-            store(accuracies, j, load(accuracies, j) / k)
+            store(values, j, load(losses, j) / k)
+            store(accuracies, j, load(right, j) / k)
 
     return panel_loss
 
@@ -144,22 +141,32 @@ def cross_entropy(
     values: Any,
     accuracies: Any,
     constant: float,
-    scratch: Any,
 ) -> None:
-    """ℓ = Σ_c p_c (log Σ e^(z - max) - (z_c - max)), dℓ/dz = softmax(z) Σ p - p; scratch has four rows."""
-    zero, width = number(z, 0.0), tile.columns
-    largest, total = scratch, shift(scratch, width)
-    weight, logarithm = shift(scratch, 2 * width), shift(scratch, 3 * width)
+    """ℓ = Σ_c p_c (log Σ e^(z - max) - (z_c - max)), dℓ/dz = softmax(z) Σ p - p.
+
+    A prediction is right where the first largest logit is that of the first largest target.
+    """
+    width, zero, one = tile.columns, number(z, 0.0), number(z, 1.0)
+    largest, predicted, most, wanted = local_row(tile), local_row(tile), local_row(tile), local_row(tile)
+    total, weight, loss = local_row(tile), local_row(tile), local_row(tile)
     for j in range(width):
         store(largest, j, load(z, j))
+        store(most, j, load(t, j))
+        store(predicted, j, zero)
+        store(wanted, j, zero)
         store(total, j, zero)
         store(weight, j, zero)
-        store(values, j, zero)
+        store(loss, j, zero)
     for c in range(1, outputs):
-        row = shift(z, c * width)
+        z_row, t_row, label = shift(z, c * width), shift(t, c * width), number(z, float(c))
         for j in range(width):
-            v, top = load(row, j), load(largest, j)
+            v, top = load(z_row, j), load(largest, j)
             store(largest, j, v if v > top else top)
+            store(predicted, j, label if v > top else load(predicted, j))
+        for j in range(width):
+            p, top = load(t_row, j), load(most, j)
+            store(most, j, p if p > top else top)
+            store(wanted, j, label if p > top else load(wanted, j))
     for c in range(outputs):
         z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
         for j in range(width):
@@ -167,38 +174,26 @@ def cross_entropy(
             store(d_row, j, e)
             store(total, j, load(total, j) + e)
             store(weight, j, load(weight, j) + load(t_row, j))
+    logarithm, scale = most, weight  # the maximum of the targets is used up, their sum goes into the scale
     for j in range(width):
         store(logarithm, j, log(load(total, j)))
+        store(scale, j, load(shares, j) * load(weight, j) / load(total, j))
     for c in range(outputs):
         z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
         for j in range(width):
             short = load(logarithm, j) - (load(z_row, j) - load(largest, j))
-            store(values, j, load(values, j) + load(t_row, j) * short)
-        for j in range(width):
-            softmax = load(d_row, j) / load(total, j)
-            store(d_row, j, load(shares, j) * (softmax * load(weight, j) - load(t_row, j)))
-    predicted, wanted = largest, total  # both are used up
-    _first_largest(z, outputs, width, weight, predicted)
-    _first_largest(t, outputs, width, weight, wanted)
+            store(loss, j, load(loss, j) + load(t_row, j) * short)
+            store(d_row, j, load(d_row, j) * load(scale, j) - load(shares, j) * load(t_row, j))
     for j in range(width):
-        store(accuracies, j, number(z, 1.0) if load(predicted, j) == load(wanted, j) else zero)
-
-
-@inlined
-def _first_largest(rows: Any, outputs: int, width: int, best: Any, place: Any) -> None:
-    """The output with the first largest value in each lane, as a float; `best` is scratch."""
-    for j in range(width):
-        store(best, j, load(rows, j))
-        store(place, j, number(rows, 0.0))
-    for c in range(1, outputs):
-        row, number_c = shift(rows, c * width), number(rows, float(c))
-        for j in range(width):
-            v, top = load(row, j), load(best, j)
-            store(best, j, v if v > top else top)
-            store(place, j, number_c if v > top else load(place, j))
+        store(values, j, load(loss, j))
+        store(accuracies, j, one if load(predicted, j) == load(wanted, j) else zero)
 
 
 def loss_address(name: str, tile: Tile) -> int:
     """Where the compiled loss lies."""
-    function = cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name])
-    return address(function, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL, FLOATS), tile)
+    return panel_address(cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name]), tile)
+
+
+def panel_address(panel_loss: Callable[..., None], tile: Tile, *, kept: bool = True) -> int:
+    """The same for any loss of a panel."""
+    return address(panel_loss, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL), tile, kept)

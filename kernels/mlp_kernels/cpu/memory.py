@@ -7,7 +7,8 @@ cost more than the arithmetic of a small network; a pointer costs nothing. Offse
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import from_dtype, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -39,6 +40,24 @@ def pointer_like(_context: Any, address: Any, like: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
     return like(types.int64, like), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def local_row(_context: Any, tile: Any) -> Any:
+    """One row of a panel on the stack, for lanes that a loop adds up in.
+
+    LLVM knows that no other pointer leads there. Of pointers it was given it must ask, in every loop, whether one
+    loop's stores change what the next one loads.
+    """
+    element = types.CPointer(from_dtype(tile.value.dtype))
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
+        kind = context.get_value_type(element).pointee
+        place = cgutils.alloca_once(builder, kind, size=ir.Constant(ir.IntType(64), tile.value.columns))
+        place.align = 64
+        return place
+
+    return element(tile), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -29,19 +29,23 @@ FLOATS = "floats"
 
 
 @cache
-def address(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile) -> int:
-    """Where the code of `function(tile, *arguments)` lies, which is compiled now unless it was before."""
-    return int(_compiled(function, arguments, tile).address)
+def address(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile, kept: bool = True) -> int:
+    """Where the code of `function(tile, *arguments)` lies, which is compiled now unless it was before.
+
+    `kept` says whether it may come from the disk: where all that it depends on is in the sources of this package.
+    """
+    return int(_compiled(function, arguments, tile, kept).address)
 
 
 @cache
-def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile) -> Any:
+def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile, kept: bool) -> Any:
     floats = types.CPointer(from_dtype(tile.dtype))
     kinds = (floats if argument is FLOATS else argument for argument in arguments)
     signature = ((ConstantType(tile), *kinds), types.void)
     code: Any = CFunc(function, signature, locals={}, options={"error_model": "numpy"})
-    with suppress(RuntimeError):  # no folder can be written
-        code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
+    if kept:
+        with suppress(RuntimeError):  # no folder can be written
+            code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
     with announcing(f"{function.__name__} for {tile.dtype}"):
         code.compile()
     return code

@@ -48,16 +48,16 @@ ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
 
 # Places in the arena, and sizes.
 GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, HYPER, SCRATCH = range(9)
-SCRATCH_STEP, PANELS, VECTORS = range(9, 12)
-PLACES = 12
+SCRATCH_STEP, PANELS, VECTORS, UNUSED = range(9, 13)
+PLACES = 13
 """Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
-for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`."""
+for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`; UNUSED
+takes gradients that nobody wants."""
 
 
 # What `Network.code` holds.
-LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, DECAYS_ALL = range(4)
-"""Addresses of the loss and of the two forms of the optimiser; DECAYS_ALL is 1 where weight decay acts on all
-parameters, 0 where on the weight matrices alone."""
+LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN = range(4)
+"""Addresses of the loss and of the three forms of the optimiser."""
 
 
 class Network(NamedTuple):

@@ -15,7 +15,6 @@ from mlp_kernels.cpu.network import (
     BATCH_NORM,
     BUFFERS,
     CUT,
-    DECAYS_ALL,
     DROPOUT,
     FIRST_OP,
     FORWARD,
@@ -35,6 +34,7 @@ from mlp_kernels.cpu.network import (
     SLOPES,
     SOURCE,
     UPDATE_VECTOR,
+    VECTORS,
     op,
     stage,
 )
@@ -74,7 +74,7 @@ def run_forward(
             elif kind == DROPOUT:
                 if training and a > 0.0:
                     mask = shift(kept, (panel * rows + begin) * width)
-                    dropout.draw_mask(mask, width, panel * width, begin, count, a, seed, op(f, o, LAYER), step)
+                    dropout.draw_mask(tile, mask, panel * width, begin, count, a, seed, op(f, o, LAYER), step)
                     dropout.multiply(x, mask, y, count * width)
             else:
                 weights = shift(f.packed, op(f, o, PARAMETERS))
@@ -114,7 +114,7 @@ def run_backward(
 ) -> None:
     """The operations of stage `s` in reverse: `dz`, its panels of gradients, becomes that of the product.
 
-    The parameters of the operations are updated on the way, but for shared slopes, see `update_shared_slopes`.
+    Leaves the gradients of the operations' parameters, but of shared slopes only the parts, see `update_vectors`.
     """
     width, rows = tile.columns, stage(f, s, ROWS)
     lanes = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
@@ -181,8 +181,6 @@ def _through_slopes(tile: Tile, f: Any, s: int, o: int, dz: Any, begin: int, end
         for j in range(width):
             total += load(lanes, j)
         store(gradients, h, total)
-    if own:
-        update_vector(tile, f, place + begin, end - begin)
 
 
 @kernel
@@ -210,22 +208,19 @@ def _unnormalise(
         )
         store(f.gradients, place + h, d_weight)
         store(f.gradients, bias_place + h, d_bias)
-    update_vector(tile, f, place + begin, end - begin)
-    update_vector(tile, f, bias_place + begin, end - begin)
 
 
 @kernel
-def update_vector(tile: Tile, f: Any, place: int, count: int) -> None:
-    """One optimiser step of `count` neighbouring parameters that are no weights, from their stored gradient."""
-    p, g = shift(f.packed, place), shift(f.gradients, place)
-    hyper = shift(f.arena, load(f.places, HYPER))
-    decayed = load(f.code, DECAYS_ALL)
-    call(load(f.code, UPDATE_VECTOR), (tile, p, f.slot_step, g, count, hyper, decayed))
+def update_vectors(tile: Tile, f: Any) -> None:
+    """One optimiser step of all parameters that are no weights, from their stored gradients. For one thread."""
+    _add_up_shared_slopes(tile, f)
+    count, hyper = load(f.places, VECTORS), shift(f.arena, load(f.places, HYPER))
+    call(load(f.code, UPDATE_VECTOR), (tile, f.packed, f.slot_step, f.gradients, count, hyper))
 
 
 @kernel
-def update_shared_slopes(tile: Tile, f: Any) -> None:
-    """The slopes that all features share, from the gradients of the features, in their order. For one thread."""
+def _add_up_shared_slopes(tile: Tile, f: Any) -> None:
+    """The gradients of slopes that all features of a layer share, from those of the features, in their order."""
     for s in range(f.n_stages):
         for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):
             if op(f, o, KIND) == SLOPE:
@@ -234,7 +229,6 @@ def update_shared_slopes(tile: Tile, f: Any) -> None:
                 for h in range(stage(f, s, N_OUT)):
                     total += load(parts, h)
                 store(f.gradients, op(f, o, PARAMETERS), total)
-                update_vector(tile, f, op(f, o, PARAMETERS), 1)
 
 
 @kernel

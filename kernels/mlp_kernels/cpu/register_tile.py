@@ -100,17 +100,27 @@ def accumulate(
 
 
 class Destination:
-    """The block of C that a tile belongs to: `rows` x `columns` elements, the rows `row_bytes` apart."""
+    """The block of C that a tile belongs to: `rows` x `columns` elements, the rows `row_bytes` apart.
+
+    The tile itself has `most_rows` rows of `vectors` vectors.
+    """
 
     def __init__(
-        self, v: Vectors, c: ir.Value, row_bytes: ir.Value, rows: ir.Value, columns: ir.Value, vectors: int
+        self,
+        v: Vectors,
+        c: ir.Value,
+        row_bytes: ir.Value,
+        rows: ir.Value,
+        columns: ir.Value,
+        most_rows: int,
+        vectors: int,
     ) -> None:
         builder = v.builder
         self.v, self.rows, self.vectors = v, rows, vectors
-        self.row = [v.pointer(builder.add(c, builder.mul(index(i), row_bytes))) for i in range(v.tile.rows)]
+        self.row = [v.pointer(builder.add(c, builder.mul(index(i), row_bytes))) for i in range(most_rows)]
         self.masks = [v.first_lanes(builder.sub(columns, index(j * v.lanes))) for j in range(vectors)]
         self.whole = builder.and_(
-            builder.icmp_signed(">=", rows, index(v.tile.rows)),
+            builder.icmp_signed(">=", rows, index(most_rows)),
             builder.icmp_signed(">=", columns, index(vectors * v.lanes)),
         )
 
@@ -177,22 +187,22 @@ def multiply_tile(
     `a`, `b`, `bias` and `c` are addresses, those of the tile's first elements. B is a packed panel; A may lie
     anywhere, its rows `a_row` elements apart and its columns `a_depth`: rows are read side by side, each of
     them in order, which caches do well without packing. `depth`, `rows` and `columns`
-    are at least 1, and those beyond the tile are left to other tiles. A tile of no more columns than a vector
-    has lanes does the work of one vector.
+    are at least 1, and those beyond the tile are left to other tiles. At the edges of C, where few rows or columns
+    are left, smaller tiles do less work in vain: `tile.few_rows` rows, one vector, or half of one.
     """
     signature = types.void(tile, epilogue, *[types.int64] * 10, types.boolean, types.boolean)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, _, a, a_row, a_depth, b, bias, c, c_row_bytes, depth, rows, columns, add, last = arguments
-        v = Vectors(builder, tile.value)
-        # Rows beyond the last are computed too: from the last, for there may be no memory beyond.
-        last_row = builder.sub(rows, index(1))
-        within = [builder.icmp_signed("<", index(i), rows) for i in range(1, v.tile.rows)]
-        nearest = [builder.select(inside, index(i), last_row) for i, inside in enumerate(within, start=1)]
-        a_rows: list[Step] = [0, *(builder.mul(i, a_row) for i in nearest)]
+        lanes, few = tile.value.lanes, tile.value.few_rows
 
-        def emit(vectors: int) -> None:
-            to = Destination(v, c, c_row_bytes, rows, columns, vectors)
+        def emit(v: Vectors, most_rows: int, vectors: int) -> None:
+            # Rows beyond the last are computed too: from the last, for there may be no memory beyond.
+            last_row = builder.sub(rows, index(1))
+            within = [builder.icmp_signed("<", index(i), rows) for i in range(1, most_rows)]
+            nearest = [builder.select(inside, index(i), last_row) for i, inside in enumerate(within, start=1)]
+            a_rows: list[Step] = [0, *(builder.mul(i, a_row) for i in nearest)]
+            to = Destination(v, c, c_row_bytes, rows, columns, most_rows, vectors)
             to.prefetch()
             block = accumulate(
                 v,
@@ -207,11 +217,22 @@ def multiply_tile(
             block = to.add_to(block, add)
             to.store(v.when(last, block, lambda sums: epilogue.value.emit(sums, to, bias)))
 
-        with builder.if_else(builder.icmp_signed(">", columns, index(v.lanes))) as (wide, narrow):
-            with wide:
-                emit(v.tile.vectors)
-            with narrow:
-                emit(1)
+        def emit_rows(most_rows: int) -> None:
+            whole, half = Vectors(builder, tile.value), Vectors(builder, tile.value, max(1, lanes // 2))
+            with builder.if_else(builder.icmp_signed(">", columns, index(lanes))) as (wide, narrow):
+                with wide:
+                    emit(whole, most_rows, tile.value.vectors)
+                with narrow, builder.if_else(builder.icmp_signed(">", columns, index(half.lanes))) as (one, less):
+                    with one:
+                        emit(whole, most_rows, 1)
+                    with less:
+                        emit(half, most_rows, 1)
+
+        with builder.if_else(builder.icmp_signed(">", rows, index(few))) as (many, scant):
+            with many:
+                emit_rows(tile.value.rows)
+            with scant:
+                emit_rows(few)
         return context.get_dummy_value()
 
     return signature, generate

@@ -6,6 +6,7 @@ always about to come, but gives its core away after a while: one that shares its
 would otherwise wait for a whole time slice.
 """
 
+import sys
 from typing import Any
 
 from llvmlite import ir
@@ -35,11 +36,15 @@ def _look(_context: Any, counter: Any) -> Any:
     return types.int64(counter), generate
 
 
+OFFER_CORE = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+"""The system's function, int f(void), that lets another thread have the core."""
+
+
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def _offer_core(_context: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, OFFER_CORE), [])
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -65,4 +70,6 @@ def meet(counter: Any, round_: int, threads: int) -> int:
 @kernel
 def share(units: int, thread: int, threads: int) -> Any:
     """The first unit of a thread and the first of the next."""
+    if threads == 1:
+        return 0, units  # a small network is trained in the time of a hundred divisions
     return units * thread // threads, units * (thread + 1) // threads

@@ -2,7 +2,7 @@
 
     step:  gather the batch | meet | product + operations of a stage, for each | meet
            | loss, panel by panel | meet | operations of the last stage in reverse, transpose | meet
-           | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet
+           | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet | biases
 
 Every thread runs this same function on its share of features or panels, and meets the others where it needs what
 they wrote. What a thread computes depends on where it works, never on how many there are: an element of any result
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.dense import BLOCK_ROWS, finish_gradient, input_gradient, product, update_weights
+from mlp_kernels.cpu.dense import BLOCK_ROWS, ends_in_relu, finish_gradient, input_gradient, product, update_weights
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
 from mlp_kernels.cpu.memory import load, pointer_to, shift
 from mlp_kernels.cpu.native import call
@@ -37,7 +37,7 @@ from mlp_kernels.cpu.network import (
     frame,
     stage,
 )
-from mlp_kernels.cpu.operations import run_backward, run_forward, update_shared_slopes
+from mlp_kernels.cpu.operations import run_backward, run_forward, update_vectors
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.updates import set_hyper_parameters
@@ -81,7 +81,7 @@ def train(
             losses[i], accuracies[i] = _figures(f, n)
         round_ = _backward(tile, f, n, training, thread, threads, round_)
         if thread == 0:
-            update_shared_slopes(tile, f)
+            update_vectors(tile, f)
 
 
 @kernel
@@ -107,21 +107,45 @@ def infer(
 
 @kernel
 def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, threads: int) -> None:
-    """The batch, a share of its panels."""
+    """The batch, a share of its panels, or of the features of each where there are fewer panels than threads."""
     width = tile.columns
     x = shift(f.arena, stage(f, 0, PRODUCT))
-    features, rows = stage(f, 0, N_OUT), stage(f, 0, ROWS)
-    begin, end = share((n + width - 1) // width, thread, threads)
+    features, rows, panels = stage(f, 0, N_OUT), stage(f, 0, ROWS), (n + width - 1) // width
+    if panels >= threads:
+        begin, end = share(panels, thread, threads)
+        first, last = 0, features
+    else:
+        begin, end = 0, panels
+        first, last = share((features + tile.lanes - 1) // tile.lanes, thread, threads)
+        first, last = first * tile.lanes, min(last * tile.lanes, features)
     for b in range(begin, end):
-        call(load(f.data, GATHER), (tile, f.data, features, order, n, rows, b, x, sources))
+        call(load(f.data, GATHER), (tile, f.data, first, last, order, n, rows, b, x, sources))
 
 
 @kernel
 def _features(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
-    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles."""
+    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles, or whole panels."""
     features = stage(f, s, N_OUT)
-    begin, end = share((features + tile.rows - 1) // tile.rows, thread, threads)
-    return begin * tile.rows, min(end * tile.rows, features)
+    unit = tile.columns if _keeps_panels(tile, f, s, threads) else tile.rows
+    begin, end = share((features + unit - 1) // unit, thread, threads)
+    return begin * unit, min(end * unit, features)
+
+
+@kernel
+def _keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
+    """Whether the panels of weights of stage `s` belong to one thread each, forward and back.
+
+    Where no gradient goes on to the stage below, each thread then updates the weights that it reads, and they never
+    change cores.
+    """
+    panels = (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
+    return s > 0 and not _passes_on(f, s) and panels % threads == 0
+
+
+@kernel
+def _passes_on(f: Any, s: int) -> bool:
+    """Whether there is anything to learn below stage `s`, so that it has to hand on a gradient."""
+    return s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
 
 
 @kernel
@@ -154,7 +178,6 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
     t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-    scratch = shift(t, outputs * width)
     total = total_weight(tile, f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
@@ -166,18 +189,24 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
         constant = load(f.loss_constants, 0)
-        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant, scratch))
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant))
 
 
 @kernel
 def _figures(f: Any, n: int) -> Any:
-    """Loss and accuracy of the batch, summed over its samples in order."""
+    """Loss and accuracy of the batch, summed over its samples."""
     shares, values = shift(f.arena, load(f.places, SHARES)), shift(f.arena, load(f.places, VALUES))
-    loss = accuracy = 0.0
-    for j in range(n):
-        loss += float(load(shares, j)) * float(load(values, j))
-        accuracy += float(load(f.arena, load(f.places, ACCURACIES) + j))
-    return loss, accuracy / n
+    accuracies = shift(f.arena, load(f.places, ACCURACIES))
+    even = odd = right = also_right = 0.0  # two sums side by side take the time of one
+    for j in range(0, n - 1, 2):
+        even += float(load(shares, j)) * float(load(values, j))
+        odd += float(load(shares, j + 1)) * float(load(values, j + 1))
+        right += float(load(accuracies, j))
+        also_right += float(load(accuracies, j + 1))
+    if n % 2:
+        even += float(load(shares, n - 1)) * float(load(values, n - 1))
+        right += float(load(accuracies, n - 1))
+    return even + odd, (right + also_right) / n
 
 
 @kernel
@@ -196,19 +225,28 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
     """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
     last = f.n_stages - 1
     begin, end = _inputs(tile, stage(f, last, N_OUT), thread, threads)
-    _into_stage(tile, f, last, begin, end, n, training, thread)
+    dz = _gradient(f, last)
+    run_backward(tile, f, last, dz, begin, end, n, training, thread)
+    finish_gradient(tile, f, last, dz, _transposed(f, last), begin, end, n)
     round_ = meet(f.meeting, round_, threads)
     for s in range(last, 0, -1):
-        features = stage(f, s - 1, N_OUT)
-        below = s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
-        begin, end = _inputs(tile, features, thread, threads)
+        inputs, passes_on = stage(f, s - 1, N_OUT), _passes_on(f, s)
+        panel, last_panel = 0, (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
+        if _keeps_panels(tile, f, s, threads):
+            begin, end = 0, inputs
+            panel, last_panel = share(last_panel, thread, threads)
+        else:
+            begin, end = _inputs(tile, inputs, thread, threads)
         for row in range(begin, end, BLOCK_ROWS):
             stop = min(row + BLOCK_ROWS, end)
-            if below:
+            if passes_on:
                 dx = _gradient(f, s - 1)
                 input_gradient(tile, f, s, _gradient(f, s), dx, row, stop, n)
-                _into_stage(tile, f, s - 1, row, stop, n, training, thread)
-            update_weights(tile, f, s, _transposed(f, s), row, stop, n)
+                if not ends_in_relu(f, s - 1):
+                    run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
+                if s > 1:
+                    finish_gradient(tile, f, s - 1, dx, _transposed(f, s - 1), row, stop, n)
+            update_weights(tile, f, s, _gradient(f, s), _transposed(f, s), panel, last_panel, row, stop, n)
         round_ = meet(f.meeting, round_, threads)
     return round_
 
@@ -219,12 +257,3 @@ def _inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
     unit = max(tile.rows, tile.lanes)
     begin, end = share((features + unit - 1) // unit, thread, threads)
     return begin * unit, min(end * unit, features)
-
-
-@kernel
-def _into_stage(tile: Tile, f: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int) -> None:
-    """From the gradient of a stage's output to that of its product, and on to its biases."""
-    dz = _gradient(f, s)
-    run_backward(tile, f, s, dz, begin, end, n, training, thread)
-    if s > 0:
-        finish_gradient(tile, f, s, dz, _transposed(f, s), begin, end, n)

@@ -75,12 +75,16 @@ class Vectors:
         place = self.builder.bitcast(self.address(pointer, offset), self.type.as_pointer())
         self.builder.store(vector, place, align=1)
 
+    def part(self, vector: ir.Value, first: int, count: int) -> ir.Value:
+        """`count` neighbouring lanes, from lane `first`, as a vector of their own."""
+        order = ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
+        return self.builder.shuffle_vector(vector, ir.Constant(self.type, ir.Undefined), order)
+
     def store_part(
         self, vector: ir.Value, first: int, count: int, pointer: ir.Value, offset: ir.Value | int = 0
     ) -> None:
         """`count` neighbouring lanes, from lane `first`, to memory."""
-        order = ir.Constant(ir.VectorType(_INT32, count), list(range(first, first + count)))
-        part = self.builder.shuffle_vector(vector, ir.Constant(self.type, ir.Undefined), order)
+        part = self.part(vector, first, count)
         place = self.builder.bitcast(self.address(pointer, offset), part.type.as_pointer())
         self.builder.store(part, place, align=1)
 
@@ -93,7 +97,7 @@ class Vectors:
 
         `llvm.fma` would insist on one rounding: without the instruction it calls libm, a hundred times slower.
         """
-        return self._call("llvm.fmuladd", x, y, z)
+        return self.call("llvm.fmuladd", x, y, z)
 
     def first_lanes(self, count: ir.Value) -> ir.Value:
         """A mask of the first `count` lanes; `count` may be negative or beyond the last."""
@@ -140,6 +144,19 @@ class Vectors:
             self.builder.shuffle_vector(e, o, order) for e, o in zip(even, odd, strict=True) for order in (low, high)
         ]
 
+    def total(self, vectors: list[ir.Value]) -> ir.Value:
+        """The sum of all lanes of some vectors, in halves: one fixed order, and few roundings."""
+        while len(vectors) > 1:
+            vectors = [self.builder.fadd(x, y) for x, y in zip(vectors[0::2], vectors[1::2], strict=True)]
+        kind = ir.FunctionType(self.element, [self.element, self.type])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.vector.reduce.fadd.{self.suffix}")
+        # In the order of the lanes, as it would be without the flag, each addition would wait for the one before.
+        return self.builder.call(function, [ir.Constant(self.element, -0.0), vectors[0]], fastmath=("reassoc",))
+
+    def first_lane(self, scalar: ir.Value) -> ir.Value:
+        """A scalar in the first lane, zeros in the others."""
+        return self.builder.insert_element(self.constant(0.0), scalar, ir.Constant(_INT32, 0))
+
     def when(
         self, condition: ir.Value, values: list[ir.Value], change: Callable[[list[ir.Value]], list[ir.Value]]
     ) -> list[ir.Value]:
@@ -156,7 +173,8 @@ class Vectors:
             merged.append(value)
         return merged
 
-    def _call(self, name: str, *operands: ir.Value) -> ir.Value:
+    def call(self, name: str, *operands: ir.Value) -> ir.Value:
+        """An LLVM intrinsic of vectors of this type, by its name without the type."""
         kind = ir.FunctionType(self.type, [self.type] * len(operands))
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"{name}.{self.suffix}")
         return self.builder.call(function, operands)

@@ -17,10 +17,38 @@ BLOCK = 64
 
 
 @kernel
-def pack_weights(tile: Tile, flat: Any, start: int, outputs: int, inputs: int, rows: int, packed: Any, to: int) -> None:
-    """A matrix at `flat[start:]` into panels of `rows` rows at `packed[to:]`; the padding is left as it is."""
+def pack(tile: Tile, flat: Any, vectors: Any, matrices: Any, packed: Any) -> None:
+    """All parameters from the flat vector into the packed one; the padding is left as it is.
+
+    `vectors` has rows of (place in flat, place in packed, size), `matrices` of (place in flat, place in packed,
+    outputs, inputs, rows of a panel), both int64.
+    """
+    for v in range(vectors.shape[0]):
+        _copy(pointer_to(flat), vectors[v, 0], pointer_to(packed), vectors[v, 1], vectors[v, 2])
+    for m in range(matrices.shape[0]):
+        source, destination = shift(pointer_to(flat), matrices[m, 0]), shift(pointer_to(packed), matrices[m, 1])
+        _pack_matrix(tile, source, matrices[m, 2], matrices[m, 3], matrices[m, 4], destination)
+
+
+@kernel
+def unpack(tile: Tile, flat: Any, vectors: Any, matrices: Any, packed: Any) -> None:
+    """The way back of `pack`."""
+    for v in range(vectors.shape[0]):
+        _copy(pointer_to(packed), vectors[v, 1], pointer_to(flat), vectors[v, 0], vectors[v, 2])
+    for m in range(matrices.shape[0]):
+        destination, source = shift(pointer_to(flat), matrices[m, 0]), shift(pointer_to(packed), matrices[m, 1])
+        _unpack_matrix(tile, destination, matrices[m, 2], matrices[m, 3], matrices[m, 4], source)
+
+
+@kernel
+def _copy(source: Any, start: int, destination: Any, to: int, count: int) -> None:
+    for i in range(count):
+        store(destination, to + i, load(source, start + i))
+
+
+@kernel
+def _pack_matrix(tile: Tile, source: Any, outputs: int, inputs: int, rows: int, destination: Any) -> None:
     width = tile.columns
-    source, destination = shift(pointer_to(flat), start), shift(pointer_to(packed), to)
     for d0 in range(0, inputs, BLOCK):
         for h in range(outputs):
             place = h // width * rows * width + h % width
@@ -29,12 +57,8 @@ def pack_weights(tile: Tile, flat: Any, start: int, outputs: int, inputs: int, r
 
 
 @kernel
-def unpack_weights(
-    tile: Tile, flat: Any, start: int, outputs: int, inputs: int, rows: int, packed: Any, to: int
-) -> None:
-    """The way back of `pack_weights`."""
+def _unpack_matrix(tile: Tile, destination: Any, outputs: int, inputs: int, rows: int, source: Any) -> None:
     width = tile.columns
-    destination, source = shift(pointer_to(flat), start), shift(pointer_to(packed), to)
     for d0 in range(0, inputs, BLOCK):
         for h in range(outputs):
             place = h // width * rows * width + h % width

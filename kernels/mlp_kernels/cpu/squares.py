@@ -1,0 +1,105 @@
+"""Squares of `lanes` x `lanes` elements transposed in registers: a batch on its way in, a gradient on its way to dW.
+
+    in                          out
+    row 0:  a0 a1 a2 ...        row 0:  a0 b0 c0 ...       log2(lanes) rounds of shuffles, no element by itself
+    row 1:  b0 b1 b2 ...   -->  row 1:  a1 b1 c1 ...
+    row 2:  c0 c1 c2 ...        row 2:  a2 b2 c2 ...
+
+The reference of both is `x.T`; of the sums that come with one of them, `x.sum(axis=1)`.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu.vector_ir import Vectors, index
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any, rows: Any) -> Any:
+    """A square of `lanes` x `lanes` elements from one panel, transposed into another: out[j, i] = in[i, j].
+
+    Rows are `tile.columns` apart in both. The sum of each row of `source` comes for free: it is written to `sums`
+    where `first` is not 0, else added to it. Where `rows` is no more than half of the lanes, only that half is done.
+    """
+    element = types.CPointer(from_dtype(tile.value.dtype))
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, source, destination, sums, first, rows = arguments
+        whole = Vectors(builder, tile.value)
+
+        def emit(count: int) -> None:
+            columns = whole.transpose([whole.load(source, i * tile.value.columns) for i in range(count)])
+            # Of half a square, each vector that comes out holds two columns.
+            firsts = range(0, whole.lanes, count)
+            v = Vectors(builder, tile.value, count)
+            pieces = [whole.part(vector, first, count) for vector in columns for first in firsts]
+            for j, piece in enumerate(pieces):
+                v.store(piece, destination, j * tile.value.columns)
+            while len(pieces) > 1:  # pairwise: short chains, and less rounding than one after the other
+                pieces = [builder.fadd(x, y) for x, y in zip(pieces[0::2], pieces[1::2], strict=True)]
+            fresh = builder.icmp_signed("!=", first, index(0))
+            v.store(builder.select(fresh, pieces[0], builder.fadd(pieces[0], v.load(sums))), sums)
+
+        lanes = tile.value.lanes
+        with builder.if_else(builder.icmp_signed(">", rows, index(lanes // 2))) as (square, half):
+            with square:
+                emit(lanes)
+            with half:
+                emit(max(1, lanes // 2))
+        return context.get_dummy_value()
+
+    return types.void(tile, element, element, element, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def row_total(_context: Any, tile: Any, row: Any) -> Any:
+    """The sum of one row of a panel."""
+    element = types.CPointer(from_dtype(tile.value.dtype))
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        v = Vectors(builder, tile.value)
+        return v.total([v.load(arguments[1], j * v.lanes) for j in range(v.tile.vectors)])
+
+    return element.dtype(tile, element), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def gather_block(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, destination: Any) -> Any:
+    """`lanes` neighbours of `lanes` samples, converted and transposed: out[k, j] = sample j's element k.
+
+    `rows` points to the addresses of the samples' first elements, `offset` counts bytes from there, `kind` is the
+    NumPy scalar type that lies in memory. Rows of the panel are `tile.columns` apart.
+    """
+    source = kind.dtype
+    signature = types.void(
+        tile, kind, types.CPointer(types.int64), types.int64, types.CPointer(from_dtype(tile.value.dtype))
+    )
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, _, rows, offset, destination = arguments
+        v = Vectors(builder, tile.value)
+        memory = ir.VectorType(context.get_value_type(source), v.lanes)
+        vectors = []
+        for i in range(v.lanes):
+            address = builder.add(builder.load(v.address(rows, i)), offset)
+            values = builder.load(builder.inttoptr(address, memory.as_pointer()), align=1)
+            vectors.append(_converted(v, values, source))
+        for k, column in enumerate(v.transpose(vectors)):
+            v.store(column, destination, k * v.tile.columns)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _converted(v: Vectors, values: ir.Value, source: Any) -> ir.Value:
+    """Values of any number type in the type of the tile, rounded to nearest."""
+    builder = v.builder
+    if isinstance(source, types.Float):
+        have, want = source.bitwidth, 8 * v.tile.dtype.itemsize
+        if have == want:
+            return values
+        return builder.fptrunc(values, v.type) if have > want else builder.fpext(values, v.type)
+    return builder.sitofp(values, v.type) if source.signed else builder.uitofp(values, v.type)

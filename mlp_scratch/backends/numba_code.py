@@ -1,0 +1,93 @@
+"""What of a program is code to the compiled backend, and whether there is any: activations, losses, optimisers.
+
+Each of the functions here gives addresses for the tables, compiling what no network has needed before.
+"""
+
+from dataclasses import replace
+
+from mlp_kernels.cpu import activations, given, losses, updates
+from mlp_kernels.cpu.rules import Rule
+from mlp_kernels.cpu.tile import Tile
+from mlp_scratch.layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Identity,
+    Layer,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    ScalarActivation,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss, ScalarLoss
+from mlp_scratch.optimizers import SGD, Adam, Optimizer
+from mlp_scratch.program import Program
+
+KNOWN: frozenset[type] = frozenset(
+    {Dense, Identity, ReLU, LeakyReLU, PReLU, ELU, SELU, GELU, Tanh, Sigmoid, Softplus, Dropout, BatchNorm}
+    | {MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy}
+    | {SGD, Adam}
+)
+"""What there are kernels for: these very classes, since a subclass may compute something else."""
+
+GIVEN: dict[type, int] = {ScalarActivation: 1, ScalarLoss: 2}
+"""What is made of a user's functions, which may or may not be compiled, of so many numbers."""
+
+LEAST_EPS = 1e-30
+"""From here on √v + eps is a normal number whatever v is, so the quick quotient of `rules.adam` holds."""
+
+
+def refusal(program: Program) -> str:
+    """What in `program` there is no kernel for, and why; empty if it can be run.
+
+    >>> from mlp_scratch.model import Model
+    >>> from mlp_scratch.program import lower
+    >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
+    ''
+    """
+    parts: list[Layer | Loss | Optimizer] = [op.layer for op in program.operations]
+    parts += [program.loss, program.optimizer]
+    return next((reason for part in parts if (reason := _refused(part))), "")
+
+
+def _refused(part: Layer | Loss | Optimizer) -> str:
+    if type(part) in KNOWN:
+        return ""
+    if type(part) not in GIVEN:
+        return type(part).__name__
+    faults = {name: given.fault(getattr(part, name), GIVEN[type(part)]) for name in ("f", "df")}
+    return next((f"{part.kind}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
+
+
+def activation_code(layer: Layer, tile: Tile) -> tuple[int, int]:
+    """Where the loops of an activation and of its derivative lie."""
+    if isinstance(layer, ScalarActivation):
+        return given.activation_addresses(layer.f, layer.df, tile)
+    name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
+    return activations.addresses(name, tile)
+
+
+def loss_code(loss: Loss, tile: Tile) -> int:
+    """Where the loss of a panel lies."""
+    if isinstance(loss, ScalarLoss):
+        return given.loss_address(loss.f, loss.df, tile)
+    return losses.loss_address(loss.kind, tile)
+
+
+def optimizer_code(optimizer: Optimizer | None, tile: Tile) -> tuple[int, int, int]:
+    """Where the forms of an optimiser lie, in the order of `network`; with None the gradient is stored instead."""
+    if optimizer is None:
+        return updates.addresses(Rule("gradient"), Rule("gradient"), tile)
+    name = optimizer.kind
+    if isinstance(optimizer, SGD) and optimizer.momentum:
+        name = "nesterov" if optimizer.nesterov else "momentum"
+    decays = optimizer.weight_decay != 0
+    weights = Rule(name, decays, fast=isinstance(optimizer, Adam) and optimizer.eps >= LEAST_EPS)
+    vectors = replace(weights, decays=decays and optimizer.decay == "all")
+    return updates.addresses(weights, vectors, tile)

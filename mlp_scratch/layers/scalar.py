@@ -1,0 +1,69 @@
+"""An activation from two functions of a number: no class to write, and compiled where the backend compiles."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentTypeError
+from mlp_scratch.layers.base import Activation, Parameters
+from mlp_scratch.scalars import Scalar, check_callable, check_name, elementwise
+
+
+@dataclass(frozen=True)
+class ScalarActivation(Activation):
+    """y = f(x), element by element, for f and f' written as plain functions of a number.
+
+    The NumPy backend calls them once an element; the compiled backend makes loops of them, if Numba can compile them
+    (arithmetic, conditions, `math` and NumPy functions, closures over numbers), else `backend="auto"` trains on
+    NumPy. Both see a float64 whatever the model's dtype is, and what they return is rounded to it.
+
+    Args:
+        name: what messages, listings and model files call it.
+        f: the function.
+        df: its derivative; `gradcheck` tells whether it is.
+        kinks: where the derivative jumps, so that a gradient check doesn't take a difference across.
+
+    A file holds the name alone, since functions are code: `load(path, custom=[swish])` puts them back.
+
+    >>> import math
+    >>> from mlp_scratch import MLP, gradcheck
+    >>> def swish(x):
+    ...     return x / (1 + math.exp(-x))
+    >>> def slope(x):
+    ...     s = 1 / (1 + math.exp(-x))
+    ...     return s + x * s * (1 - s)
+    >>> model = MLP([3, 8, 2], activation=ScalarActivation("swish", swish, slope))
+    >>> gradcheck(model, np.eye(3), [0, 1, 1], backend="numba").passed
+    True
+    """
+
+    name: str
+    f: Scalar
+    df: Scalar
+    kinks: tuple[float, ...] = ()
+
+    analytic = False  # a complex step would need functions of complex numbers
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]  # each has its own
+        """The name."""
+        return self.name
+
+    def check(self) -> None:
+        check_name("name", self.name)
+        check_callable("f", self.f)
+        check_callable("df", self.df)
+        if isinstance(self.kinks, str) or not np.iterable(self.kinks):
+            raise ArgumentTypeError("kinks", given=checks.describe(self.kinks), expected="numbers", mend="try (0.0,)")
+        object.__setattr__(self, "kinks", tuple(sorted(checks.real("kinks", kink) for kink in self.kinks)))
+
+    def function(self, x: Array) -> Array:
+        return elementwise(f"f of {self.name}", self.f, x)
+
+    def derivative(self, x: Array) -> Array:
+        return elementwise(f"df of {self.name}", self.df, x)
+
+    def pieces(self, parameters: Parameters, x: Array) -> Array | None:
+        return np.searchsorted(self.kinks, x) if self.kinks else None

@@ -1,0 +1,70 @@
+"""What a fit on the compiled backend needs beyond the data: parameters, optimiser state, two batches, 32 MB.
+
+Measured in a process of its own, which has trained before so that all code is loaded: the peak of its resident memory
+during a fit, less what was resident just before it, the data among that. The peak is reset by the kernel on request
+(`man 5 proc`, clear_refs). Memory is no clock: the figure is the same on a busy machine.
+
+    parameters P         n elements of the model's dtype
+    optimiser state S    2 n with Adam
+    activations A        batch x (inputs + outputs of every layer)
+    allowed              P + S + 2 A + 32 MB
+
+The panels that training works on are a second copy of P and S, beside those that the model keeps until a call ends,
+lest a step that diverges leave nothing; in a network of the size measured here the 32 MB hold them.
+
+The data set is 6 times what is allowed, so that even a copy of it in float32, or of a sixth of it, would be seen.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ALLOWANCE = 32e6
+MEASURE = """
+import json, sys
+import numpy as np
+import mlp_scratch as ms
+D, N, BATCH = 784, 65_000, 256
+layout, widths = sys.argv[1], [D, 512, 512, 10]
+
+def resident(row):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(row))
+
+def fit(X, y):
+    model = ms.MLP(widths, dropout=0.1, seed=0)
+    model.fit(X, y, optimizer="adam", batch_size=BATCH, epochs=1, backend="numba", progress=False)
+    return model
+
+rng = np.random.default_rng(0)
+fit(rng.normal(size=(600, D)), np.arange(600) % 10)
+shape = {"C": (N, D), "F": (D, N), "strided": (N, D + 3)}[layout]
+X = rng.standard_normal(shape)
+X = {"C": X, "F": X.T, "strided": X[:, 1 : D + 1]}[layout]
+y = np.arange(N) % 10
+before = resident("VmRSS")
+with open("/proc/self/clear_refs", "w") as peak:
+    peak.write("5")
+model = fit(X, y)
+peak = resident("VmHWM") - before
+n = model.n_parameters
+activations = BATCH * sum(op.n_out for op in model.placed) + BATCH * D
+print(json.dumps({"peak": peak, "data": X.nbytes, "allowed": 4 * (3 * n + 2 * activations)}))
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of memory cannot be reset here")
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+def test_a_fit_needs_two_batches_and_no_copy_of_the_data(layout):
+    command = [sys.executable, "-c", MEASURE, layout]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    allowed = measured["allowed"] + ALLOWANCE
+    assert measured["data"] > 6 * allowed
+    assert 0 < measured["peak"] <= allowed, measured

@@ -1,0 +1,40 @@
+"""The compiled backend gives the NumPy backend's numbers with the code for other CPUs, too: SSE alone, AVX2 and FMA.
+
+Numba is told name and features in a process of its own; a name alone would leave it the host's features. There the
+parity tests run again: networks drawn at random in training and in inference, and sums longer than a block.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlp_kernels.cpu.features import numba_target
+
+ROOT = Path(__file__).parents[2]
+CPUS = {"x86-64": ("SSE", ["sse2"]), "haswell": ("AVX2+FMA", ["avx2", "fma"])}
+"""What code is generated for, the vector unit it then has, and what the host must have to run it."""
+
+TESTS = "test_any_network or test_sums_longer_than_a_block or test_batches_across_panels"
+RUN = """
+import sys
+import pytest
+from mlp_kernels.cpu.features import vector_unit
+assert vector_unit().name == sys.argv[1], vector_unit()
+options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+sys.exit(pytest.main([*options, "tests/backends/test_parity.py", "-k", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_parity_with_code_for_older_cpus(cpu):
+    unit, needed = CPUS[cpu]
+    if any(f"+{feature}" not in numba_target()[1] for feature in needed):
+        pytest.skip(f"this CPU can't run code for {cpu}")
+    environment = os.environ | {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, "-c", RUN, unit, TESTS]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "8 passed" in done.stdout
