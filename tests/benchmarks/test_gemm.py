@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -87,6 +90,26 @@ def test_each_contender_makes_the_product(loaded, name, layout):
     assert np.isnan(job.out).all()
     outcome = contender.run(contender.prepare(2))
     assert product.judge(entry, contender.evidence(outcome)).fault == ""
+
+
+SIMULATED = """
+import sys
+from pathlib import Path
+from mlp_benchmarks.contenders.products import Cuda
+from mlp_benchmarks.products import LoadedProduct, Product
+for layout in ("NN", "NT", "TN"):
+    product = Product(m=20, n=17, k=9, layout=layout, pad=3)
+    product.save(Path(sys.argv[1]))
+    contender = Cuda(LoadedProduct.load(Path(sys.argv[1])))
+    contender.reset()
+    assert product.judge(None, contender.evidence(None)).fault
+    assert not product.judge(None, contender.evidence(contender.run(1))).fault
+"""
+
+
+def test_our_product_on_a_gpu_that_is_simulated(tmp_path):
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
+    subprocess.run([sys.executable, "-c", SIMULATED, str(tmp_path / "p.npz")], env=environment, check=True)
 
 
 def test_json_is_as_promised(tmp_path, capsys):
