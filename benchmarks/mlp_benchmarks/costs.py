@@ -157,7 +157,7 @@ def measure_starts(
                 )
                 continue
         cold, *warm = runs
-        if references.get(entry.adam_form).first_refused(np.array(cold["losses"])) is not None:
+        if references.get(entry.adam_form, entry.most_loss).first_refused(np.array(cold["losses"])) is not None:
             reason = "the losses leave the float64 curve by more than rounding explains"
             report.not_timed.append({"case": case.name, "contender": name, "status": "wrong", "reason": reason})
             continue

@@ -35,6 +35,8 @@ POPULATION_CONTENDERS: dict[str, Entry] = {
     "numba": Entry(f"{_HERE}:Numba"),
     "jax-vmap-scan": Entry(f"{_HERE}_jax:JaxVmapScan", "jax", "pip install jax"),
     "torch-stacked": Entry(f"{_HERE}_torch:TorchStacked", "torch", "pip install torch"),
+    "cuda": Entry(f"{_HERE}:Cuda", device="gpu"),
+    "jax-cuda-vmap-scan": Entry(f"{_HERE}_jax:JaxVmapScanCuda", "jax", "pip install 'jax[cuda13]'", device="gpu"),
 }
 
 

@@ -69,27 +69,30 @@ class Reference:
 
 
 class ReferenceMaker:
-    """References for one work, each form of Adam's made when it is asked for; of no use to time, so on all cores."""
+    """References for one work, each form's made when it is asked for; of no use to time, so on all cores."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._made: dict[AdamForm, Reference] = {}
+        self._made: dict[tuple[AdamForm, float | None], Reference] = {}
         self._bounds: dict[bool, Curve] = {}
 
-    def get(self, adam_form: AdamForm) -> Reference:
-        """The reference for contenders whose Adam has this form."""
+    def get(self, adam_form: AdamForm, most_loss: float | None = None) -> Reference:
+        """The reference for contenders whose Adam has this form, and who report no larger loss of a sample."""
         rule = self._work.rule
         if not isinstance(rule, Adam):
             adam_form = "torch"
-        if adam_form not in self._made:
+        form = (adam_form, most_loss)
+        if form not in self._made:
             coarse = adam_form == "keras-float32"
             if isinstance(rule, Adam) and adam_form != "torch":
                 rule = replace(rule, eps_mode="keras")
             exact = loss_curve(self._work, rule)
             if coarse not in self._bounds:
                 self._bounds[coarse] = rounding_bound(self._work, exact, coarse_correction=coarse)
-            self._made[adam_form] = Reference(exact, self._bounds[coarse])
-        return self._made[adam_form]
+            if most_loss is not None:
+                exact = loss_curve(self._work, rule, most_loss=most_loss)
+            self._made[form] = Reference(exact, self._bounds[coarse])
+        return self._made[form]
 
 
 def rounding_bound(work: Work, exact: Curve, *, coarse_correction: bool = False) -> Curve:
@@ -123,6 +126,7 @@ def loss_curve(
     dtype: str = "float64",
     before_step: Callable[[Array], None] | None = None,
     lr: Curve | None = None,
+    most_loss: float | None = None,
 ) -> Curve:
     """The losses of the first steps on the NumPy backend, (steps_checked,), from the injected weights.
 
@@ -132,14 +136,25 @@ def loss_curve(
         dtype: of the arithmetic.
         before_step: is given the parameter vector before every step, to change it in place.
         lr: of each step; the optimiser's if not given.
+        most_loss: what a sample's loss is cut off at in the curve, not in the gradient.
     """
     rates = np.full(work.steps_checked, rule.lr) if lr is None else lr
     losses = np.empty(work.steps_checked)
     for i, (model, take) in enumerate(_steps(work, rule, dtype, rates)):
         if before_step is not None:
             before_step(model.flat)
-        losses[i] = take()
+        cut = None if most_loss is None else _cut_loss(work, model, i, most_loss)
+        reported = take()
+        losses[i] = reported if cut is None else cut
     return losses
+
+
+def _cut_loss(work: Work, model: MLP, step: int, most: float) -> float:
+    """The mean over a step's batch of the losses, each cut off at `most`."""
+    loss, rows = LOSSES[work.case.loss], work.batches(step + 1)[step]
+    logits = model.logits(work.X[rows], backend="numpy")
+    targets = loss.prepare(work.y[rows], model.n_outputs, model.dtype)
+    return float(np.minimum(loss.sample_values(logits, targets), most).mean())
 
 
 def accuracy_curve(work: Work, steps: int) -> Curve:

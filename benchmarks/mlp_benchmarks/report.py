@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mlp_benchmarks.cases import CASES
 from mlp_benchmarks.contenders import BASELINE, CONTROL
 from mlp_benchmarks.records import NotTimed, Record, Report
 
@@ -133,7 +134,7 @@ def machine_lines(machine: Mapping[str, Any]) -> list[str]:
 
 def data_lines(records: Sequence[Record]) -> list[str]:
     """A line where MNIST was wanted and is not here."""
-    if any(record.data == "random" and not record.case.startswith("random") for record in records):
+    if any(record.data == "random" and record.case in CASES for record in records):
         return ["data: random pixels in place of MNIST, which is not here (set MLP_SCRATCH_DATA)"]
     return []
 

@@ -91,7 +91,8 @@ def axis_of(record: Record) -> tuple[str, int] | None:
 def curves(records: Sequence[Record]) -> dict[tuple[str, int], dict[str, dict[int, Record]]]:
     """By axis and number of threads, and by contender: the record at each value of the axis, in rising order."""
     found: dict[tuple[str, int], dict[str, dict[int, Record]]] = {}
-    placed = [(place, record) for record in records if (place := axis_of(record)) is not None]
+    others = [record for record in records if record.contender != CONTROL]
+    placed = [(place, record) for record in others if (place := axis_of(record)) is not None]
     for (axis, value), record in sorted(placed, key=lambda pair: pair[0][1]):
         found.setdefault((axis, record.threads), {}).setdefault(record.contender, {})[value] = record
     return found

@@ -33,7 +33,7 @@ class TrainingJob:
         self.work.save(path)
 
     def judge(self, entry: Entry, evidence: npt.NDArray[np.float64]) -> Verdict:
-        reference = self.references.get(entry.adam_form)
+        reference = self.references.get(entry.adam_form, entry.most_loss)
         step = reference.first_refused(evidence)
         fault = (
             "" if step is None else f"the losses leave the float64 curve at step {step} by more than rounding explains"

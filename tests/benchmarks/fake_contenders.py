@@ -9,6 +9,8 @@ import numpy as np
 
 from mlp_benchmarks.contenders import UnsuitableError
 from mlp_benchmarks.contenders.ours import Numpy
+from mlp_benchmarks.contenders.populations import Numba as Population
+from mlp_benchmarks.contenders.products import OpenBlas
 
 
 class Honest(Numpy):
@@ -139,3 +141,18 @@ class HangingOnAdam(Numpy):
         if self._work.optimizer == "adam":
             time.sleep(600)
         return super().run(batches)
+
+
+class WrongProduct(OpenBlas):
+    """Leaves out the last row."""
+
+    def run(self, steps):
+        super().run(steps)
+        self._job.out[-1] = 0
+
+
+class UntrainedPopulation(Population):
+    """Gives back losses that nobody had."""
+
+    def evidence(self, outcome):
+        return super().evidence(outcome) * 1.001

@@ -108,6 +108,13 @@ def test_one_that_crashes_in_a_job_is_there_for_the_next(race, digits):
     assert [lanes["Honest"].status for lanes in (first, second, third)] == ["timed"] * 3
 
 
+def test_who_is_slow_is_not_timed_more_often_than_must_be(race, digits, monkeypatch):
+    monkeypatch.setattr("mlp_benchmarks.race.SLOW", 0.05)
+    lanes = race(digits, "Sleepy", "Honest", rounds=4)
+    assert len(lanes["Sleepy"].seconds[0]) == FEWEST_ROUNDS
+    assert len(lanes["Honest"].seconds[0]) == 4
+
+
 def test_rounds_end_with_the_budget(digits):
     job = TrainingJob(digits, ReferenceMaker(digits))
     rules = Rules(rounds=1000, processes=1, seconds=0.005, budget=0.0)

@@ -82,6 +82,13 @@ def test_gap_is_relative_and_nan_is_refused():
     assert np.isnan(reference.gap(np.array([2.0, np.nan])))
 
 
+def test_a_cut_loss_is_that_of_samples_and_changes_no_training(digits):
+    whole, cut = loss_curve(digits, digits.rule), loss_curve(digits, digits.rule, most_loss=2.0)
+    assert np.all(cut < whole)
+    assert cut[0] < 2.0 < whole[0]
+    np.testing.assert_allclose(loss_curve(digits, digits.rule, most_loss=1e3), whole, rtol=1e-12)
+
+
 def test_only_the_largest_case_is_checked_for_fewer_steps():
     checked = {name: make_work(case, "sgd", threads=1).steps_checked for name, case in CASES.items()}
     assert {name for name, steps in checked.items() if steps != STEPS_CHECKED} == {"wide-4096"}

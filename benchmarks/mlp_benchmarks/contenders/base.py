@@ -57,6 +57,7 @@ class Entry:
         install: how to install it.
         adam_form: how this framework writes Adam; each is held to its own, since the forms differ by more than
             rounding.
+        most_loss: what the framework cuts the loss of a sample off at, in what it reports only; None if it does not.
         device: "gpu" for one that is to see the GPUs.
     """
 
@@ -64,4 +65,5 @@ class Entry:
     package: str = ""
     install: str = ""
     adam_form: AdamForm = "torch"
+    most_loss: float | None = None
     device: Device = "cpu"

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from mlp_benchmarks.contenders.base import UnsuitableError
 from mlp_benchmarks.contenders.jax import initial_state, make_step
 from mlp_benchmarks.work import STEPS_CHECKED, Work
 
@@ -55,3 +56,12 @@ class JaxVmapScan:
 
     def evidence(self, outcome: Any) -> npt.NDArray[np.float64]:
         return np.asarray(outcome[: self._checked, :STEPS_CHECKED], dtype=np.float64).ravel()
+
+
+class JaxVmapScanCuda(JaxVmapScan):
+    """The same on the first GPU."""
+
+    def __init__(self, work: "PopulationWork") -> None:
+        if jax.default_backend() != "gpu":
+            raise UnsuitableError("JAX finds no GPU; pip install 'jax[cuda13]' on a machine that has one")
+        super().__init__(work)

@@ -16,6 +16,7 @@ _HERE = "mlp_benchmarks.contenders.products"
 
 PRODUCT_CONTENDERS: dict[str, Entry] = {
     "numba": Entry(f"{_HERE}:Numba"),
+    "cuda": Entry(f"{_HERE}:Cuda", device="gpu"),
     "openblas": Entry(f"{_HERE}:OpenBlas"),
     "torch": Entry(f"{_HERE}:Torch", "torch", "pip install torch"),
     "cublas": Entry(f"{_HERE}:CuBlas", "torch", "pip install torch", device="gpu"),
@@ -114,3 +115,57 @@ class CuBlas(Torch):
         placed = whole.cuda()[:, : array.shape[1]]
         placed.copy_(torch.from_numpy(array))
         return placed
+
+
+class Cuda(OpenBlas):
+    """Our own kernel on the GPU, in full precision; operands and result stay there. Timed by CUDA events."""
+
+    def __init__(self, job: LoadedProduct) -> None:
+        from mlp_kernels.cuda.availability import unavailability
+
+        if reason := unavailability():
+            raise UnsuitableError(reason)
+        self._job, self.stopwatch = job, NumbaEvents
+        self._operands = [self._moved(array) for array in (job.a, job.b, job.out)]
+
+    def _moved(self, array: Any) -> Any:
+        from numba import cuda
+
+        from mlp_kernels.cuda.gemm import Matrix
+
+        rows, columns = array.shape
+        whole = np.zeros((rows, columns + self._job.product.pad), array.dtype)
+        whole[:, :columns] = array
+        return Matrix(cuda.to_device(whole.ravel()), rows, columns, step=whole.shape[1])
+
+    def reset(self) -> None:
+        out = self._operands[2].data
+        out.copy_to_device(np.full(out.shape, np.nan, out.dtype))
+
+    def run(self, steps: int) -> None:
+        from mlp_kernels.cuda.gemm import multiply
+
+        product = self._job.product
+        layout: Any = product.layout
+        for _ in range(steps):
+            multiply(*self._operands, layout=layout, precision="float64" if product.dtype == "float64" else "fp32")
+
+    def evidence(self, outcome: None) -> npt.NDArray[np.float64]:
+        out = self._operands[2]
+        return self._job.error(out.data.copy_to_host().reshape(out.rows, out.step)[:, : out.columns])
+
+
+class NumbaEvents:
+    """The GPU's own clock, through Numba."""
+
+    def start(self) -> None:
+        from numba import cuda
+
+        self._first, self._last = cuda.event(), cuda.event()
+        cuda.synchronize()
+        self._first.record()
+
+    def stop(self) -> float:
+        self._last.record()
+        self._last.synchronize()
+        return float(self._first.elapsed_time(self._last)) / 1e3

@@ -13,7 +13,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1060px; margin: 2rem auto; padding: 0 1rem; }
 h1 { line-height: 1.2; } h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 1.5rem; }
-figure { margin: 0; } figcaption, .caption, .notes { font-size: 14px; opacity: .8; }
+figure { margin: 0; max-width: 640px; } figcaption, .caption, .notes { font-size: 14px; opacity: .8; }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: currentColor; }
 svg .note { font-style: italic; } .grid { stroke: var(--line); }
 .legend span { margin-right: 1em; white-space: nowrap; font-size: 14px; }

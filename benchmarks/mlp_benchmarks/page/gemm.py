@@ -51,6 +51,6 @@ def _bars(products: Mapping[str, Mapping[str, Mapping[str, Any]]], colour_of: Ma
         parts.append(f'<line x1="{LEFT}" x2="{x}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{percent}</text>')
     return (
-        f'<svg viewBox="0 0 {max(x, 300)} {HEIGHT + 80}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg viewBox="0 0 {max(x, 560)} {HEIGHT + 80}" role="img" xmlns="http://www.w3.org/2000/svg">'
         f"<title>Share of the peak</title>{''.join(parts)}</svg>"
     )

@@ -11,7 +11,7 @@ COLOURS = (
 )  # fmt: skip
 """The first eight are M. Okabe and K. Ito's, which colour-blind readers can tell apart."""
 WIDTH, HEIGHT = 620, 400
-LEFT, RIGHT, TOP, BOTTOM = 66, 16, 14, 48
+LEFT, RIGHT, TOP, BOTTOM = 66, 16, 24, 48
 
 
 @dataclass(frozen=True)

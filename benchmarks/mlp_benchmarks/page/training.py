@@ -80,7 +80,7 @@ def roofline(records: Sequence[Record], peaks: Mapping[str, Any] | None) -> str:
     if not x.low < ridge < x.high:
         roof = [(x.low, min(peaks["gflops"], x.low * peaks["gbytes_per_second"])), roof[2]]
     plot.line(roof, "currentColor", width=2)
-    plot.label(x.high, peaks["gflops"], f"{peaks['gflops']:.0f} GFLOP/s measured", anchor="end", dx=-4, dy=14)
+    plot.label(x.high, peaks["gflops"], f"{peaks['gflops']:.0f} GFLOP/s measured", anchor="end", dx=-4, dy=-6)
     for record in shown:
         plot.point(
             record.flops_per_step / record.bytes_per_step,
