@@ -13,7 +13,7 @@ import numpy as np
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda_data import DataSet, StreamedDataSet
-from mlp_scratch.backends.cuda_device import device_errors, free_memory
+from mlp_scratch.backends.cuda_device import ROOM, free_memory
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_tables import refusal
@@ -46,7 +46,10 @@ class CudaBackend:
         self._data: DataSet | None = None  # with the samples, so that none others can take their place unnoticed
 
     def refusal(self, program: Program) -> str:
-        return refusal(program)
+        # Parameters and slots as in the model and as in the kernels' layout; what a batch needs depends on its size.
+        needed = 2 * (1 + len(program.optimizer.slots)) * program.n_parameters * program.dtype.itemsize
+        too_large = f"{program.n_parameters:,} parameters on a GPU with {free_memory() / 1e6:,.1f} MB free"
+        return refusal(program) or (too_large if needed > ROOM * free_memory() else "")
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         self._refuse(program)
@@ -54,8 +57,7 @@ class CudaBackend:
         size = min(INFERENCE_BATCH, len(X))
         fleet = Fleet(program, 1, size, "infer")
         samples = Samples(X, np.zeros(len(X), program.dtype))
-        with device_errors():
-            data = DataSet(samples, program.dtype, capacity=size)
+        data = DataSet(samples, program.dtype, capacity=size)
         for first in range(0, len(X), size):
             rows = np.arange(first, min(first + size, len(X)))
             data.copy(rows, 0)
@@ -130,11 +132,10 @@ class CudaBackend:
             self._data = None
             size = DataSet.width(samples) * program.dtype.itemsize
             room = int(min(SHARE_FOR_DATA * free_memory() / size, len(samples.X)))
-            with device_errors():
-                if room == len(samples.X):
-                    self._data = DataSet(samples, program.dtype)
-                else:
-                    self._data = StreamedDataSet(samples, program.dtype, room, batch_size)
+            if room == len(samples.X):
+                self._data = DataSet(samples, program.dtype)
+            else:
+                self._data = StreamedDataSet(samples, program.dtype, room, batch_size)
         return self._data
 
 

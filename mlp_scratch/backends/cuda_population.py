@@ -11,7 +11,6 @@ from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda import SECONDS_A_LAUNCH, CudaBackend
 from mlp_scratch.backends.cuda_data import DataSet
-from mlp_scratch.backends.cuda_device import device_errors
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.program import Program
@@ -57,8 +56,7 @@ def train_members(
     losses = np.full((len(members), epochs * steps), np.nan)
     accuracies = losses.copy()
     fleet = Fleet(program, len(members), batch_size)
-    with device_errors():
-        data = DataSet(samples, program.dtype)
+    data = DataSet(samples, program.dtype)
     on_device = shuffle and samples.weights is None and n <= SHUFFLED_ON_DEVICE
     active = np.ones(len(members), np.bool_)
     last: Array | None = None

@@ -64,7 +64,8 @@ def trained(X, y, *, backend="cuda", dtype="float32", layers=None, **options):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer(name, each_way, rng):
+def test_every_layer(name, monkeypatch, rng):
+    use(monkeypatch, "launches")
     layers = [ms.Dense(3, 5), LAYERS[name], ms.Dense(5, 2)]
     X, y = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
     check_gradients(layers, X, y, ms.MSE(), backend="cuda")
@@ -73,7 +74,8 @@ def test_every_layer(name, each_way, rng):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer_on_the_input_and_on_the_output(name, each_way, rng):
+def test_every_layer_on_the_input_and_on_the_output(name, monkeypatch, rng):
+    use(monkeypatch, "launches")
     X, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
     check_gradients([LAYERS[name], ms.Dense(3, 4), LAYERS[name]], X, y, ms.MSE(), backend="cuda")
 
@@ -92,7 +94,8 @@ def test_every_loss(name, weighted, monkeypatch, rng):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer(name, each_way, rng):
+def test_every_optimizer(name, monkeypatch, rng):
+    use(monkeypatch, "block")
     layers = [ms.Dense(3, 5), ms.PReLU(), ms.BatchNorm(), ms.Dense(5, 4, bias=False), ms.GELU(), ms.Dense(4, 2)]
     X, y = rng.normal(size=(8, 3)), rng.integers(0, 2, 8)
     options = {"loss": "cross_entropy", "optimizer": OPTIMIZERS[name], "batch_size": 3, "epochs": 2}
@@ -148,11 +151,13 @@ def test_the_suite_of_every_backend(monkeypatch, rng):
 
 
 def test_the_same_bits_in_every_way_with_any_number_of_threads_and_any_tile(monkeypatch, rng):
+    """All that a stage can be, so that the other tests need not go every way."""
+    layers = [ms.PReLU(), ms.Dense(4, 5), ms.BatchNorm(), ms.ReLU(), ms.Dropout(0.2), ms.Dense(5, 3), ms.GELU()]
     X, y = rng.normal(size=(10, 4)), rng.integers(0, 3, 10)
     results = []
     for way, side, threads in [(way, 2, 3) for way in WAYS] + [("launches", 4, 1), ("block", 1, 32)]:
         use(monkeypatch, way, side, threads)
-        results.append(trained(X, y, optimizer="adam"))
+        results.append(trained(X, y, layers=layers, optimizer="adam"))
     for other in results[1:]:
         assert np.array_equal(other.flat, results[0].flat)
         assert np.array_equal(other.buffer_vector, results[0].buffer_vector)
@@ -213,6 +218,13 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch, rng):
     monkeypatch.setattr(cuda, "free_memory", lambda: 100.0)
     with pytest.raises(ArgumentError, match="'cuda' for two batches of this size"):
         trained(X, y)
+
+
+def test_auto_can_pass_over_a_gpu_that_is_too_small(monkeypatch):
+    program = lower(ms.MLP([3, 4, 1]), ms.MSE(), ms.Adam())
+    assert cuda.CudaBackend().refusal(program) == ""
+    monkeypatch.setattr(cuda, "free_memory", lambda: 500.0)
+    assert cuda.CudaBackend().refusal(program) == "21 parameters on a GPU with 0.0 MB free"
 
 
 class DriverError(Exception):
