@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
-from mlp_kernels.cuda import gemm
+from mlp_kernels.cuda import gemm, shared_memory
 from mlp_kernels.cuda.tiles import Tile
 from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_ways, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
@@ -195,6 +195,18 @@ def test_the_way_is_chosen_by_size():
     assert way([784, 256, 10], 256) == "grid"
     assert way([784, 1024, 1024, 10], 256) == "matrices"
     assert way([784, 256, 10], 256, networks=10) == "block"
+
+
+def test_more_shared_memory_is_asked_for_and_missed_by_nobody(monkeypatch):
+    program = lower(ms.MLP([64, 64, 10]), ms.MSE(), ms.Adam())
+    assert cuda_ways.way_for(program, 32, "train").name == "block"
+    monkeypatch.setattr(shared_memory, "largest", lambda: 227 * 1024)
+    asked = []
+    monkeypatch.setattr(shared_memory, "_ask", lambda kernel, element, size: asked.append(size))
+    assert cuda_ways.way_for(program, 32, "train").name == "block in shared memory"
+    assert shared_memory.PLAIN < asked[0] <= 227 * 1024
+    monkeypatch.delattr(shared_memory, "_ask")  # as where the driver, or a version of Numba, does it otherwise
+    assert cuda_ways.way_for(program, 32, "train").name == "block"
 
 
 def test_a_data_set_that_does_not_fit_is_streamed(each_way, monkeypatch, rng):
