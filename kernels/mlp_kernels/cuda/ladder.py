@@ -91,8 +91,9 @@ def cublas(precision: gemm.Precision, a: Any, b: Any) -> Run | None:
         import torch
 
         if torch.cuda.is_available():
-            kind = torch.bfloat16 if precision == "bf16" else None
-            x, y = (torch.as_tensor(each, device="cuda").to(kind) for each in (a, b))
+            x, y = (torch.as_tensor(each, device="cuda") for each in (a, b))
+            if precision == "bf16":
+                x, y = x.bfloat16(), y.bfloat16()
             out = torch.empty_like(x @ y)
 
             def run() -> None:
