@@ -18,7 +18,6 @@ from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_tables import refusal
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm
 from mlp_scratch.program import Program
 
@@ -52,7 +51,6 @@ class CudaBackend:
         return refusal(program) or (too_large if needed > ROOM * free_memory() else "")
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
-        self._refuse(program)
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
         size = min(INFERENCE_BATCH, len(X))
         fleet = Fleet(program, 1, size, "infer")
@@ -71,7 +69,6 @@ class CudaBackend:
     def loss_and_gradient(
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
     ) -> tuple[float, Array]:
-        self._refuse(program)
         n = len(samples.X)
         if training and n == 1 and any(isinstance(op.layer, BatchNorm) for op in program.operations):
             return NumpyBackend().loss_and_gradient(
@@ -93,7 +90,6 @@ class CudaBackend:
         records: Records,
         stop: Callable[[], bool],
     ) -> int:
-        self._refuse(program)
         fleet = self._workspace(program, min(plan.batch_size, len(plan.order)))
         run = _Run(fleet, self._data_set(program, samples, plan.batch_size), state, plan)
         taken = run.advance_until(stop)
@@ -109,15 +105,6 @@ class CudaBackend:
         if result is None:
             raise divergence(program, state, samples, plan, taken)
         return taken
-
-    def _refuse(self, program: Program) -> None:
-        if unknown := refusal(program):
-            raise ArgumentError(
-                "backend",
-                given=f"'cuda' for a model with {unknown}",
-                expected="layers, losses and optimisers of the package itself",
-                mend="use backend='numpy'",
-            )
 
     def _workspace(self, program: Program, batch_size: int) -> Fleet:
         """The memory of the last call where it fits: a fit makes many calls with the same program."""

@@ -232,6 +232,22 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch, rng):
         trained(X, y)
 
 
+class OwnLayer(ms.ReLU):
+    """A subclass of a known layer, which may compute something else."""
+
+
+def test_a_layer_without_a_kernel_is_refused_by_name(rng):
+    X, y, layers = rng.normal(size=(4, 2)), rng.normal(size=4), [ms.Dense(2, 2), OwnLayer(), ms.Dense(2, 1)]
+    expected = r"backend: got 'cuda' for a model with OwnLayer, .*backend='numpy'"
+    for use_it in (
+        lambda: trained(X, y, layers=layers, loss="mse"),
+        lambda: ms.Sequential(layers).logits(X, backend="cuda"),
+        lambda: ms.Population(ms.Sequential(layers), seeds=[0]).fit(X, y, backend="cuda"),
+    ):
+        with pytest.raises(ArgumentError, match=expected):
+            use_it()
+
+
 def test_auto_can_pass_over_a_gpu_that_is_too_small(monkeypatch):
     program = lower(ms.MLP([3, 4, 1]), ms.MSE(), ms.Adam())
     assert cuda.CudaBackend().refusal(program) == ""
