@@ -7,7 +7,9 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from mlp_kernels.cuda.gemm import multiprocessors
 from mlp_scratch._types import Array
+from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda import SECONDS_A_LAUNCH, CudaBackend
 from mlp_scratch.backends.cuda_data import DataSet
@@ -34,6 +36,12 @@ class Member:
     seed: int
     lr: float
     error: DivergedError | None = None
+
+
+def pays_together(program: Program, networks: int, batch_size: int) -> bool:
+    """Whether a block for each network does more than the whole GPU for one network after the other."""
+    alone = cuda_ways.way_for(program, batch_size, "train").name
+    return alone in (cuda_ways.BLOCK_IN_SHARED, cuda_ways.BLOCK) or networks >= multiprocessors()
 
 
 def train_members(

@@ -14,7 +14,7 @@ import pytest
 import mlp_scratch as ms
 from mlp_kernels.cuda import gemm, shared_memory
 from mlp_kernels.cuda.tiles import Tile
-from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_ways, get_backend
+from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_population, cuda_ways, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda_ways import Way
 from mlp_scratch.errors import ArgumentError, BackendUnavailableError, DivergedError
@@ -342,6 +342,18 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
         assert np.array_equal(network.history.losses, alone.history.losses)
         assert np.array_equal(network.history.column("loss"), alone.history.column("loss"))
         assert network.training.epoch == 3
+
+
+def test_a_few_large_networks_train_one_after_the_other(monkeypatch, rng):
+    X, y = rng.normal(size=(4, 2)), rng.normal(size=4)
+    together = ms.Population(ms.MLP([2, 3, 1]), seeds=[1, 2]).fit(X, y, batch_size=2, epochs=2, backend="cuda")
+    monkeypatch.setattr(cuda_population, "multiprocessors", lambda: 3)
+    monkeypatch.setattr(cuda_ways, "ONE_BLOCK_LIMIT", 0)
+    monkeypatch.setattr(cuda_population, "train_members", lambda *_, **__: pytest.fail("they train together"))
+    in_turn = ms.Population(ms.MLP([2, 3, 1]), seeds=[1, 2]).fit(X, y, batch_size=2, epochs=2, backend="cuda")
+    for one, other in zip(in_turn.models, together.models, strict=True):
+        assert np.array_equal(one.flat, other.flat)
+        assert np.array_equal(one.history.losses, other.history.losses)
 
 
 def test_one_that_diverges_does_not_stop_the_others_of_a_population(rng):
