@@ -8,19 +8,19 @@ that way would have given.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch import checks
-from mlp_scratch.backends import get_backend
+from mlp_scratch.backends import Backend, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError
 from mlp_scratch.history import Epoch, History
@@ -33,9 +33,6 @@ from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import is_flat, prepare, refuse_batches_of_one
 from mlp_scratch.sequential import Sequential
 from mlp_scratch.training import Training
-
-if TYPE_CHECKING:  # loads Numba
-    from mlp_scratch.backends.numba import NumbaBackend
 
 
 class Population:
@@ -177,7 +174,7 @@ class _Job:
         program = lower(self.model, self.training.loss, self.training.optimizer)
         return program, State(self.model.flat, self.model.buffer_vector, self.training.slots)
 
-    def run(self, backend: "NumbaBackend", epochs: int, shuffle: bool, stopped: threading.Event) -> None:
+    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Callable[[], bool]) -> None:
         """Train for some epochs, an epoch a call, as `Sequential.fit` would."""
         from mlp_scratch.backends.numba import permutation
 
@@ -192,7 +189,7 @@ class _Job:
             own = Records(records.losses[here], records.accuracies[here])
             start = perf_counter()
             try:
-                taken = backend.train(program, state, self.samples, plan, own, stopped.is_set)
+                taken = backend.train(program, state, self.samples, plan, own, stop)
             except DivergedError as diverged:
                 self.error = diverged
                 break
@@ -226,7 +223,7 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
     stopped = threading.Event()
     with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
         try:
-            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stopped) for job in queue]
+            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stopped.is_set) for job in queue]
             for future in futures:
                 future.result()
         except BaseException:
@@ -235,8 +232,8 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
 
 
 def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
-    """Train the networks of each architecture together on the GPU."""
-    from mlp_scratch.backends.cuda_population import Member, train_members  # loads Numba
+    """Train the networks of each architecture together on the GPU, or one by one where each can use all of it."""
+    from mlp_scratch.backends.cuda_population import Member, pays_together, train_members  # loads Numba
 
     groups: dict[object, list[tuple[_Job, Program, State]]] = {}
     for job in jobs:
@@ -247,6 +244,10 @@ def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
     with deferred_interrupts() as interrupted:
         for group in groups.values():
             (first, program, _), start = group[0], perf_counter()
+            if not pays_together(program, len(group), first.training.batch_size):
+                for job, _, _ in group:
+                    job.run(get_backend("cuda"), epochs, shuffle, interrupted)
+                continue
             members = [Member(state, job.training.seed, job.training.optimizer.lr) for job, _, state in group]
             size = first.training.batch_size
             losses, accuracies = train_members(
