@@ -1,37 +1,38 @@
 """Many networks at once: what a study with error bars needs.
 
 Each network of a population has its own seed, learning rate and initialiser, its own order of the data and its own
-dropout, and trains on one thread of the compiled CPU backend, which holds no lock; the data are shared. So as many
-networks train at a time as there are cores, without a thread ever waiting for another, and each ends in the bits
-that training it alone would have given.
+dropout; the data are shared. On the CPU each trains on one thread of the compiled backend, which holds no lock: as
+many networks at a time as there are cores, without a thread ever waiting for another. On a GPU each trains on one
+block of threads, thousands of them in one launch. Either way a network ends in the bits that training it alone in
+that way would have given.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch import checks
+from mlp_scratch.backends import Backend, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError
 from mlp_scratch.history import Epoch, History
 from mlp_scratch.initializers import INITIALIZERS, Initializer
+from mlp_scratch.interrupts import deferred_interrupts
 from mlp_scratch.layers import Dense
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
-from mlp_scratch.program import lower
+from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import is_flat, prepare, refuse_batches_of_one
 from mlp_scratch.sequential import Sequential
 from mlp_scratch.training import Training
-
-if TYPE_CHECKING:  # loads Numba
-    from mlp_scratch.backends.numba import NumbaBackend
 
 TILE = 16
 """About the side of the blocks that kernels work on."""
@@ -96,9 +97,12 @@ class Population:
         epochs: int = 20,
         sample_weight: object = None,
         shuffle: bool = True,
+        backend: str = "auto",
         threads: int | None = None,
     ) -> Self:
         """Train every network from its initial parameters; arguments as for `Sequential.fit`.
+
+        With `backend="cuda"` networks of one architecture train in the same launches, a block of threads each.
 
         A network that diverges keeps its last finite parameters and is named in `errors`; the others go on.
 
@@ -106,22 +110,22 @@ class Population:
             ArgumentError: for arguments that don't fit, before anything is changed.
             KeyboardInterrupt: for Ctrl-C; every network is at the end of a whole step.
         """
-        from mlp_scratch.backends.numba import NumbaBackend, usable_cores  # loads Numba
+        from mlp_scratch.backends.numba import usable_cores  # loads Numba
 
+        name = get_backend(backend).name
+        if name not in ("numba", "cuda"):
+            raise ArgumentError(
+                "backend",
+                given=repr(backend),
+                expected="'auto', 'numba' or 'cuda'",
+                mend="fit single models with numpy",
+            )
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)
         workers = usable_cores() if threads is None else checks.integer("threads", threads, at_least=1)
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
-        # The largest first, so that none of them is what all the others have to wait for at the end.
-        queue = sorted(range(len(jobs)), key=lambda i: -work(jobs[i].model))
-        stopped = threading.Event()
-        with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
-            try:
-                futures = {i: pool.submit(jobs[i].run, NumbaBackend(threads=1), count, shuffle, stopped) for i in queue}
-                self.errors = [futures[i].result() for i in range(len(jobs))]
-            except BaseException:
-                stopped.set()
-                raise
+        (_on_gpu if name == "cuda" else partial(_on_threads, workers))(jobs, count, shuffle)
+        self.errors = [job.error for job in jobs]
         return self
 
     def _jobs(
@@ -163,47 +167,103 @@ class _Job:
 
     def __init__(self, model: Sequential, samples: Samples, training: Training) -> None:
         self.model, self.samples, self.training = model, samples, training
+        self.error: DivergedError | None = None
 
-    def run(
-        self, backend: "NumbaBackend", epochs: int, shuffle: bool, stopped: threading.Event
-    ) -> DivergedError | None:
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return -(-self.training.n_samples // self.training.batch_size)
+
+    def begin(self) -> tuple[Program, State]:
+        """What a backend works with; the model is made ready."""
+        self.model.training, self.model.history = self.training, History()
+        program = lower(self.model, self.training.loss, self.training.optimizer)
+        return program, State(self.model.flat, self.model.buffer_vector, self.training.slots)
+
+    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Callable[[], bool]) -> None:
         """Train for some epochs, an epoch a call, as `Sequential.fit` would."""
         from mlp_scratch.backends.numba import permutation
 
-        model, training = self.model, self.training
-        model.training, model.history = training, History()
-        program = lower(model, training.loss, training.optimizer)
-        state = State(model.flat, model.buffer_vector, training.slots)
-        n, size = training.n_samples, training.batch_size
+        program, state = self.begin()
+        n, training = self.training.n_samples, self.training
         records: list[Records] = []
-        error = None
+        seconds = []
         for epoch in range(epochs):
             order = permutation(training.seed, epoch, n) if shuffle else np.arange(n)
-            plan = Plan(order, size, np.full(-(-n // size), training.optimizer.lr), training.seed)
-            records.append(Records(np.full(len(plan.lr), np.nan), np.full(len(plan.lr), np.nan)))
+            plan = Plan(order, training.batch_size, np.full(self.steps, training.optimizer.lr), training.seed)
+            records.append(Records(np.full(self.steps, np.nan), np.full(self.steps, np.nan)))
             start = perf_counter()
             try:
-                taken = backend.train(program, state, self.samples, plan, records[-1], stopped.is_set)
+                taken = backend.train(program, state, self.samples, plan, records[-1], stop)
             except DivergedError as diverged:
-                error, taken = diverged, state.step - training.step
-            training.step = state.step
-            if error or taken < len(plan.lr):
-                training.position = taken
-                model.history.stopped = "" if error else "interrupted"
+                self.error = diverged
                 break
-            training.epoch += 1
-            model.history.epochs.append(_summary(training.epoch, records[-1], n, size, perf_counter() - start))
-        for part in ("losses", "accuracies"):
-            figures = np.concatenate([getattr(record, part) for record in records])
-            setattr(model.history, part, figures[: training.step])
-        return error
+            seconds.append(perf_counter() - start)
+            training.step = state.step
+            if taken < self.steps:
+                break
+        losses, accuracies = (np.concatenate([getattr(r, name) for r in records]) for name in ("losses", "accuracies"))
+        self.record(Records(losses, accuracies), state, epochs, seconds)
+
+    def record(self, records: Records, state: State, epochs: int, seconds: Sequence[float]) -> None:
+        """Write what was done into the model's training and history."""
+        n, steps, training, history = self.training.n_samples, self.steps, self.training, self.model.history
+        training.step, training.epoch = state.step, state.step // steps
+        training.position = state.step - training.epoch * steps
+        if training.epoch < epochs and self.error is None:
+            history.stopped = "interrupted"
+        history.losses, history.accuracies = records.losses[: state.step], records.accuracies[: state.step]
+        sizes = np.minimum(training.batch_size, n - training.batch_size * np.arange(steps))
+        for epoch, time in zip(range(training.epoch), seconds, strict=False):
+            here = slice(epoch * steps, (epoch + 1) * steps)
+            loss, accuracy = (float(part[here] @ sizes / n) for part in (history.losses, history.accuracies))
+            right = None if np.isnan(accuracy) else accuracy
+            history.epochs.append(Epoch(epoch + 1, loss, right, None, None, time, n / time))
 
 
-def _summary(number: int, records: Records, n: int, size: int, seconds: float) -> Epoch:
-    """The means over an epoch's samples."""
-    sizes = np.minimum(size, n - size * np.arange(len(records.losses)))
-    loss, accuracy = float(records.losses @ sizes / n), float(records.accuracies @ sizes / n)
-    return Epoch(number, loss, None if np.isnan(accuracy) else accuracy, None, None, seconds, n / seconds)
+def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> None:
+    """Train each network on one thread of the CPU."""
+    from mlp_scratch.backends.numba import NumbaBackend  # loads Numba
+
+    # The largest first, so that none of them is what all the others have to wait for at the end.
+    queue = sorted(jobs, key=lambda job: -work(job.model))
+    stopped = threading.Event()
+    with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
+        try:
+            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stopped.is_set) for job in queue]
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped.set()
+            raise
+
+
+def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
+    """Train the networks of each architecture together on the GPU, or one by one where each can use all of it."""
+    from mlp_scratch.backends.cuda_population import Member, pays_together, train_members  # loads Numba
+
+    groups: dict[object, list[tuple[_Job, Program, State]]] = {}
+    for job in jobs:
+        program, state = job.begin()
+        kinds = tuple(type(op.layer) for op in program.operations)
+        key = (kinds, program.table.tobytes(), program.constants.tobytes(), program.dtype)
+        groups.setdefault(key, []).append((job, program, state))
+    with deferred_interrupts() as interrupted:
+        for group in groups.values():
+            (first, program, _), start = group[0], perf_counter()
+            if not pays_together(program, len(group), first.training.batch_size):
+                for job, _, _ in group:
+                    job.run(get_backend("cuda"), epochs, shuffle, interrupted)
+                continue
+            members = [Member(state, job.training.seed, job.training.optimizer.lr) for job, _, state in group]
+            size = first.training.batch_size
+            losses, accuracies = train_members(
+                program, members, first.samples, size, epochs, shuffle=shuffle, stop=interrupted
+            )
+            seconds = (perf_counter() - start) / epochs
+            for (job, _, state), member, *figures in zip(group, members, losses, accuracies, strict=True):
+                job.error = member.error
+                job.record(Records(*figures), state, epochs, [seconds] * epochs)
 
 
 def _sibling(model: Sequential, rule: Initializer | None, seed: int) -> Sequential:

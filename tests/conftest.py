@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlp_scratch.backends import BACKENDS
+from mlp_scratch.backends import BACKENDS, usable_backends
 from mlp_scratch.testing.profiles import load_profile
 
 load_profile()
@@ -15,7 +15,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240229)
 
 
-@pytest.fixture(params=list(BACKENDS))
+@pytest.fixture(params=usable_backends())
 def each_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test once on each backend: "auto" finds none that is faster."""
     names = list(BACKENDS)

@@ -36,7 +36,7 @@ def test_each_network_has_the_bits_of_training_it_alone(threads, model, data):
     seeds, rates, rules = (0, 5), (0.1, 0.01), ("he_uniform", "glorot_normal")
     options = {"batch_size": 16, "epochs": 3, "loss": "mae"}
     nets = ms.Population(model, seeds=seeds, lr=rates, init=rules)
-    assert nets.fit(*data, optimizer=ms.Adam(), threads=threads, **options) is nets
+    assert nets.fit(*data, optimizer=ms.Adam(), threads=threads, backend="numba", **options) is nets
     assert len(nets) == 8
     for network, rate, losses, (rule, lr, seed) in zip(
         nets.models, nets.lr, nets.losses, product(rules, rates, seeds), strict=True
@@ -50,7 +50,7 @@ def test_each_network_has_the_bits_of_training_it_alone(threads, model, data):
 
 
 def test_a_network_of_a_population_can_be_trained_on(model, data):
-    nets = ms.Population(model, seeds=[4]).fit(*data, optimizer=ms.Adam(), batch_size=16, epochs=2)
+    nets = ms.Population(model, seeds=[4]).fit(*data, optimizer=ms.Adam(), batch_size=16, epochs=2, backend="numba")
     nets.models[0].fit(*data, batch_size=16, epochs=1, backend="numba", progress=False)
     assert np.array_equal(nets.models[0].flat, alone(model, *data, 4, batch_size=16, epochs=3).flat)
 
@@ -160,6 +160,11 @@ def test_data_that_fit_one_architecture_and_not_the_next_train_none(model, data)
     with pytest.raises(ArgumentError, match="y: got"):
         nets.fit(*data, loss="mse")
     assert all(network.training is None for network in nets.models)
+
+
+def test_a_backend_that_trains_one_network_at_a_time_is_refused(model, data):
+    with pytest.raises(ArgumentError, match="backend: got 'numpy', expected 'auto', 'numba' or 'cuda'"):
+        ms.Population(model, seeds=[0]).fit(*data, backend="numpy")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 4096, 100_001])

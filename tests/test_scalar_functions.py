@@ -206,3 +206,11 @@ def test_only_what_is_made_of_functions_can_be_given_to_load(tmp_path):
 def test_bad_arguments(make, said):
     with pytest.raises(ArgumentError, match=said):
         make()
+
+
+def test_a_backend_that_compiles_no_functions_refuses_them():
+    from mlp_scratch.backends.numba_code import refusal
+
+    program = lower(network(CUBE), ms.MSE(), ms.Adam())
+    assert refusal(program) == ""
+    assert refusal(program, functions=False) == "ScalarActivation"

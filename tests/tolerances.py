@@ -64,6 +64,22 @@ def gemm_bound(A: npt.NDArray[np.floating], B: npt.NDArray[np.floating], dtype: 
     return np.asarray((k + 1) * eps(dtype) * magnitude, dtype=np.float64)
 
 
+def rounded_gemm_bound(
+    A: npt.NDArray[np.floating], B: npt.NDArray[np.floating], unit: float, *, products: int = 1
+) -> npt.NDArray:
+    """How far A @ B in float32 may be from the exact product where operands were rounded to `unit` before.
+
+    a (1 + δ) b (1 + ε) with |δ|, |ε| <= unit is off by at most (2 unit + unit²) |a b|. The sum of `products` terms for
+    each pair errs as in `gemm_bound`, whose k eps instead of γ_k also covers hardware that cuts off where it should
+    round. An operand in two parts, high and low with a rounding of `unit` each, is one of unit² that has three
+    products; without the one of low and low, which is at most unit² |a b|, it counts as 1.5 unit².
+    """
+    magnitude = np.abs(A).astype(np.float64) @ np.abs(B).astype(np.float64)
+    grown = (1 + unit) ** 2
+    terms = products * A.shape[1] + 1
+    return np.asarray((grown - 1 + grown * terms * eps(np.float32)) * magnitude)
+
+
 def summation_bound(terms: int, magnitude: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[np.float64]:
     """How far a sum of `terms` numbers, whose absolute values add up to `magnitude`, may be off: γ_n Σ|x|."""
     return np.asarray(terms * eps(dtype) * np.asarray(magnitude, dtype=np.float64))

@@ -12,7 +12,7 @@ class Case:
 
     Attributes:
         loss: "cross_entropy" or "mae", in `mlp_scratch`'s words.
-        data: "xy", "digits" or "mnist".
+        data: "xy", "digits", "mnist" or "random".
     """
 
     name: str

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 import click
 
 from mlp_benchmarks.compare import compare_command
+from mlp_benchmarks.costs import costs_command
+from mlp_benchmarks.gemm import gemm_command
+from mlp_benchmarks.page.command import page_command
+from mlp_benchmarks.population import population_command
+from mlp_benchmarks.scaling import scaling_command
 from mlp_benchmarks.tables import table_command
 from mlp_scratch import __version__
 from mlp_scratch.cli.running import Commands, run
@@ -24,6 +29,11 @@ def commands(ctx: click.Context) -> None:
 
 
 commands.add_command(compare_command)
+commands.add_command(costs_command)
+commands.add_command(gemm_command)
+commands.add_command(page_command)
+commands.add_command(population_command)
+commands.add_command(scaling_command)
 commands.add_command(table_command)
 
 

@@ -1,34 +1,53 @@
 """The machine's ceilings, measured in the same run and on the same processors as the contenders.
 
-`python -m mlp_benchmarks.peaks THREADS` measures and prints them as JSON: a worker, as the contenders are.
+`python -m mlp_benchmarks.peaks THREADS` measures and prints them as JSON: a worker, as the contenders are. It also
+says which kernels NumPy's BLAS chose there, which the parent's environment may have kept it from.
 """
 
 import json
 import sys
+from dataclasses import asdict
+from typing import Any
 
 from mlp_benchmarks.floor import Peaks
 from mlp_benchmarks.process import Worker, WorkerError, choose_cpus
+from mlp_scratch.machine import describe_blas, describe_machine
 
 PATIENCE = 120.0
 
 
-def measure_peaks(threads: int) -> Peaks | str:
-    """The peaks of `threads` threads side by side, or why there are none."""
-    worker = Worker(["-m", "mlp_benchmarks.peaks", str(threads)], cpus=choose_cpus(threads), patience=PATIENCE)
+def measure_peaks(threads: int, dtype: str = "float32") -> tuple[Peaks, list[dict[str, Any]]] | str:
+    """The peaks of `threads` threads side by side and the BLAS libraries of a worker, or why there are none."""
+    arguments = ["-m", "mlp_benchmarks.peaks", str(threads), dtype]
+    worker = Worker(arguments, cpus=choose_cpus(threads), patience=PATIENCE)
     try:
-        return Peaks(**worker.answer())
+        answer = worker.answer()
+        return Peaks(**answer["peaks"]), answer["blas"]
     except WorkerError as error:
         return str(error)
     finally:
         worker.end()
 
 
+def describe_with_peaks(threads: list[int], dtype: str = "float32") -> dict[str, Any]:
+    """The machine's record with the peaks of each number of threads, or why there are none."""
+    machine = describe_machine() | {"threads": threads, "peaks": {}, "no_peaks": ""}
+    for count in threads:
+        measured = measure_peaks(count, dtype)
+        if isinstance(measured, str):
+            machine["no_peaks"] = measured
+        else:
+            machine["peaks"][str(count)] = asdict(measured[0])
+            machine["blas"] = measured[1]
+    return machine
+
+
 def main() -> None:
     """Measure and print."""
     from mlp_scratch.backends.probe import peaks  # loads Numba, which the parent can do without
 
-    measured = peaks("float32", int(sys.argv[1]))
-    sys.stdout.write(json.dumps({"gflops": measured.gflops, "gbytes_per_second": measured.gbytes_per_second}) + "\n")
+    measured = peaks(sys.argv[2], int(sys.argv[1]))
+    sys.stdout.write(json.dumps({"peaks": asdict(measured), "blas": describe_blas()}) + "\n")
 
 
 if __name__ == "__main__":

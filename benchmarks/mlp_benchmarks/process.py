@@ -1,16 +1,21 @@
-"""The parent's side of a worker: start it, ask it, see that it rests, end it."""
+"""The parent's side of a worker: start it, ask it, park it between its turns, end it."""
 
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import IO, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from mlp_scratch.machine import usable_cores
+
+Device = Literal["cpu", "gpu"]
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -20,35 +25,50 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-PRECISION_VARIABLES = (
+REMOVED_VARIABLES = (
+    # Each of these can make a framework compute in another precision, unseen.
     "DNNL_DEFAULT_FPMATH_MODE",
     "ONEDNN_DEFAULT_FPMATH_MODE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "NVIDIA_TF32_OVERRIDE",
     "JAX_DEFAULT_MATMUL_PRECISION",
     "JAX_ENABLE_X64",
     "XLA_FLAGS",
+    # And each of these can make a BLAS choose the kernels of another processor, or blocks for another cache.
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
 )
-"""Taken out of a worker's environment: each can make a framework compute in another precision, unseen."""
-
-RESTS_WITHIN = 5.0
-RESTING_SECONDS = 0.02
-"""A worker rests when it used no processor time for so long; the clock of processor time ticks every 0.01 s."""
+"""Taken out of a worker's environment: what a library does by itself on this machine is what is measured."""
 
 
 class WorkerError(Exception):
-    """A worker crashed, hung, or does not rest; the message says which."""
+    """A worker crashed or hung; the message says which."""
 
 
 class Worker:
-    """One process, bound to `cpus` and to as many threads, asked by lines of JSON.
+    """One process, bound to `cpus` and to `threads` threads, asked by lines of JSON.
 
     Args:
         arguments: what Python runs.
         cpus: the processors.
+        threads: how many of its own it may run; as many as there are `cpus` if not given.
         patience: how many seconds an answer may take.
+        device: a worker for "cpu" sees no GPU.
+        environment: further variables.
     """
 
-    def __init__(self, arguments: Sequence[str], *, cpus: Sequence[int], patience: float) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cpus: Sequence[int],
+        patience: float,
+        threads: int | None = None,
+        device: Device = "cpu",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._patience = patience
         # Open as long as the process is: a pipe that nobody reads would fill and block it.
         self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
@@ -59,7 +79,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=worker_environment(len(cpus)),
+                env=worker_environment(threads or len(cpus), device) | dict(environment or {}),
                 encoding="utf-8",
                 start_new_session=True,
             )
@@ -88,25 +108,37 @@ class Worker:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def wait_until_it_rests(self) -> None:
-        """Return when the process uses no processor time: a pool that still spins would slow the next contender."""
+    def bind(self, cpus: Sequence[int]) -> None:
+        """Move all threads of the process to these processors, as many as it was started with."""
+        for folder in Path(f"/proc/{self._process.pid}/task").glob("*"):
+            try:
+                os.sched_setaffinity(int(folder.name), cpus)
+            except OSError:  # the thread has just ended
+                continue
+
+    def park(self) -> None:
+        """Stop every thread of the process, a pool that still spins among them, until `unpark`."""
         import psutil
 
-        deadline = time.monotonic() + RESTS_WITHIN
         try:
-            process = psutil.Process(self._process.pid)
-            used = process.cpu_times()[:2]
-            while time.monotonic() < deadline:
-                time.sleep(RESTING_SECONDS)
-                before, used = used, process.cpu_times()[:2]
-                if used == before:
-                    return
+            psutil.Process(self._process.pid).suspend()
         except psutil.Error:
             raise WorkerError(self._last_words()) from None
-        raise WorkerError("keeps the processor busy between its turns")
+
+    def unpark(self) -> None:
+        """Let the process go on."""
+        import psutil
+
+        try:
+            psutil.Process(self._process.pid).resume()
+        except psutil.Error:
+            raise WorkerError(self._last_words()) from None
 
     def end(self) -> None:
-        """Kill the process and wait for it."""
+        """Kill the process, and whatever it has started, and wait for it."""
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._errors):
@@ -130,14 +162,16 @@ class Worker:
         return f"crashed with exit code {code}" + (f": {lines[-1]}" if lines else "")
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """The environment of a worker: thread counts set, GPUs hidden, nothing that changes precision."""
-    kept = {name: value for name, value in os.environ.items() if name not in PRECISION_VARIABLES}
-    return (
-        kept
-        | {name: str(threads) for name in THREAD_VARIABLES}
-        | {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    )
+def worker_environment(threads: int, device: Device = "cpu") -> dict[str, str]:
+    """The environment of a worker: thread counts set, nothing that changes precision or kernels, GPUs hidden.
+
+    On a GPU, JAX is kept from taking three quarters of the memory for itself, which others need as well.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
+    kept |= {name: str(threads) for name in THREAD_VARIABLES} | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    if device == "gpu":
+        return kept | {"JAX_PLATFORMS": "", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    return kept | {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 
 
 @contextmanager
@@ -159,6 +193,15 @@ def bound_to(cpus: Sequence[int]) -> Iterator[None]:
 
 def choose_cpus(threads: int) -> list[int]:
     """The processors that all workers share, one a thread: the last ones, as the first serves most interrupts."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))[-threads:]
-    return list(range(threads))
+    return places(threads)[-1]
+
+
+def places(threads: int) -> list[list[int]]:
+    """The usable processors in disjoint groups of `threads`; what is left over is the first ones.
+
+    >>> len({cpu for group in places(1) for cpu in group}) == len(places(1))
+    True
+    """
+    bindable = hasattr(os, "sched_getaffinity")
+    cpus = sorted(os.sched_getaffinity(0)) if bindable else list(range(usable_cores()))
+    return [cpus[end - threads : end] for end in range(len(cpus), threads - 1, -threads)][::-1]

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.floor import Peaks, bytes_per_step, floor_us, flops_per_step, last_level_cache
 from mlp_benchmarks.race import Lane
+from mlp_benchmarks.statistics import paired_ratio
 from mlp_benchmarks.work import Work
 from mlp_scratch.errors import ArgumentError, DataFileError
 
@@ -26,12 +28,16 @@ class Record:
     Attributes:
         data: where the samples are from; "random" where there was no MNIST.
         median_us, p10_us, p90_us: over the rounds.
-        x_fastest: the median over the rounds of its time divided by the fastest contender's in the same round.
+        ratio, ratio_low, ratio_high: its time over `numba`'s of the same rounds, with a 95 % interval
+            (`statistics.paired_ratio`); None where `numba` was not timed.
         floor_us: the least a step can take on this machine; None where the peaks could not be measured.
+        rounds: in all processes together.
+        processes: how many processes, one after the other, the rounds were spread over.
         loss_gap: the largest relative gap between its losses and those of the float64 NumPy backend.
         loss_bound: the gap that rounding allows at the last step checked.
+        steps_checked: how many steps' losses were compared.
         steps_per_round: how many steps each round had.
-        rounds_us: the raw times, by round.
+        rounds_us: the raw times, by process and round.
     """
 
     case: str
@@ -45,15 +51,19 @@ class Record:
     p10_us: float
     p90_us: float
     rounds: int
+    processes: int
+    steps_checked: int
     floor_us: float | None
     loss_gap: float | None
     loss_bound: float | None
-    x_fastest: float
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
     data: str
     flops_per_step: int
     bytes_per_step: int
     steps_per_round: int
-    rounds_us: tuple[float, ...]
+    rounds_us: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +98,16 @@ class Report:
         return any(entry.status in ("wrong", "failed") for entry in self.not_timed)
 
     def write(self, path: Path) -> None:
-        """Write the JSON file; a reader finds the old file or the new one, never half of one."""
-        contents = {"schema": SCHEMA, **asdict(self)}
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            json.dump(contents, file, indent=1, allow_nan=False)
-            file.write("\n")
-        os.replace(file.name, path)
+        """Write the JSON file."""
+        write_json(path, {"schema": SCHEMA, **asdict(self)})
+
+
+def write_json(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write a JSON file; a reader finds the old file or the new one, never half of one."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        json.dump(contents, file, indent=1, allow_nan=False)
+        file.write("\n")
+    os.replace(file.name, path)
 
 
 def read_report(path: Path) -> Report:
@@ -105,7 +119,7 @@ def read_report(path: Path) -> Report:
         records = [Record(**_tuples(record)) for record in contents.pop("records")]
         not_timed = [NotTimed(**entry) for entry in contents.pop("not_timed")]
         return Report(records=records, not_timed=not_timed, **contents)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise DataFileError(
             f"{path}: got {error!r}, expected the JSON of `mlp-bench compare`, schema {SCHEMA}; measure it again"
         ) from None
@@ -126,39 +140,44 @@ def check_writable(argument: str, path: Path) -> None:
 
 def make_records(work: Work, lanes: Sequence[Lane], machine: Mapping[str, Any]) -> list[Record]:
     """The records of the contenders that were timed, the fastest first."""
-    timed = {lane.name: np.array(lane.microseconds) for lane in lanes if lane.status == "timed"}
-    if not timed:
-        return []
-    # An interrupt can come between two turns of one round: only whole rounds make pairs.
-    rounds = min(len(times) for times in timed.values())
-    fastest = min(timed.values(), key=lambda times: float(np.median(times)))
-    case, peaks = work.case, machine["peaks"]
+    timed = {lane.name: lane.microseconds for lane in lanes if lane.status == "timed"}
+    case, peaks = work.case, machine["peaks"].get(str(work.threads))
     floor = floor_us(case, work.optimizer, Peaks(**peaks), last_level_cache(machine)) if peaks else None
-    records = [
-        Record(
-            case=case.name,
-            widths=case.widths,
-            batch=case.batch,
-            optimizer=work.optimizer,
-            threads=work.threads,
-            contender=lane.name,
-            median_us=float(np.median(timed[lane.name])),
-            p10_us=float(np.percentile(timed[lane.name], 10)),
-            p90_us=float(np.percentile(timed[lane.name], 90)),
-            rounds=len(timed[lane.name]),
-            floor_us=floor,
-            loss_gap=lane.gap,
-            loss_bound=lane.bound,
-            x_fastest=float(np.median(timed[lane.name][:rounds] / fastest[:rounds])),
-            data=work.data,
-            flops_per_step=flops_per_step(case),
-            bytes_per_step=bytes_per_step(case, work.optimizer),
-            steps_per_round=lane.steps,
-            rounds_us=tuple(timed[lane.name].tolist()),
+    records = []
+    for lane in lanes:
+        if lane.name not in timed:
+            continue
+        times = [process for process in timed[lane.name] if process]
+        pooled = np.concatenate(times)
+        ratio = paired_ratio(timed[lane.name], timed[BASELINE]) if BASELINE in timed else None
+        records.append(
+            Record(
+                case=case.name,
+                widths=case.widths,
+                batch=case.batch,
+                optimizer=work.optimizer,
+                threads=work.threads,
+                contender=lane.name,
+                median_us=float(np.median(pooled)),
+                p10_us=float(np.percentile(pooled, 10)),
+                p90_us=float(np.percentile(pooled, 90)),
+                rounds=len(pooled),
+                processes=len(times),
+                steps_checked=work.steps_checked,
+                # The ceilings are those of the processor.
+                floor_us=floor if lane.entry.device == "cpu" else None,
+                loss_gap=lane.gap,
+                loss_bound=lane.bound,
+                ratio=ratio.value if ratio else None,
+                ratio_low=ratio.low if ratio else None,
+                ratio_high=ratio.high if ratio else None,
+                data=work.data,
+                flops_per_step=flops_per_step(case),
+                bytes_per_step=bytes_per_step(case, work.optimizer),
+                steps_per_round=lane.steps,
+                rounds_us=tuple(tuple(process) for process in times),
+            )
         )
-        for lane in lanes
-        if lane.name in timed
-    ]
     return sorted(records, key=lambda record: record.median_us)
 
 
@@ -179,6 +198,8 @@ def make_not_timed(work: Work, lanes: Sequence[Lane]) -> list[NotTimed]:
     ]
 
 
-def _tuples(record: Mapping[str, Any]) -> dict[str, Any]:
+def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples that they were."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

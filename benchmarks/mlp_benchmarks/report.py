@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mlp_benchmarks.cases import CASES
+from mlp_benchmarks.contenders import BASELINE, CONTROL
 from mlp_benchmarks.records import NotTimed, Record, Report
 
-HEADER = ("case", "optimizer", "contender", "µs/step", "p10..p90", "x floor", "x fastest", "loss gap")
-NAMES = 3
-"""The first columns hold names and are flush left; the others hold numbers."""
+HEADER = ("case", "optimizer", "threads", "contender", "µs/step", "p10..p90", "x floor", "x numba", "loss gap")
+LEFT = ("case", "optimizer", "contender", "layout")
+"""The columns that are flush left; the others hold numbers."""
 NOISY = 1.5
 """Rounds whose p90 is above so many times their p10 were disturbed."""
+VAGUE = 1.1
+"""An interval of the control that reaches beyond this cannot tell who is faster among the close."""
 
 
 def table_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
@@ -18,15 +22,23 @@ def table_rows(records: Iterable[Record]) -> list[tuple[str, ...]]:
         (
             record.case,
             record.optimizer,
+            str(record.threads),
             record.contender,
             number(record.median_us),
             f"{number(record.p10_us)}..{number(record.p90_us)}",
             "-" if record.floor_us is None else f"{record.median_us / record.floor_us:.2f}",
-            f"{record.x_fastest:.2f}",
+            ratio_text(record),
             "-" if record.loss_gap is None else f"{record.loss_gap:.1e}",
         )
         for record in records
     ]
+
+
+def ratio_text(record: Record) -> str:
+    """How many times as long as `numba` it takes, with the interval."""
+    if record.ratio is None or record.contender == BASELINE:
+        return "1" if record.contender == BASELINE else "-"
+    return f"{number(record.ratio)} [{number(record.ratio_low or 0)}, {number(record.ratio_high or 0)}]"
 
 
 def number(value: float) -> str:
@@ -39,101 +51,134 @@ def number(value: float) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def plain_table(rows: Sequence[tuple[str, ...]]) -> str:
+def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table as aligned text, for pipes and files.
 
-    >>> print(plain_table([("digits", "sgd", "numpy", "79.1", "78..81", "28", "7", "1e-7")]))
-    case    optimizer  contender  µs/step  p10..p90  x floor  x fastest  loss gap
-    digits  sgd        numpy         79.1    78..81       28          7      1e-7
+    >>> print(plain_table(("case", "µs/step"), [("digits", "79.1"), ("d2l", "1,910")]))
+    case    µs/step
+    digits     79.1
+    d2l       1,910
     """
-    lines = [HEADER, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
         "  ".join(
-            text.ljust(width) if i < NAMES else text.rjust(width)
-            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+            text.ljust(width) if name in LEFT else text.rjust(width)
+            for name, text, width in zip(header, line, widths, strict=True)
         )
         for line in lines
     )
 
 
-def print_report(report: Report) -> None:
-    """Print all of it on standard output: with rich on a terminal, as plain text elsewhere."""
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], groups: Sequence[object] = ()) -> None:
+    """Print a table on standard output, with rich on a terminal; a line stands where the group of a row changes."""
     from rich.console import Console  # takes as long to import as the rest of the package
+    from rich.table import Table
 
     console = Console(highlight=False, soft_wrap=True)
-    rows = table_rows(report.records)
-    if console.is_terminal:
-        console.print(_rich_table(report.records, rows))
-    elif rows:
-        console.print(plain_table(rows), markup=False)
+    if not console.is_terminal:
+        if rows:
+            console.print(plain_table(header, rows), markup=False)
+        return
+    table = Table()
+    for name in header:
+        table.add_column(name, justify="left" if name in LEFT else "right")
+    for i, row in enumerate(rows):
+        last = bool(groups) and (i + 1 == len(rows) or groups[i] != groups[i + 1])
+        table.add_row(*row, end_section=last)
+    console.print(table)
+
+
+def print_report(report: Report) -> None:
+    """Print all of it on standard output."""
+    import click
+
+    groups = [(record.case, record.optimizer, record.threads) for record in report.records]
+    print_table(HEADER, table_rows(report.records), groups)
     for line in notes(report):
-        console.print(line, markup=False)
+        click.echo(line)
 
 
 def notes(report: Report) -> list[str]:
     """What must be known to read the table."""
     return [
-        *machine_lines(report.machine, report.records),
+        *machine_lines(report.machine),
+        *data_lines(report.records),
         *noise_lines(report.records),
         *not_timed_lines(report.not_timed),
     ]
 
 
-def _rich_table(records: Sequence[Record], rows: Sequence[tuple[str, ...]]) -> Any:
-    from rich.table import Table
-
-    table = Table(*HEADER[:NAMES])
-    for name in HEADER[NAMES:]:
-        table.add_column(name, justify="right")
-    for i, (record, row) in enumerate(zip(records, rows, strict=True)):
-        following = records[i + 1] if i + 1 < len(records) else None
-        last = following is None or (following.case, following.optimizer) != (record.case, record.optimizer)
-        table.add_row(*row, end_section=last)
-    return table
-
-
-def machine_lines(machine: Mapping[str, Any], records: Sequence[Record]) -> list[str]:
+def machine_lines(machine: Mapping[str, Any]) -> list[str]:
     """What it ran on, and what the peaks are."""
-    cpu, versions, peaks = machine.get("cpu", {}), machine.get("versions", {}), machine.get("peaks")
+    cpu, versions, peaks = machine.get("cpu", {}), machine.get("versions", {}), machine.get("peaks", {})
     cores = cpu.get("cores", {}).get("usable", "?")
+    blas = [f"{each['library']} {each['version']} for {each['architecture']}" for each in machine.get("blas", ())]
     lines = [
-        f"machine: {cpu.get('model')}, {cpu.get('simd')}, {machine['threads']} of {cores} cores; "
-        + ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        f"machine: {cpu.get('model')}, {cpu.get('simd')}, {cores} cores; "
+        + ", ".join([f"{name} {version}" for name, version in versions.items() if version] + blas)
     ]
     if peaks:
+        rates = "; ".join(
+            f"{threads} threads {each['gflops']:.1f} GFLOP/s and {each['gbytes_per_second']:.1f} GB/s"
+            for threads, each in peaks.items()
+        ).replace("1 threads", "1 thread")
         lines.append(
-            f"measured peaks: {peaks['gflops']:.1f} GFLOP/s in float32, {peaks['gbytes_per_second']:.1f} GB/s from "
-            "memory; the floor is a step's arithmetic or memory traffic at these rates, whichever takes longer"
+            f"measured peaks: {rates}; the floor is a step's arithmetic or memory traffic at these rates, whichever "
+            "takes longer"
         )
     else:
         lines.append(f"no floor: the peaks could not be measured ({machine.get('no_peaks')})")
-    if any(record.data == "random" for record in records):
-        lines.append("data: random pixels in place of MNIST, which is not here (set MLP_SCRATCH_DATA)")
     return lines
 
 
+def data_lines(records: Sequence[Record]) -> list[str]:
+    """A line where MNIST was wanted and is not here."""
+    if any(record.data == "random" and record.case in CASES for record in records):
+        return ["data: random pixels in place of MNIST, which is not here (set MLP_SCRATCH_DATA)"]
+    return []
+
+
 def noise_lines(records: Sequence[Record]) -> list[str]:
-    """A warning where rounds of the same work took very different times: something else was running."""
+    """A warning where rounds of the same work took very different times, or the control was not level."""
+    lines = []
     noisy = [record for record in records if record.p90_us > NOISY * record.p10_us]
-    if not noisy:
-        return []
-    return [
-        f"noisy: {len(noisy)} of {len(records)} rows have a p90 above {NOISY:g} times their p10; small differences "
-        "mean nothing here: repeat it on an idle machine, or with more --rounds"
-    ]
+    if noisy:
+        lines.append(
+            f"noisy: {len(noisy)} of {len(records)} rows have a p90 above {NOISY:g} times their p10; small differences "
+            "mean nothing here: repeat it on an idle machine, or with more --rounds"
+        )
+    controls = [record for record in records if record.contender == CONTROL and record.ratio is not None]
+    level = [each for each in controls if (each.ratio_low or 0) <= 1 <= (each.ratio_high or 0)]
+    if controls:
+        lines.append(
+            f"control: {BASELINE} beside itself is level, its interval holding 1, in {len(level)} of {len(controls)} "
+            "races"
+        )
+    vague = [each for each in controls if (each.ratio_high or 0) > VAGUE or (each.ratio_low or 0) < 1 / VAGUE]
+    if vague:
+        lines.append(
+            f"noisy: in {len(vague)} of {len(controls)} races the control's interval reaches beyond "
+            f"{1 / VAGUE:.2f}..{VAGUE:g}: it cannot tell who is faster among the close"
+        )
+    return lines
 
 
 def not_timed_lines(entries: Iterable[NotTimed]) -> list[str]:
     """One line a contender and reason, with the cases that it is about.
 
-    >>> cases = [{"case": case, "optimizer": "sgd", "threads": 1, "loss_gap": None} for case in ("digits", "d2l")]
-    >>> not_timed_lines(NotTimed(contender="jax", status="skipped", reason="not installed", **row) for row in cases)
+    >>> rows = [{"case": case, "optimizer": "sgd", "threads": 1, "loss_gap": None} for case in ("digits", "d2l")]
+    >>> not_timed_lines(NotTimed(contender="jax", status="skipped", reason="not installed", **row) for row in rows)
     ['skipped: jax: not installed (digits sgd, d2l sgd)']
     """
     groups: dict[str, list[str]] = {}
     for entry in entries:
         gap = f", loss gap {entry.loss_gap:.1e}" if entry.status == "wrong" and entry.loss_gap is not None else ""
         line = f"{entry.status}: {entry.contender}: {entry.reason}{gap}"
-        groups.setdefault(line, []).append(f"{entry.case} {entry.optimizer}")
-    return [f"{line} ({', '.join(where)})" for line, where in groups.items()]
+        where = groups.setdefault(line, [])
+        if (race := f"{entry.case} {entry.optimizer}") not in where:
+            where.append(race)
+    few = 4
+    return [
+        f"{line} ({', '.join(where) if len(where) <= few else f'{len(where)} races'})" for line, where in groups.items()
+    ]

@@ -17,11 +17,16 @@ RANDOM_SAMPLES = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Features, float32 (N, D), and targets: class indices, int64 (N,), or reals, float32 (N, 1)."""
+    """Features, float32 (N, D), and targets: class indices, int64 (N,), or reals, float32 (N, 1).
+
+    `X_test` and `y_test` are those held back, as far as the data set has any.
+    """
 
     name: str
     X: Array
     y: Array
+    X_test: Array
+    y_test: Array
 
 
 def load_samples(case: Case) -> Samples:
@@ -35,16 +40,21 @@ def load_samples(case: Case) -> Samples:
     >>> load_samples(CASES["xy-4x6"]).y.shape
     (10000, 1)
     """
+    if case.data == "random":
+        return _random_images(case)
     if case.data == "mnist":
         dataset = _mnist_here()
         if dataset is None:
             return _random_images(case)
     else:
         dataset = load_dataset(case.data)
-    X = np.ascontiguousarray(dataset.scaling.transform(dataset.X_train, "float32"))
+    X, X_test = (
+        np.ascontiguousarray(dataset.scaling.transform(part, "float32")) for part in (dataset.X_train, dataset.X_test)
+    )
+    y, y_test = dataset.y_train, dataset.y_test
     if dataset.task == "regression":
-        return Samples(dataset.name, X, dataset.y_train.astype(np.float32).reshape(len(X), -1))
-    return Samples(dataset.name, X, dataset.y_train)
+        y, y_test = (part.astype(np.float32).reshape(len(part), -1) for part in (y, y_test))
+    return Samples(dataset.name, X, y, X_test, y_test)
 
 
 def _mnist_here() -> Dataset | None:
@@ -61,4 +71,5 @@ def _mnist_here() -> Dataset | None:
 def _random_images(case: Case) -> Samples:
     rng = np.random.default_rng(0)
     X = rng.random((RANDOM_SAMPLES, case.widths[0]), dtype=np.float32)
-    return Samples("random", X, rng.integers(0, case.widths[-1], RANDOM_SAMPLES))
+    y = rng.integers(0, case.widths[-1], RANDOM_SAMPLES)
+    return Samples("random", X, y, X[:0], y[:0])

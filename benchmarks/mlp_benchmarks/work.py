@@ -3,12 +3,14 @@
 Data, initial weights and the order of the samples are made once, by the parent: no contender can train on others.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mlp_benchmarks.cases import CASES, OPTIMIZERS, Case
+from mlp_benchmarks.cases import OPTIMIZERS, Case
+from mlp_benchmarks.floor import flops_per_step
 from mlp_benchmarks.samples import load_samples
 from mlp_scratch import MLP
 from mlp_scratch._types import Array, IntArray
@@ -16,6 +18,12 @@ from mlp_scratch.optimizers import Optimizer
 from mlp_scratch.random import permutation
 
 SEED = 0
+STEPS_CHECKED = 50
+STEPS_CHECKED_OF_HUGE = 5
+HUGE = 5_000_000_000
+"""Operations a step. From here on fifty steps of all contenders and of the float64 reference would take longer than
+all that is timed. Five tell as much: the bound is narrowest at the first steps, and there a lie shows (a test holds
+a learning rate times 1.0005 to that)."""
 STEPS_KEPT = 1000
 """The order of samples is made for at least so many steps; a longer run goes round."""
 
@@ -58,7 +66,17 @@ class Work:
             layers.append((self.parameters[weight:bias].reshape(n_out, n_in), self.parameters[bias:start]))
         return layers
 
-    def rows(self, steps: int) -> IntArray:
+    @property
+    def steps_checked(self) -> int:
+        """How many steps' losses are compared with the reference's."""
+        return STEPS_CHECKED if flops_per_step(self.case) < HUGE else STEPS_CHECKED_OF_HUGE
+
+    @property
+    def evidence_kept(self) -> int:
+        """How many numbers a round shows, one a step, for the first of its steps."""
+        return self.steps_checked
+
+    def batches(self, steps: int) -> IntArray:
         """The rows of the first `steps` batches, int64 (steps, batch)."""
         return self.order[np.arange(steps) % len(self.order)]
 
@@ -66,7 +84,8 @@ class Work:
         """Write all of it to one NPZ file."""
         np.savez(
             path,
-            names=np.array([self.case.name, self.optimizer, self.data]),
+            case=json.dumps(asdict(self.case)),
+            names=np.array([self.optimizer, self.data]),
             threads=self.threads,
             X=self.X,
             y=self.y,
@@ -78,9 +97,12 @@ class Work:
     def load(cls, path: Path) -> "Work":
         """What `save` wrote."""
         with np.load(path) as file:
-            case, optimizer, data = (str(name) for name in file["names"])
+            case = json.loads(str(file["case"]))
+            optimizer, data = (str(name) for name in file["names"])
             arrays = {name: file[name] for name in ("X", "y", "parameters", "order")}
-            return cls(CASES[case], optimizer, int(file["threads"]), data, **arrays)
+            return cls(
+                Case(**case | {"widths": tuple(case["widths"])}), optimizer, int(file["threads"]), data, **arrays
+            )
 
 
 def make_work(case: Case, optimizer: str, *, threads: int) -> Work:
@@ -88,6 +110,7 @@ def make_work(case: Case, optimizer: str, *, threads: int) -> Work:
 
     A batch is always full: the samples that an epoch has left over are dropped, for every contender.
 
+    >>> from mlp_benchmarks.cases import CASES
     >>> work = make_work(CASES["digits"], "sgd", threads=1)
     >>> work.X.shape, work.order.shape[1], [weight.shape for weight, bias in work.layers]
     ((1438, 64), 32, [(32, 64), (10, 32)])

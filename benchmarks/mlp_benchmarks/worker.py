@@ -1,20 +1,26 @@
-"""The process that a contender lives in: `python -m mlp_benchmarks.worker PATH WORK.npz`.
+"""The process that a contender lives in: `python -m mlp_benchmarks.worker PATH`.
 
 Its parent has bound it to its processors and set its thread counts. It answers one question at a time, in lines of
 JSON on standard input and output:
 
-    it starts                  {"ready": true}, or {"unsuitable": why}
-    {"do": "check"}            {"losses": [...]}, of the first steps
-    {"do": "tune",             {"steps": n}, a round of which takes at least so long
-     "seconds": s}
-    {"do": "round"}            {"seconds": s, "losses": [...]}, of all its steps and of the first of them
+    {"do": "load", "file": f,        {"loaded": true}, or {"unsuitable": why}
+     "job": path of the job's class}
+    {"do": "check"}                  {"evidence": [...]}, of the first steps
+    {"do": "tune", "seconds": s}     {"steps": n}, a round of which takes at least so long
+    {"do": "warm_up", "steps": n}    {"evidence": [...]}, of a round of n steps that is not timed
+    {"do": "round"}                  {"seconds": s, "evidence": [...]}, of all its steps and of the first of them
 
-It ends when its input does, and so never outlives the parent.
+A step is a training step, or a matrix product; its evidence is a number that shows what was done, such as the loss.
+The process ends when its input does, and so never outlives the parent; on Linux the kernel ends it with its parent
+even while it is parked.
 """
 
+import ctypes
 import gc
 import json
+import math
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -22,31 +28,44 @@ from time import perf_counter
 from typing import Any, TextIO
 
 from mlp_benchmarks.contenders import Contender, UnsuitableError
-from mlp_benchmarks.reference import STEPS_CHECKED
-from mlp_benchmarks.work import Work
 
 MOST_STEPS = 20_000
 """A round has no more: row numbers and losses would outgrow the caches that the contender should have."""
 
 
 class Rounds:
-    """A contender, the work, and the block of steps that is timed."""
+    """A contender, the job that it has, and the block of steps that is timed."""
 
-    def __init__(self, contender: Contender, work: Work) -> None:
-        self._contender, self._work = contender, work
+    def __init__(self, contender: type[Contender]) -> None:
+        self._class = contender
+        self._contender: Contender | None = None
         self._steps, self._batches = 0, None
         self._estimate = 0.0  # seconds a step
 
+    def load(self, file: str, job: str) -> dict[str, Any]:
+        """Take on a job, in place of the one before."""
+        self._contender = self._batches = None
+        gc.unfreeze()
+        gc.collect()
+        self._job = find(job).load(Path(file))
+        try:
+            self._contender = self._class(self._job)
+        except UnsuitableError as reason:
+            return {"unsuitable": str(reason)}
+        return {"loaded": True}
+
     def check(self) -> dict[str, Any]:
-        """The losses of the first steps, which are also what compiles and warms up."""
-        self._set_steps(STEPS_CHECKED)
+        """The evidence of the first steps, which are also what compiles and warms up."""
+        self._set_steps(self._job.steps_checked)
         first = self.round()
-        self._estimate = first["seconds"] / STEPS_CHECKED
+        self._estimate = first["seconds"] / self._steps
         gc.freeze()  # what the framework made while it loaded need not be looked through before every round
-        return {"losses": first["losses"]}
+        return {"evidence": first["evidence"]}
 
     def tune(self, seconds: float) -> dict[str, Any]:
         """Choose about the fewest steps that take `seconds`, and run them."""
+        if self._estimate * self._steps < 20 * seconds:  # else a second look would take long, and change nothing
+            self._estimate = self.round()["seconds"] / self._steps  # the first one may have been compiling
         while True:
             self._set_steps(min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1))
             self.round()  # a block of another length may be another compilation
@@ -56,52 +75,82 @@ class Rounds:
             # At least twice as many, so that a slow first guess can't make this go on for long.
             self._estimate = min(taken, seconds / 2) / self._steps
 
+    def warm_up(self, steps: int) -> dict[str, Any]:
+        """Run a round of this length twice: the first compiles, the second may still be settling."""
+        self._set_steps(steps)
+        self.round()
+        return {"evidence": self.round()["evidence"]}
+
     def round(self) -> dict[str, Any]:
-        """Time the block, from the injected weights on: every round does, and shows that it does, the same work."""
-        self._contender.reset()
+        """Time the block, from the job's beginning on: every round does, and shows that it does, the same work."""
+        contender = self._contender
+        assert contender is not None
+        contender.reset()
         gc.collect()
         gc.disable()  # as `timeit` does: a collection is not a step's cost
         try:
-            start = perf_counter()
-            outcome = self._contender.run(self._batches)
-            taken = perf_counter() - start
+            # A GPU's own clock, where the contender has one; else the wall's.
+            stopwatch = getattr(contender, "stopwatch", WallClock)()
+            stopwatch.start()
+            outcome = contender.run(self._batches)
+            seconds = stopwatch.stop()
         finally:
             gc.enable()
-        losses = self._contender.losses(outcome)[:STEPS_CHECKED]
+        evidence = contender.evidence(outcome)[: self._job.evidence_kept]
         # JSON has no NaN; null says that there is no number.
-        return {"seconds": taken, "losses": [loss if loss == loss else None for loss in losses.tolist()]}
+        return {"seconds": seconds, "evidence": [x if math.isfinite(x) else None for x in evidence.tolist()]}
 
     def _set_steps(self, steps: int) -> None:
-        self._steps, self._batches = steps, self._contender.prepare(self._work.rows(steps))
+        assert self._contender is not None
+        self._steps, self._batches = steps, self._contender.prepare(self._job.batches(steps))
+
+
+class WallClock:
+    """What `run` takes, as seen from outside."""
+
+    def start(self) -> None:
+        self._start = perf_counter()
+
+    def stop(self) -> float:
+        return perf_counter() - self._start
+
+
+def find(path: str) -> Any:
+    """The object that "module:name" names.
+
+    >>> find("math:pi")
+    3.14...
+    """
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def main() -> None:
-    """Make the contender and answer questions until there are no more."""
-    path, work_file = sys.argv[1:]
-    answers = _claim_stdout()
+    """Load the contender and answer questions until there are no more."""
+    _end_with_the_parent()
+    answers = claim_stdout()
 
     def answer(message: dict[str, Any]) -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
-    work = Work.load(Path(work_file))
-    module, _, name = path.partition(":")
-    try:
-        rounds = Rounds(getattr(import_module(module), name)(work), work)
-    except UnsuitableError as reason:
-        answer({"unsuitable": str(reason)})
-        return
-    answer({"ready": True})
+    rounds = Rounds(find(sys.argv[1]))
     for line in sys.stdin:
         question = json.loads(line)
         answer(getattr(rounds, question.pop("do"))(**question))
 
 
-def _claim_stdout() -> TextIO:
+def claim_stdout() -> TextIO:
     """Standard output for answers alone: what a library prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
+
+
+def _end_with_the_parent() -> None:
+    """Be killed when the parent dies: a parked process would not see that its input has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 if __name__ == "__main__":

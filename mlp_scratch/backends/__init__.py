@@ -1,6 +1,9 @@
 """The backends by name, and the choice among them."""
 
-from collections.abc import Callable
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from mlp_scratch import checks
 from mlp_scratch.backends.base import Backend as Backend
@@ -9,7 +12,7 @@ from mlp_scratch.backends.base import Records as Records
 from mlp_scratch.backends.base import Samples as Samples
 from mlp_scratch.backends.base import State as State
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import unknown_name
+from mlp_scratch.errors import BackendUnavailableError, MissingDependencyError, unknown_name
 from mlp_scratch.program import Program
 
 
@@ -19,15 +22,45 @@ def _numba(threads: int | None) -> Backend:
     return NumbaBackend(threads)
 
 
-BACKENDS: dict[str, Callable[[int | None], Backend]] = {"numpy": NumpyBackend, "numba": _numba}
+def _cuda(threads: int | None) -> Backend:
+    from mlp_kernels.cuda.availability import unavailability
+
+    if reason := unavailability():
+        raise BackendUnavailableError(f"backend 'cuda' can't run here: {reason}; use backend='numba'")
+    from mlp_scratch.backends.cuda import CudaBackend
+
+    return CudaBackend(threads)
+
+
+BACKENDS: dict[str, Callable[[int | None], Backend]] = {"numpy": NumpyBackend, "numba": _numba, "cuda": _cuda}
 """Every backend by the name that `backend=` and `--backend` take, the fastest last."""
+
+
+def usable_backends() -> list[str]:
+    """The names of those that can run on this machine, the fastest last.
+
+    >>> usable_backends()[:2]
+    ['numpy', 'numba']
+    """
+    usable = []
+    for name, make in BACKENDS.items():
+        try:
+            make(None)
+        except (BackendUnavailableError, MissingDependencyError):
+            continue
+        usable.append(name)
+    return usable
 
 
 def get_backend(name: str, program: Program | None = None, *, threads: int | None = None) -> Backend:
     """The backend called `name`, on at most `threads` threads; "auto" is the fastest that can run `program` here.
 
-    >>> get_backend("auto").name
-    'numba'
+    Raises:
+        ArgumentError: for a name that is not known.
+        BackendUnavailableError: where the backend asked for can't run on this machine; "auto" passes over it.
+
+    >>> get_backend("numpy").name
+    'numpy'
     """
     if threads is not None:
         checks.integer("threads", threads, at_least=1)
@@ -35,5 +68,28 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
         raise unknown_name("backend", name, [*BACKENDS, "auto"])
     if name != "auto":
         return BACKENDS[name](threads)
-    backends = (make(threads) for make in reversed(BACKENDS.values()))
+    backends = _fastest_first(threads)
     return next(backend for backend in backends if program is None or not backend.refusal(program))
+
+
+def _fastest_first(threads: int | None) -> Iterator[Backend]:
+    for name, make in reversed(BACKENDS.items()):
+        if make is _cuda and not _has_gpu():
+            continue
+        try:
+            yield make(threads)
+        except (BackendUnavailableError, MissingDependencyError) as error:
+            _say_once(f"backend='auto' passes over {name!r}: {error}")
+
+
+@cache
+def _has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU at all: most machines have none, and need not load Numba's half for GPUs."""
+    from mlp_scratch.machine import find_gpus  # loads psutil
+
+    return bool(find_gpus()[0]) and not os.environ.get("NUMBA_ENABLE_CUDASIM")
+
+
+@cache
+def _say_once(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=4)

@@ -24,10 +24,10 @@ from mlp_kernels.cpu.training_loop import infer, train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_code import refusal
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import ArgumentError, DivergedError
 from mlp_scratch.layers import BatchNorm, Dense
 from mlp_scratch.program import Program
 
@@ -85,7 +85,7 @@ class NumbaBackend:
             return NumpyBackend().loss_and_gradient(
                 program, state, samples, seed=seed, step=step, training=training
             )  # which says what is wrong
-        tables = Tables(program, n, self._threads_for(program, n), gradient=True)
+        tables = Tables(program, n, self._threads_for(program, n), gradient=True, labels=_are_labels(samples))
         plan = Plan(np.arange(n), n, np.zeros(1), seed)
         run = _Run(tables, tables.memory(), samples, plan, step)
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
@@ -104,7 +104,7 @@ class NumbaBackend:
         stop: Callable[[], bool],
     ) -> int:
         size = min(plan.batch_size, len(plan.order))
-        run = _Run(*self._workspace(program, size), samples, plan, state.step + 1)
+        run = _Run(*self._workspace(program, size, _are_labels(samples)), samples, plan, state.step + 1)
         run.load(state)
         taken, self._pace = run.advance_until(stop, self._pace)
         if run.is_finite(taken):
@@ -116,13 +116,15 @@ class NumbaBackend:
         good = run.last_good_step(state, taken)
         records.losses[:good], records.accuracies[:good] = run.losses[:good], run.accuracies[:good]
         run.save(state, good)
-        raise _divergence(program, state, samples, plan, good)
+        raise divergence(program, state, samples, plan, good)
 
-    def _workspace(self, program: Program, batch_size: int) -> tuple[Tables, nw.Memory]:
+    def _workspace(self, program: Program, batch_size: int, labels: bool) -> tuple[Tables, nw.Memory]:
         """Tables and memory, those of the last call where they fit: a fit makes many calls with the same program."""
-        if self._kept is None or self._kept[0].program is not program or self._kept[0].batch_size != batch_size:
-            tables = Tables(program, batch_size, self._threads_for(program, batch_size))
+        kept = self._kept and self._kept[0]
+        if not (kept and kept.program is program and (kept.batch_size, kept.labels) == (batch_size, labels)):
+            tables = Tables(program, batch_size, self._threads_for(program, batch_size), labels=labels)
             self._kept, self._pace = (tables, tables.memory()), 1
+        assert self._kept
         return self._kept
 
     def _threads_for(self, program: Program, batch_size: int) -> int:
@@ -220,37 +222,17 @@ class _Run:
         return True
 
     def last_good_step(self, state: State, taken: int) -> int:
-        """How many steps end in finite numbers, and the panels as they are after those.
+        """How many steps end in finite numbers, and the panels as they are after those."""
 
-        Once a parameter is not finite it stays so, hence bisection finds the step that made the first one so.
-        """
-        bad = np.flatnonzero(~np.isfinite(self.losses[:taken]))
-        low, high = 0, int(bad[0]) if len(bad) else taken  # steps known to be good; the most that may be
-        while low < high:
-            middle = (low + high + 1) // 2
+        def is_good_after(steps: int) -> bool:
             self.load(state)
-            self.advance(0, middle)
-            low, high = (middle, high) if self.is_finite(middle) else (low, middle - 1)
+            self.advance(0, steps)
+            return self.is_finite(steps)
+
+        good = last_good_step(is_good_after, self.losses[:taken])
         self.load(state)
-        self.advance(0, low)
-        return low
-
-
-def _divergence(program: Program, state: State, samples: Samples, plan: Plan, step: int) -> DivergedError:
-    """The error for the step that follows `state`: taken again by the specification, which names the layer."""
-    rows = plan.order[step * plan.batch_size : (step + 1) * plan.batch_size]
-    one = Plan(rows, plan.batch_size, plan.lr[step : step + 1], plan.seed)
-    copy = State(state.flat.copy(), state.buffers.copy(), state.slots.copy(), state.step)
-    try:
-        NumpyBackend().train(program, copy, samples, one, Records(np.empty(1), np.empty(1)), lambda: False)
-    except DivergedError as error:
-        return error
-    except ArgumentError as error:  # a user's function raises where the compiled one gave NaN or infinity
-        diverged = DivergedError(state.step + 1, error.argument, "value")
-        diverged.__cause__ = error
-        return diverged
-    # A sum in another order can stay just below the largest number.
-    return DivergedError(state.step + 1, f"the loss ({program.loss.kind})", "value")
+        self.advance(0, good)
+        return good
 
 
 def usable_cores() -> int:
@@ -262,6 +244,11 @@ def usable_cores() -> int:
 
 
 _compiled: set[tuple[str, Tile]] = set()
+
+
+def _are_labels(samples: Samples) -> bool:
+    """Whether the targets are class labels: no loss has whole numbers but as those."""
+    return samples.targets.dtype == np.int64
 
 
 def _is_compiled(kernel: Any, tables: Tables) -> bool:

@@ -43,8 +43,10 @@ LEAST_EPS = 1e-30
 """From here on √v + eps is a normal number whatever v is, so the quick quotient of `rules.adam` holds."""
 
 
-def refusal(program: Program) -> str:
+def refusal(program: Program, *, functions: bool = True) -> str:
     """What in `program` there is no kernel for, and why; empty if it can be run.
+
+    `functions` says whether a user's functions can be compiled at all.
 
     >>> from mlp_scratch.model import Model
     >>> from mlp_scratch.program import lower
@@ -53,13 +55,13 @@ def refusal(program: Program) -> str:
     """
     parts: list[Layer | Loss | Optimizer] = [op.layer for op in program.operations]
     parts += [program.loss, program.optimizer]
-    return next((reason for part in parts if (reason := _refused(part))), "")
+    return next((reason for part in parts if (reason := _refused(part, functions))), "")
 
 
-def _refused(part: Layer | Loss | Optimizer) -> str:
+def _refused(part: Layer | Loss | Optimizer, functions: bool) -> str:
     if type(part) in KNOWN:
         return ""
-    if type(part) not in GIVEN:
+    if not functions or type(part) not in GIVEN:
         return type(part).__name__
     faults = {name: given.fault(getattr(part, name), GIVEN[type(part)]) for name in ("f", "df")}
     return next((f"{part.kind}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
@@ -73,11 +75,11 @@ def activation_code(layer: Layer, tile: Tile) -> tuple[int, int]:
     return activations.addresses(name, tile)
 
 
-def loss_code(loss: Loss, tile: Tile) -> int:
-    """Where the loss of a panel lies."""
+def loss_code(loss: Loss, tile: Tile, labels: bool) -> int:
+    """Where the loss lies, that of class labels where there are such."""
     if isinstance(loss, ScalarLoss):
         return given.loss_address(loss.f, loss.df, tile)
-    return losses.loss_address(loss.kind, tile)
+    return losses.loss_address(loss.kind, tile, labels=labels)
 
 
 def optimizer_code(optimizer: Optimizer | None, tile: Tile) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import mlp_scratch as ms
 from mlp_scratch.layers import ACTIVATIONS, Layer
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber, Loss
+from mlp_scratch.testing import Problem, check_backend
 from tests.tolerances import assert_close, assert_parity, eps
 
 
@@ -94,7 +95,7 @@ def flat(gradients) -> np.ndarray:
     return np.concatenate([g.ravel() for g in gradients.values()])
 
 
-def check_gradients(layers: list[Layer], X, y, loss: Loss, weights=None, seed: int = 0) -> None:
+def check_gradients(layers: list[Layer], X, y, loss: Loss, weights=None, seed: int = 0, backend: str = "numba") -> None:
     """Loss, gradient and logits, in float64 to 1e-12 and in float32 to the rounding of sums in another order."""
     for dtype in ("float64", "float32"):
         model = build(layers, dtype, seed)
@@ -104,12 +105,12 @@ def check_gradients(layers: list[Layer], X, y, loss: Loss, weights=None, seed: i
         for training in (True, False):
             both = [
                 model.loss_and_gradients(X, y, loss=loss, sample_weight=weights, backend=b, training=training)
-                for b in ("numba", "numpy")
+                for b in (backend, "numpy")
             ]
             (value, gradient), (expected, specified) = both
             assert_parity(value, expected, "loss", tolerance)
             assert_parity(flat(gradient), flat(specified), "gradient", tolerance)
-        assert_parity(model.logits(X, backend="numba"), model.logits(X, backend="numpy"), "logits", tolerance)
+        assert_parity(model.logits(X, backend=backend), model.logits(X, backend="numpy"), "logits", tolerance)
 
 
 def fitted(model: ms.Sequential, X, y, backend: str, **options) -> ms.Sequential:
@@ -117,8 +118,10 @@ def fitted(model: ms.Sequential, X, y, backend: str, **options) -> ms.Sequential
     return model
 
 
-def check_training(make: Callable[[], ms.Sequential], X, y, tolerance: float = 1e-9, **options) -> None:
-    fast, slow = (fitted(make(), X, y, backend, **options) for backend in ("numba", "numpy"))
+def check_training(
+    make: Callable[[], ms.Sequential], X, y, tolerance: float = 1e-9, backend: str = "numba", **options
+) -> None:
+    fast, slow = (fitted(make(), X, y, name, **options) for name in (backend, "numpy"))
     assert_parity(fast.history.losses, slow.history.losses, "losses", tolerance)
     if not np.isnan(slow.history.accuracies).all():
         assert_close(fast.history.accuracies, slow.history.accuracies, 1e-12, "accuracies")
@@ -196,9 +199,8 @@ def test_any_network(network):
 @given(networks(), st.sampled_from(sorted(OPTIMIZERS)))
 def test_any_network_in_training(network, optimizer):
     layers, X, y, loss, weights, batch = network
-    make = partial(build, layers)
-    options = {"loss": loss, "sample_weight": weights, "optimizer": OPTIMIZERS[optimizer]}
-    check_training(make, X, y, batch_size=batch, epochs=2, **options)
+    problem = Problem(layers, loss, OPTIMIZERS[optimizer], X, y, weights, batch_size=batch)
+    check_backend("numba", problem, only=["same_training"])
 
 
 def test_no_dense_layer_at_all(rng):

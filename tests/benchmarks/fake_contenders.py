@@ -9,6 +9,8 @@ import numpy as np
 
 from mlp_benchmarks.contenders import UnsuitableError
 from mlp_benchmarks.contenders.ours import Numpy
+from mlp_benchmarks.contenders.populations import Numba as Population
+from mlp_benchmarks.contenders.products import OpenBlas
 
 
 class Honest(Numpy):
@@ -62,10 +64,34 @@ class LazyWhenTimed(ScaledGradient):
         return super().prepare(rows)
 
 
+class SkipsAnUpdate(Numpy):
+    """Takes the tenth step for nothing."""
+
+    def prepare(self, rows):
+        plan, records = super().prepare(rows)
+        plan.lr[9:10] = 0.0
+        return plan, records
+
+
+class OtherData(Numpy):
+    """The right rows of other samples."""
+
+    def __init__(self, work):
+        super().__init__(replace(work, X=work.X[::-1].copy(), y=work.y[::-1].copy()))
+
+
+class Sleepy(Numpy):
+    """Does all of it, and rests in between."""
+
+    def run(self, batches):
+        time.sleep(0.05)
+        return super().run(batches)
+
+
 class NotANumber(Numpy):
     """Loses its losses."""
 
-    def losses(self, outcome):
+    def evidence(self, outcome):
         return np.full(len(outcome.losses), np.nan)
 
 
@@ -98,6 +124,13 @@ class Spinning(Numpy):
             pass
 
 
+class CrashingOnAdam(Numpy):
+    def run(self, batches):
+        if self._work.optimizer == "adam":
+            raise RuntimeError("no Adam today")
+        return super().run(batches)
+
+
 class Unable(Numpy):
     def __init__(self, work):
         raise UnsuitableError("has no such loss")
@@ -108,3 +141,18 @@ class HangingOnAdam(Numpy):
         if self._work.optimizer == "adam":
             time.sleep(600)
         return super().run(batches)
+
+
+class WrongProduct(OpenBlas):
+    """Leaves out the last row."""
+
+    def run(self, steps):
+        super().run(steps)
+        self._job.out[-1] = 0
+
+
+class UntrainedPopulation(Population):
+    """Gives back losses that nobody had."""
+
+    def evidence(self, outcome):
+        return super().evidence(outcome) * 1.001

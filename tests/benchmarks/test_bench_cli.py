@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlp_benchmarks import compare
+from mlp_benchmarks import compare, peaks
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.floor import Peaks
@@ -46,11 +46,11 @@ FAKES = {
 def _small_world(monkeypatch):
     """The fakes are the contenders, and the peaks are given: measuring them takes seconds."""
     monkeypatch.setattr(compare, "CONTENDERS", FAKES)
-    monkeypatch.setattr(compare, "measure_peaks", lambda threads: Peaks(100.0, 10.0))
+    monkeypatch.setattr(peaks, "measure_peaks", lambda threads, dtype: (Peaks(100.0, 10.0), []))
 
 
 def compare_digits(*more):
-    return main(["compare", "--case", "digits", "--optimizer", "sgd", "--rounds", "3", *more])
+    return main(["compare", "--case", "digits", "--optimizer", "sgd", "--rounds", "3", "--processes", "1", *more])
 
 
 def test_json_is_as_promised(tmp_path, capsys):
@@ -58,7 +58,7 @@ def test_json_is_as_promised(tmp_path, capsys):
     assert compare_digits("--contender", "honest,again,absent", "--json", str(file)) == 0
     contents = json.loads(file.read_text())
     assert contents["schema"] == 1
-    assert contents["machine"]["peaks"] == {"gflops": 100.0, "gbytes_per_second": 10.0}
+    assert contents["machine"]["peaks"] == {"1": {"gflops": 100.0, "gbytes_per_second": 10.0}}
     assert contents["interrupted"] is False
     assert {record["contender"] for record in contents["records"]} == {"honest", "again"}
     for record in contents["records"]:
@@ -66,8 +66,8 @@ def test_json_is_as_promised(tmp_path, capsys):
             assert type(record[key]) is kind, key
         assert (record["case"], record["widths"], record["batch"]) == ("digits", [64, 32, 10], 32)
         assert (record["optimizer"], record["dtype"], record["threads"]) == ("sgd", "float32", 1)
-        assert record["rounds"] == len(record["rounds_us"]) == 3
-        assert min(record["rounds_us"]) <= record["p10_us"] <= record["median_us"] <= record["p90_us"]
+        assert record["rounds"] == len(record["rounds_us"][0]) == 3
+        assert min(record["rounds_us"][0]) <= record["p10_us"] <= record["median_us"] <= record["p90_us"]
         assert record["floor_us"] == pytest.approx(323_584 / 100e9 * 1e6)
     assert contents["not_timed"] == [
         {
@@ -87,8 +87,7 @@ def test_table_is_plain_in_a_pipe(capsys):
     assert compare_digits("--contender", "honest") == 0
     header, row, *_ = capsys.readouterr().out.splitlines()
     assert re.split(" {2,}", header) == list(HEADER)
-    assert row.split()[:3] == ["digits", "sgd", "honest"]
-    assert row.split()[6] == "1.00"
+    assert row.split()[:4] == ["digits", "sgd", "1", "honest"]
     assert len(header) == len(row)
 
 
@@ -103,7 +102,7 @@ def test_a_contender_that_is_not_right_fails_the_command(tmp_path, capsys, fake,
 
 
 def test_without_peaks_there_is_no_floor(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(compare, "measure_peaks", lambda threads: "no compiler here")
+    monkeypatch.setattr(peaks, "measure_peaks", lambda threads, dtype: "no compiler here")
     file = tmp_path / "r.json"
     assert compare_digits("--contender", "honest", "--json", str(file)) == 0
     assert json.loads(file.read_text())["records"][0]["floor_us"] is None
@@ -120,7 +119,11 @@ def test_without_peaks_there_is_no_floor(tmp_path, capsys, monkeypatch):
         (["--optimizer", "adma"], "--optimizer: got 'adma', expected one of adam, sgd; did you mean 'adam'?"),
         (["--rounds", "0"], "--rounds: got 0, expected an integer of at least 1"),
         (["--rounds", "many"], "'many' is not a valid integer"),
-        (["--threads", "0"], "--threads: got 0, expected 1 to "),
+        (["--threads", "0"], "--threads: got '0', expected whole numbers of at least 1"),
+        (["--threads", "1,two"], "--threads: got '1,two', expected whole numbers"),
+        (["--processes", "0"], "--processes: got 0, expected an integer of at least 1"),
+        (["--random", "0"], "--random: got 0, expected an integer of at least 1"),
+        (["--minutes", "0"], "--minutes: got 0.0, expected "),
         (["--threads", "9999"], "--threads: got 9999, expected 1 to "),
         (["--json", "/no/such/folder/r.json"], "--json: got '/no/such/folder/r.json' (No such file or directory)"),
         (["--json", "/"], "--json: got '/' (it is a folder), expected a file that can be written"),
@@ -151,11 +154,11 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, capsys, monkeypatch):
     turns = []
     honest = Race._time
 
-    def time_or_interrupt(self, lane, worker):
+    def time_or_interrupt(self, lane, worker, job):
         turns.append(lane.name)
         if len(turns) == 4:  # of two contenders: in the middle of the second round
             raise KeyboardInterrupt
-        honest(self, lane, worker)
+        honest(self, lane, worker, job)
 
     monkeypatch.setattr(Race, "_time", time_or_interrupt)
     file = tmp_path / "r.json"
@@ -170,12 +173,13 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, capsys, monkeypatch):
 
 INTERRUPTED_RUN = """
 import sys
-from mlp_benchmarks import compare
+from mlp_benchmarks import compare, peaks
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
 compare.CONTENDERS = {"honest": Entry("fake_contenders:Honest"), "hanging": Entry("fake_contenders:HangingOnAdam")}
-compare.measure_peaks = lambda threads: "not measured"
-sys.exit(main(["compare", "--case", "digits", "--rounds", "2", "--json", sys.argv[1]]))
+peaks.measure_peaks = lambda threads, dtype: "not measured"
+sys.exit(main(["compare", "--case", "digits", "--rounds", "2", "--processes", "1",
+               "--json", sys.argv[1]]))
 """
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from mlp_benchmarks.cases import CASES
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.race import Race, Rules
+from mlp_benchmarks.race import FEWEST_ROUNDS, Race, Rules
+from mlp_benchmarks.reference import ReferenceMaker
+from mlp_benchmarks.training_races import TrainingJob
 from mlp_benchmarks.work import make_work
 
 SKIP_NO_PROCFS = pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux' list of processes")
@@ -27,7 +29,7 @@ def test_rounds_are_interleaved_one_at_a_time(race, digits):
         assert end <= start
     for lane in lanes.values():
         assert lane.status == "timed"
-        assert len(lane.seconds) == 4
+        assert [len(process) for process in lane.seconds] == [4]
         assert {steps for name, _, _, steps in timed if name == lane.name} == {lane.steps}
         assert 0 < lane.gap < lane.bound < 1e-4
 
@@ -45,7 +47,7 @@ def test_no_memory_between_rounds(race, digits):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("liar", ["ScaledGradient", "OtherOrder", "NotANumber"])
+@pytest.mark.parametrize("liar", ["ScaledGradient", "OtherOrder", "OtherData", "SkipsAnUpdate", "NotANumber"])
 def test_a_liar_is_not_timed_and_others_are(race, liar, optimizer):
     lanes = race(make_work(CASES["digits"], optimizer, threads=1), liar, "Honest", rounds=1)
     assert lanes[liar].status == "wrong"
@@ -57,7 +59,7 @@ def test_a_liar_is_not_timed_and_others_are(race, liar, optimizer):
 def test_laziness_while_timed_is_found(race, digits):
     lane = race(digits, "LazyWhenTimed", rounds=1)["LazyWhenTimed"]
     assert lane.status == "wrong"
-    assert lane.reason.startswith("the losses while timed leave the float64 curve at step 2")
+    assert lane.reason.startswith("while timed: the losses leave the float64 curve at step 2")
 
 
 @pytest.mark.parametrize(
@@ -80,16 +82,45 @@ def test_one_that_hangs_is_ended(race, digits):
     assert lanes["Honest"].status == "timed"
 
 
-def test_one_that_never_rests_is_ended(race, digits, monkeypatch):
-    monkeypatch.setattr("mlp_benchmarks.process.RESTS_WITHIN", 1.0)
-    # Long enough that even a busy machine gives the spinning thread a turn.
-    monkeypatch.setattr("mlp_benchmarks.process.RESTING_SECONDS", 0.3)
+def test_one_that_never_rests_is_parked_while_others_run(race, digits):
     lanes = race(digits, "Spinning", "Honest", rounds=1)
-    assert (lanes["Spinning"].status, lanes["Spinning"].reason) == (
-        "failed",
-        "keeps the processor busy between its turns",
-    )
-    assert lanes["Honest"].status == "timed"
+    assert lanes["Spinning"].status == lanes["Honest"].status == "timed"
+
+
+def test_sleep_is_shown(race, digits):
+    lane = race(digits, "Sleepy", rounds=2)["Sleepy"]
+    assert min(lane.seconds[0]) >= 0.05
+
+
+def test_each_process_is_a_new_one_with_the_same_number_of_steps(race, digits):
+    lane = race(digits, "Honest", rounds=2, processes=3)["Honest"]
+    assert [len(process) for process in lane.seconds] == [2, 2, 2]
+    assert len({steps for _, _, _, steps in turns()[-4:]}) == 1
+    # One log for all: each process checked or warmed up before it was timed.
+    assert len(turns()) >= 3 * 4
+
+
+def test_one_that_crashes_in_a_job_is_there_for_the_next(race, digits):
+    adam = make_work(CASES["digits"], "adam", threads=1)
+    first, second, third = race([adam, digits, adam], "CrashingOnAdam", "Honest", rounds=1)
+    assert first["CrashingOnAdam"].status == third["CrashingOnAdam"].status == "failed"
+    assert second["CrashingOnAdam"].status == "timed"
+    assert [lanes["Honest"].status for lanes in (first, second, third)] == ["timed"] * 3
+
+
+def test_who_is_slow_is_not_timed_more_often_than_must_be(race, digits, monkeypatch):
+    monkeypatch.setattr("mlp_benchmarks.race.SLOW", 0.05)
+    lanes = race(digits, "Sleepy", "Honest", rounds=4)
+    assert len(lanes["Sleepy"].seconds[0]) == FEWEST_ROUNDS
+    assert len(lanes["Honest"].seconds[0]) == 4
+
+
+def test_rounds_end_with_the_budget(digits):
+    job = TrainingJob(digits, ReferenceMaker(digits))
+    rules = Rules(rounds=1000, processes=1, seconds=0.005, budget=0.0)
+    with Race([job], {"fake": Entry("fake_contenders:Honest")}, rules, progress=lambda text: None) as under_way:
+        under_way.run()
+    assert len(under_way.lanes[0][0].seconds[0]) == FEWEST_ROUNDS
 
 
 def test_one_that_cannot_is_skipped(race, digits):
@@ -103,17 +134,18 @@ def test_what_libraries_print_is_no_answer(race, digits):
 
 def test_what_is_not_installed_is_skipped(digits):
     entries = {"nothing": Entry("nothing:Nothing", "no_such_package", "pip install no-such-package")}
-    with Race(digits, entries, Rules(), progress=lambda text: None) as under_way:
-        under_way.run()
-    (lane,) = under_way.lanes
+    with Race([TrainingJob(digits, ReferenceMaker(digits))], entries, Rules(), progress=lambda text: None) as race:
+        race.run()
+    ((lane,),) = race.lanes
     assert (lane.status, lane.reason) == ("skipped", "not installed (pip install no-such-package)")
 
 
 @SKIP_NO_PROCFS
 def test_no_worker_is_left_behind(digits):
     entries = {"fake": Entry("fake_contenders:Honest")}
-    with Race(digits, entries, Rules(rounds=1), progress=lambda text: None) as under_way:
-        under_way._start()
-        pid = under_way.lanes[0].worker._process.pid
+    job = TrainingJob(digits, ReferenceMaker(digits))
+    with Race([job], entries, Rules(rounds=1), progress=lambda text: None) as under_way:
+        under_way._start_workers(0)
+        pid = under_way._workers["fake"]._process.pid
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()

@@ -7,27 +7,27 @@ import pytest
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.race import Lane
 from mlp_benchmarks.records import Report, make_not_timed, make_records, read_report
-from mlp_benchmarks.report import machine_lines, noise_lines, plain_table, print_report, table_rows
+from mlp_benchmarks.report import HEADER, data_lines, noise_lines, plain_table, print_report, table_rows
 from mlp_scratch.errors import DataFileError
 
 MACHINE = {
     "cpu": {"model": "A CPU", "simd": "AVX2+FMA", "caches": {"l3": 1000}, "cores": {"usable": 2}},
     "versions": {"python": "3.11", "torch": None},
-    "threads": 1,
-    "peaks": {"gflops": 100.0, "gbytes_per_second": 10.0},
+    "threads": [1],
+    "peaks": {"1": {"gflops": 100.0, "gbytes_per_second": 10.0}},
     "no_peaks": "",
 }
 
 
 def lane(name, seconds, **more):
     more = {"status": "timed", "steps": 10, "gap": 1e-7, "bound": 1e-5} | more
-    return Lane(name, Entry(""), seconds=seconds, **more)
+    return Lane(name, Entry(""), seconds=[seconds], **more)
 
 
 @pytest.fixture
 def lanes():
     return [
-        lane("slow", [4e-3, 6e-3, 90e-3]),
+        lane("numba", [4e-3, 6e-3, 90e-3]),
         lane("fast", [2e-3, 4e-3, 30e-3]),
         lane("liar", [], status="wrong", reason="leaves the curve", gap=float("nan")),
     ]
@@ -40,22 +40,31 @@ def report(digits, lanes):
 
 def test_times_are_microseconds_a_step(report):
     fast, slow = report.records
-    assert (fast.contender, slow.contender) == ("fast", "slow")
-    assert slow.rounds_us == pytest.approx((400.0, 600.0, 9000.0))
+    assert (fast.contender, slow.contender) == ("fast", "numba")
+    assert slow.rounds_us[0] == pytest.approx((400.0, 600.0, 9000.0))
     assert (slow.median_us, slow.rounds) == (pytest.approx(600.0), 3)
     assert slow.p10_us == pytest.approx(np.percentile([400, 600, 9000], 10))
     assert slow.p90_us == pytest.approx(np.percentile([400, 600, 9000], 90))
 
 
 def test_ratios_are_paired_by_round(report):
-    # Round by round 2, 1.5 and 3. Unpaired it would be 600 / 400.
-    assert [record.x_fastest for record in report.records] == pytest.approx([1.0, 2.0])
+    # Round by round 1/2, 2/3 and 1/3. Unpaired it would be 400 / 600.
+    fast, ours = report.records
+    assert fast.ratio == pytest.approx(0.5)
+    assert fast.ratio_low <= fast.ratio <= fast.ratio_high
+    assert (ours.ratio, ours.ratio_low, ours.ratio_high) == (1.0, 1.0, 1.0)
 
 
 def test_an_unfinished_round_makes_no_pair(digits):
-    first, second = make_records(digits, [lane("a", [1e-3, 1e-3]), lane("b", [2e-3])], MACHINE)
-    assert (first.rounds, second.rounds) == (2, 1)
-    assert second.x_fastest == pytest.approx(2.0)
+    lanes = [lane("numba", [1e-3, 1e-3, 1e-3]), lane("b", [2e-3, 2e-3])]
+    first, second = make_records(digits, lanes, MACHINE)
+    assert (first.rounds, second.rounds) == (3, 2)
+    assert second.ratio == pytest.approx(2.0)
+
+
+def test_without_the_baseline_there_is_no_ratio(digits):
+    (record,) = make_records(digits, [lane("a", [1e-3, 1e-3])], MACHINE)
+    assert (record.ratio, record.ratio_low, record.ratio_high) == (None, None, None)
 
 
 def test_nobody_was_timed(digits):
@@ -82,13 +91,13 @@ def test_foreign_files_are_refused(tmp_path, text):
 
 
 def test_table_without_numbers(digits, lanes):
-    (record, _) = make_records(digits, lanes, MACHINE | {"peaks": None})
+    (record, _) = make_records(digits, lanes, MACHINE | {"peaks": {}})
     assert record.floor_us is None
-    assert table_rows([record])[0][5] == "-"
+    assert table_rows([record])[0][6] == "-"
 
 
 def test_columns_are_aligned(report):
-    lines = plain_table(table_rows(report.records)).splitlines()
+    lines = plain_table(HEADER, table_rows(report.records)).splitlines()
     assert len({len(line) for line in lines}) == 1
 
 
@@ -104,9 +113,10 @@ def test_terminal_shows_the_same_rows(report, capsys, monkeypatch):
 
 
 def test_random_pixels_are_said(report):
-    assert not any("random" in line for line in machine_lines(MACHINE, report.records))
-    lines = machine_lines(MACHINE, [replace(report.records[0], data="random")])
-    assert lines[-1].startswith("data: random pixels in place of MNIST")
+    assert data_lines(report.records) == []
+    (line,) = data_lines([replace(report.records[0], data="random")])
+    assert line.startswith("data: random pixels in place of MNIST")
+    assert data_lines([replace(report.records[0], data="random", case="random-0-0")]) == []
 
 
 def test_a_noisy_machine_is_said(digits):
@@ -114,3 +124,14 @@ def test_a_noisy_machine_is_said(digits):
     assert noise_lines(make_records(digits, [calm], MACHINE)) == []
     (line,) = noise_lines(make_records(digits, [calm, loud], MACHINE))
     assert line.startswith("noisy: 1 of 2 rows")
+
+
+def test_the_control_is_said(digits):
+    ours = lane("numba", [1.0, 1.1, 1.0])
+    level, vague = lane("control", [1.0, 1.0, 1.1]), lane("control", [1.0, 1.3, 0.8])
+    slow = lane("control", [1.05, 1.06 * 1.1, 1.05])
+    assert noise_lines(make_records(digits, [ours, level], MACHINE)) == [
+        "control: numba beside itself is level, its interval holding 1, in 1 of 1 races"
+    ]
+    assert noise_lines(make_records(digits, [ours, slow], MACHINE))[0].endswith("in 0 of 1 races")
+    assert "cannot tell who is faster" in noise_lines(make_records(digits, [ours, vague], MACHINE))[-1]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mlp_benchmarks.cases import CASES, OPTIMIZERS
-from mlp_benchmarks.reference import STEPS_CHECKED, Reference, ReferenceMaker, loss_curve
-from mlp_benchmarks.work import make_work
+from mlp_benchmarks.reference import Reference, ReferenceMaker, loss_curve, rounding_bound
+from mlp_benchmarks.work import STEPS_CHECKED, STEPS_CHECKED_OF_HUGE, make_work
 
 SMALL = [(name, optimizer) for name in ("xy-1x24", "xy-4x6", "digits") for optimizer in OPTIMIZERS]
 
@@ -36,6 +36,28 @@ def test_a_small_lie_is_refused(work, reference, factor):
     assert reference.first_refused(loss_curve(work, replace(work.rule, lr=work.rule.lr * factor))) is not None
 
 
+@pytest.mark.parametrize("factor", [1.0005, 0.9995])
+def test_a_small_lie_is_refused_within_the_steps_of_huge_cases(work, reference, factor):
+    curve = loss_curve(work, replace(work.rule, lr=work.rule.lr * factor))
+    assert reference.first_refused(curve) <= STEPS_CHECKED_OF_HUGE
+
+
+@pytest.mark.parametrize("factor", [1.0005, 0.9995])
+def test_a_small_lie_is_refused_of_keras_too(factor):
+    work = make_work(CASES["digits"], "adam", threads=1)
+    reference = ReferenceMaker(work).get("keras-float32")
+    honest = replace(work.rule, eps_mode="keras")
+    assert reference.first_refused(loss_curve(work, honest)) is None
+    assert reference.first_refused(loss_curve(work, replace(honest, lr=honest.lr * factor))) is not None
+
+
+def test_a_coarse_correction_is_allowed_more_at_first(digits):
+    work = make_work(digits.case, "adam", threads=1)
+    exact = loss_curve(work, work.rule)
+    fine, coarse = (rounding_bound(work, exact, coarse_correction=each) for each in (False, True))
+    assert coarse[2] > 1.2 * fine[2]
+
+
 def test_the_step_that_leaves_the_curve_is_named(work, reference):
     curve = loss_curve(work, work.rule)
     late = np.concatenate([curve[:40], loss_curve(work, replace(work.rule, lr=work.rule.lr * 0.9))[40:]])
@@ -58,6 +80,18 @@ def test_gap_is_relative_and_nan_is_refused():
     assert reference.first_refused(np.array([2.0])) is None
     assert reference.first_refused(np.array([2.0, np.nan])) == 2
     assert np.isnan(reference.gap(np.array([2.0, np.nan])))
+
+
+def test_a_cut_loss_is_that_of_samples_and_changes_no_training(digits):
+    whole, cut = loss_curve(digits, digits.rule), loss_curve(digits, digits.rule, most_loss=2.0)
+    assert np.all(cut < whole)
+    assert cut[0] < 2.0 < whole[0]
+    np.testing.assert_allclose(loss_curve(digits, digits.rule, most_loss=1e3), whole, rtol=1e-12)
+
+
+def test_only_the_largest_case_is_checked_for_fewer_steps():
+    checked = {name: make_work(case, "sgd", threads=1).steps_checked for name, case in CASES.items()}
+    assert {name for name, steps in checked.items() if steps != STEPS_CHECKED} == {"wide-4096"}
 
 
 def test_keras_form_of_adam_has_its_own_curve(digits):

@@ -35,7 +35,7 @@ def test_order_is_our_shuffle_without_short_batches(digits):
 
 def test_rows_go_round(digits):
     steps = len(digits.order)
-    np.testing.assert_array_equal(digits.rows(steps + 2)[steps:], digits.order[:2])
+    np.testing.assert_array_equal(digits.batches(steps + 2)[steps:], digits.order[:2])
 
 
 @pytest.mark.parametrize("name", ["xy-1x24", "digits"])

@@ -8,10 +8,12 @@ import threading
 import numpy as np
 import pytest
 from numba import njit
+from scipy.special import ndtr
 
 from mlp_kernels.cpu import dropout, elementary, threads
 from mlp_kernels.cpu.compiling import inlined
 from mlp_kernels.cpu.memory import load, pointer_to, store
+from mlp_kernels.cpu.tile import Tile
 from mlp_scratch.random import dropout_words, philox4x32
 from tests.tolerances import assert_close, eps
 
@@ -61,6 +63,18 @@ def test_elementary_functions_are_exact_to_a_few_roundings(elementwise, dtype, r
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_normal_distribution_is_exact_in_both_tails(dtype, rng):
+    normal_cdf = over_array(elementary.normal_cdf)
+    x = np.concatenate([rng.uniform(-12, 9, 4000), rng.normal(size=2000) * 1e-6, [0.0]]).astype(dtype)
+    exact = ndtr(x.astype(np.float64))
+    tail = np.minimum(exact, ndtr(-x.astype(np.float64)))
+    # What the function promises of the smaller tail, SciPy's own error, and the subtraction from 1.
+    assert_close(normal_cdf(x), exact, (36 + x.astype(np.float64) ** 2) * eps(dtype) * tail + eps(dtype) * exact)
+    special = normal_cdf(np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], dtype))
+    assert np.array_equal(special, [np.nan, 1, 0, 1, 0], equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_special_values_pass(dtype):
     x = np.array([np.nan, np.inf, -np.inf, 1e5, -1e5, 0.0], dtype)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -87,13 +101,14 @@ def test_philox_is_the_reference(rng):
 @pytest.mark.parametrize("features", [1, 4, 7, 16])
 def test_masks_keep_what_the_reference_keeps(features, step):
     width, first_row, p, seed = 8, 24, 0.3, 11
+    tile = Tile(np.dtype("float64"), lanes=4, rows=4, vectors=2)
 
     @njit
-    def draw(mask, seed, step):
-        dropout.draw_mask(pointer_to(mask), width, first_row, 0, features, p, seed, 3, step)
+    def draw(tile, mask, seed, step):
+        dropout.draw_mask(tile, pointer_to(mask), first_row, 0, features, p, seed, 3, step)
 
     mask = np.zeros((-(-features // 4) * 4, width))
-    draw(mask, np.uint64(seed), step)
+    draw(tile, mask, np.uint64(seed), step)
     words = dropout_words(seed, step, 3, (first_row + width, features))
     kept = (words >= round(p * 2**32))[first_row:].T
     assert np.array_equal(mask[:features], kept / (1 - p))
@@ -144,7 +159,8 @@ from mlp_kernels.cpu.tile import Tile
 tile = Tile(np.dtype("float32"), lanes=4, rows=4, vectors=2)
 compiled, codes = native._compiled, []
 native._compiled = lambda *arguments: codes.append(compiled(*arguments)) or codes[-1]
-activations.addresses("elu", tile), losses.loss_address("mae", tile), updates.addresses(rules.Rule("adam"), rules.Rule("adam"), tile)
+adam = rules.Rule("adam")
+activations.addresses("elu", tile), losses.loss_address("mae", tile), updates.addresses(adam, adam, tile)
 gather.describe(np.zeros((2, 2), np.int16), tile)
 print([code.cache_hits for code in codes])
 """

@@ -5,11 +5,11 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import given, settings
 
-from mlp_scratch.backends import BACKENDS
+from mlp_scratch.backends import usable_backends
 from mlp_scratch.testing import check_model, strategies
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", usable_backends())
 def test_every_network_has_every_property(backend):
     check_model(strategies.problems(max_width=9), backend=backend, skip=["agreement"])
 

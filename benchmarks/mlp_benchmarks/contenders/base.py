@@ -12,32 +12,35 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mlp_benchmarks.process import Device
 from mlp_benchmarks.reference import AdamForm
-from mlp_benchmarks.work import Work
-from mlp_scratch._types import IntArray
 
 
 class Contender(Protocol):
-    """Trains one network. Only `run` is timed."""
+    """Does one job. Only `run` is timed.
 
-    def __init__(self, work: Work) -> None:
+    One that works on a GPU also has `stopwatch()`, which makes an object with `start()` and `stop()`, the seconds in
+    between by the GPU's own events.
+    """
+
+    def __init__(self, job: Any) -> None:
         """Load data and weights into the framework.
 
         Raises:
-            UnsuitableError: where the framework can't do this work.
+            UnsuitableError: where the framework can't do this job.
         """
 
     def reset(self) -> None:
         """Go back to the injected weights and an optimiser that remembers nothing."""
 
-    def prepare(self, rows: IntArray) -> Any:
-        """The batches of some steps, int64 (steps, batch), in the form that `run` takes. It may be run repeatedly."""
+    def prepare(self, batches: Any) -> Any:
+        """Some steps in the form that `run` takes; for training, int64 (steps, batch). It may be run repeatedly."""
 
     def run(self, batches: Any) -> Any:
-        """Take the steps, and return when the last update is done, with whatever `losses` needs."""
+        """Take the steps, and return when the last update is done, with whatever `evidence` needs."""
 
-    def losses(self, outcome: Any) -> npt.NDArray[np.float64]:
-        """The loss of each step, (steps,), before its update."""
+    def evidence(self, outcome: Any) -> npt.NDArray[np.float64]:
+        """What shows that the work was done; for training the loss of each step, (steps,), before its update."""
 
 
 class UnsuitableError(Exception):
@@ -52,11 +55,15 @@ class Entry:
         path: "module:class".
         package: the package that must be installed; empty for none beyond our own.
         install: how to install it.
-        adam_form: where this framework's Adam adds eps: "torch" or "keras" (`mlp_scratch.Adam`'s `eps_mode`). The
-            two differ by more than rounding where gradients are tiny, so each is held to its own.
+        adam_form: how this framework writes Adam; each is held to its own, since the forms differ by more than
+            rounding.
+        most_loss: what the framework cuts the loss of a sample off at, in what it reports only; None if it does not.
+        device: "gpu" for one that is to see the GPUs.
     """
 
     path: str
     package: str = ""
     install: str = ""
     adam_form: AdamForm = "torch"
+    most_loss: float | None = None
+    device: Device = "cpu"

@@ -48,7 +48,7 @@ class Jax:
         self._state = jax.block_until_ready(state)
         return losses
 
-    def losses(self, outcome: Any) -> npt.NDArray[np.float64]:
+    def evidence(self, outcome: Any) -> npt.NDArray[np.float64]:
         return np.array([float(loss) for loss in outcome])
 
 

@@ -42,5 +42,5 @@ class JaxScan:
         self._state, losses = jax.block_until_ready(self._loop(self._state, self._X, self._y, batches))
         return losses
 
-    def losses(self, outcome: Any) -> npt.NDArray[np.float64]:
+    def evidence(self, outcome: Any) -> npt.NDArray[np.float64]:
         return np.asarray(outcome, dtype=np.float64)

@@ -53,7 +53,7 @@ class Numpy:
         self._backend.train(self._program, self._state, self._samples, plan, records, lambda: False)
         return records
 
-    def losses(self, outcome: Records) -> npt.NDArray[np.float64]:
+    def evidence(self, outcome: Records) -> npt.NDArray[np.float64]:
         return outcome.losses.copy()  # the next run writes into the same array
 
 
@@ -61,3 +61,9 @@ class Numba(Numpy):
     """The compiled backend under the same contract."""
 
     backend = "numba"
+
+
+class Cuda(Numpy):
+    """The GPU backend. A call copies the parameters in and out, as `fit` does; the wall clock sees all of it."""
+
+    backend = "cuda"

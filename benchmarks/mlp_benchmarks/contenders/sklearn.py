@@ -5,7 +5,9 @@ shuffled; finiteness and parameter checks off (`assume_finite`, `skip_parameter_
 offers for speed. Float32 in, float32 throughout. `fit` on many samples would save checks and label encoding at each
 batch, but it draws its own order and reports one loss an epoch, so what it did could not be compared.
 
-Its Adam adds eps as Keras' does. Its regressor knows squared and Poisson loss only, so it is skipped for the others.
+Its Adam adds eps as Keras' does. The loss that it reports, though not its gradient, takes no probability for less
+than float32's spacing 2⁻²³: it is held to a reference with that cut. Its regressor knows squared and Poisson loss
+only, so it is skipped for the others.
 """
 
 import numpy as np
@@ -65,5 +67,5 @@ class Sklearn:
             losses.append(model.loss_)
         return losses
 
-    def losses(self, outcome: list[float]) -> npt.NDArray[np.float64]:
+    def evidence(self, outcome: list[float]) -> npt.NDArray[np.float64]:
         return np.array(outcome, dtype=np.float64)

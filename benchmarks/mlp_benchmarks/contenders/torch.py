@@ -8,7 +8,7 @@ every case tried; SGD is the default loop over parameters, which on a CPU was fa
 `foreach`, since it already is one `add_` a parameter. Matrix products in full float32: no tf32, no bfloat16.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +17,29 @@ from torch.nn import functional
 
 from mlp_benchmarks.work import Work
 from mlp_scratch._types import IntArray
-from mlp_scratch.optimizers import Adam
+from mlp_scratch.optimizers import Adam, Optimizer
 
 
 class Torch:
     """`nn.Sequential` with `torch.optim`."""
 
+    device: ClassVar[str] = "cpu"
+
     def __init__(self, work: Work) -> None:
         torch.set_num_threads(work.threads)
         torch.set_float32_matmul_precision("highest")
         self._layers = work.layers
-        self._model = _sequential(work)
-        self._optimizer = _optimizer(work, self._model)
+        self._model = _sequential(work).to(self.device)
+        self._optimizer = self.make_optimizer(work.rule)
         self._loss = functional.l1_loss if work.case.loss == "mae" else functional.cross_entropy
-        self._X, self._y = torch.from_numpy(work.X), torch.from_numpy(work.y)
+        self._X, self._y = (torch.from_numpy(array).to(self.device) for array in (work.X, work.y))
         self.reset()
+
+    def make_optimizer(self, rule: Optimizer) -> Any:
+        if isinstance(rule, Adam):
+            betas = (rule.beta1, rule.beta2)
+            return torch.optim.Adam(self._model.parameters(), lr=rule.lr, betas=betas, eps=rule.eps, fused=True)
+        return torch.optim.SGD(self._model.parameters(), lr=rule.lr)
 
     def reset(self) -> None:
         linears = (layer for layer in self._model if isinstance(layer, torch.nn.Linear))
@@ -46,7 +54,7 @@ class Torch:
                         tensor.zero_()
 
     def prepare(self, rows: IntArray) -> list[Any]:
-        return list(torch.from_numpy(rows).unbind(0))
+        return list(torch.from_numpy(rows).to(self.device).unbind(0))
 
     def run(self, batches: list[Any]) -> list[Any]:
         X, y, model, loss_of, optimizer = self._X, self._y, self._model, self._loss, self._optimizer
@@ -59,8 +67,8 @@ class Torch:
             losses.append(loss.detach())
         return losses
 
-    def losses(self, outcome: list[Any]) -> npt.NDArray[np.float64]:
-        return np.asarray(torch.stack(outcome), dtype=np.float64)
+    def evidence(self, outcome: list[Any]) -> npt.NDArray[np.float64]:
+        return np.asarray(torch.stack(outcome).cpu(), dtype=np.float64)
 
 
 def _sequential(work: Work) -> Any:
@@ -68,11 +76,3 @@ def _sequential(work: Work) -> Any:
     for n_in, n_out in work.case.layers:
         layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
-
-
-def _optimizer(work: Work, model: Any) -> Any:
-    rule = work.rule
-    if isinstance(rule, Adam):
-        betas = (rule.beta1, rule.beta2)
-        return torch.optim.Adam(model.parameters(), lr=rule.lr, betas=betas, eps=rule.eps, fused=True)
-    return torch.optim.SGD(model.parameters(), lr=rule.lr)

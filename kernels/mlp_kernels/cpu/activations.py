@@ -7,11 +7,11 @@ PyTorch's.
 
 from collections.abc import Callable
 from functools import cache
-from math import erfc, pi, sqrt
+from math import pi, sqrt
 from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import inlined
-from mlp_kernels.cpu.elementary import exp, expm1, sigmoid, softplus, tanh
+from mlp_kernels.cpu.elementary import exp, expm1, normal_cdf, sigmoid, softplus, tanh
 from mlp_kernels.cpu.memory import load, number, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
 from mlp_kernels.cpu.tile import Tile
@@ -76,12 +76,6 @@ def selu_slope(x: Any, a: Any, b: Any) -> Any:
     """λ above zero, else λα e^x."""
     zero = number(x, 0.0)
     return number(x, SELU_SCALE) if x > zero else number(x, SELU_SCALE * SELU_ALPHA) * exp(zero if x > zero else x)
-
-
-@inlined
-def normal_cdf(x: Any) -> Any:
-    """Φ(x), worked out in float64."""
-    return number(x, 0.5 * erfc(-float(x) * sqrt(0.5)))
 
 
 @inlined

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 from numba.extending import register_jitable
 
 from mlp_kernels.cpu.caching import KernelCache
@@ -23,6 +23,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     >>> halved(3.0)
     1.5
     """
+    if config.DISABLE_JIT:  # Numba's own switch: for stepping through a kernel as the Python that it is
+        return function
     dispatcher = njit(nogil=True, error_model="numpy")(function)
     with suppress(RuntimeError):  # no folder can be written
         dispatcher._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.squares import gather_block
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
 from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
+from mlp_kernels.cpu.squares import gather_block
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -36,27 +36,27 @@ description of targets 1 for class indices and else 0."""
 
 @cache
 def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
-    """The gathering of panel `b` of a batch from data of the NumPy scalar type `kind`.
+    """The gathering of features `begin` to `end` of panel `b` of a batch from data of the NumPy scalar type `kind`.
 
     The batch is the `n` samples that `order` points at; panels are `rows` rows. `sources` has room for w addresses.
     """
 
     def gather(
-        tile: Tile, data: Any, features: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
+        tile: Tile, data: Any, begin: int, end: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
     ) -> None:
         width, lanes, size = tile.columns, tile.lanes, size_of(kind)
         address, row_stride, step = load(data, ADDRESS), load(data, ROW_STRIDE), load(data, COLUMN_STRIDE)
         for j in range(width):
             store(sources, j, address + load(order, min(b * width + j, n - 1)) * row_stride)
         panel = shift(x, b * rows * width)
-        done = 0
+        done = begin
         if step == size:
-            done = features // lanes * lanes
-            for k in range(0, done, lanes):
+            done = begin + (end - begin) // lanes * lanes
+            for k in range(begin, done, lanes):
                 for j in range(0, width, lanes):
                     gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
         for j in range(width):
-            for k in range(done, features):
+            for k in range(done, end):
                 store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
 
     return gather
@@ -64,7 +64,7 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
 
 def describe(X: Array, tile: Tile) -> Ints:
     """A data set (N, D) of one of `TYPES` for `gather`."""
-    code = address(gather_of(_scalar(X)), (INTS, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
+    code = address(gather_of(_scalar(X)), (INTS, INT, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
     return np.array([_address(X), *X.strides, code], np.int64)
 
 
@@ -89,21 +89,17 @@ def _address(array: Array) -> int:
 
 @kernel
 def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: int, smoothing: float, t: Any) -> None:
-    """The targets of panel `b`, one row an output: real numbers as they are, class indices as one-hot rows.
+    """The targets of panel `b`: class labels as one row of floats, real numbers as they are, one row an output.
 
-    Class indices are int64. Smoothing mixes p with the uniform: (1 - ε) p + ε / C.
+    Of real numbers, smoothing mixes p with the uniform: (1 - ε) p + ε / C; of labels the loss does.
     """
     width, first, step = tile.columns, load(data, ADDRESS), load(data, ROW_STRIDE)
     low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
-    if load(data, GATHER):
-        for i in range(outputs * width):
-            store(t, i, low)
-        for j in range(width):
-            label = load(pointer_at(first + load(order, min(b * width + j, n - 1)) * step, np.int64), 0)
-            store(t, label * width + j, rest + low)
-    else:
-        for j in range(width):
-            row = first + load(order, min(b * width + j, n - 1)) * step
+    for j in range(width):
+        row = first + load(order, min(b * width + j, n - 1)) * step
+        if load(data, GATHER):
+            store(t, j, number(t, float(load(pointer_at(row, np.int64), 0))))
+        else:
             for c in range(outputs):
                 p = load(pointer_like(row + c * load(data, COLUMN_STRIDE), t), 0)
                 store(t, c * width + j, rest * p + low)

@@ -1,7 +1,7 @@
 """Vectors that formulas can be written with: `a * b + c` emits the instructions, an element a lane.
 
-So the formula of an optimiser is written once, in `rules.py`, and means the same for NumPy arrays, which is how the
-tests know it, and for the registers of a kernel that is being generated.
+So a formula is written once, that of an optimiser in `rules.py`, say, and means the same for NumPy arrays, which is
+how the tests know it, and for the registers of a kernel that is being generated.
 """
 
 from functools import cache
@@ -42,8 +42,8 @@ class Lanes:
     def divided_by(self, other: Self) -> Self:
         """`self / other` within two units in the last place, where that saves time; for normal, finite `other` only.
 
-        The CPU's estimate of 1/y, good to 14 bits, is doubled in precision by Newton's step q (2 - y q). Beside
-        `sqrt`, which uses the same unit, a division would cost a quarter of Adam's time.
+        The CPU's estimate of 1/y, good to 14 bits, is doubled in precision by Newton's step q (2 - y q). Division and
+        `sqrt` share one slow unit, so beside a square root a division is what all else waits for.
         """
         if not has_reciprocal(self.v):
             return self / other
@@ -70,3 +70,38 @@ def has_reciprocal(v: Vectors) -> bool:
 @cache
 def _is_avx512() -> bool:
     return vector_unit().name == "AVX-512"
+
+
+class Words:
+    """One vector of unsigned 64-bit integers, a word a lane: arithmetic wraps, and emits code as `Lanes` do."""
+
+    def __init__(self, v: Vectors, value: ir.Value) -> None:
+        self.v, self.value = v, value
+
+    @classmethod
+    def of(cls, v: Vectors, scalar: ir.Value) -> Self:
+        """A 64-bit integer in every lane."""
+        return cls(v, v.splat(scalar))
+
+    @classmethod
+    def constant(cls, v: Vectors, value: int) -> Self:
+        """A constant in every lane."""
+        return cls(v, ir.Constant(ir.VectorType(ir.IntType(64), v.lanes), [value] * v.lanes))
+
+    def __add__(self, other: Self) -> Self:
+        return self._new(self.v.builder.add(self.value, other.value))
+
+    def __mul__(self, other: Self) -> Self:
+        return self._new(self.v.builder.mul(self.value, other.value))
+
+    def __and__(self, other: Self) -> Self:
+        return self._new(self.v.builder.and_(self.value, other.value))
+
+    def __xor__(self, other: Self) -> Self:
+        return self._new(self.v.builder.xor(self.value, other.value))
+
+    def __rshift__(self, other: Self) -> Self:
+        return self._new(self.v.builder.lshr(self.value, other.value))
+
+    def _new(self, value: ir.Value) -> Self:
+        return type(self)(self.v, value)

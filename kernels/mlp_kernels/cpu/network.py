@@ -51,7 +51,8 @@ GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, 
 SCRATCH_STEP, PANELS, VECTORS, UNUSED = range(9, 13)
 PLACES = 13
 """Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
-for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`; UNUSED takes gradients that nobody wants."""
+for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`; UNUSED
+takes gradients that nobody wants."""
 
 
 # What `Network.code` holds.

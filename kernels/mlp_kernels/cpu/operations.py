@@ -74,7 +74,7 @@ def run_forward(
             elif kind == DROPOUT:
                 if training and a > 0.0:
                     mask = shift(kept, (panel * rows + begin) * width)
-                    dropout.draw_mask(mask, width, panel * width, begin, count, a, seed, op(f, o, LAYER), step)
+                    dropout.draw_mask(tile, mask, panel * width, begin, count, a, seed, op(f, o, LAYER), step)
                     dropout.multiply(x, mask, y, count * width)
             else:
                 weights = shift(f.packed, op(f, o, PARAMETERS))

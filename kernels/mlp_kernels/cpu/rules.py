@@ -80,11 +80,16 @@ def adam(h: Hyper, g: Any, m: Any, v: Any, fast: bool) -> tuple[Any, ...]:
     return quotient(h.step_size * m, root(v) + h.eps, fast), m, v
 
 
-FORMULAS: dict[str, tuple[Formula, int]] = {"sgd": (sgd, 0), "momentum": (momentum, 1), "nesterov": (nesterov, 1), "adam": (adam, 2)}
+FORMULAS: dict[str, tuple[Formula, int]] = {
+    "sgd": (sgd, 0),
+    "momentum": (momentum, 1),
+    "nesterov": (nesterov, 1),
+    "adam": (adam, 2),
+}
 """Every rule with the number of slots that it remembers for a parameter."""
 
 
-@compile_time()
+@compile_time("slots")
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What is done with a gradient as soon as it is known.

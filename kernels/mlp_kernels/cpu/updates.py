@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import expm1
-from mlp_kernels.cpu.layer_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
 from mlp_kernels.cpu.rules import (
@@ -27,8 +26,15 @@ from mlp_kernels.cpu.rules import (
     Rule,
 )
 from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.weight_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
 
 Update: TypeAlias = Callable[..., None]
+
+NEAR = 1 << 20
+"""Bytes of weights and their slots that a near cache may be expected to hold from one step to the next."""
+
+FEW_SAMPLES = 64
+"""With no more, the multiply-adds of a tile of dW take about as long as a block of weights from memory."""
 
 
 @kernel
@@ -95,15 +101,17 @@ def weights_update_of(rule: Rule) -> Update:
         hyper: Any,
     ) -> None:
         width = tile.columns
+        # Asking for weights that are near costs more than it saves, unless the multiply-adds take long anyway.
+        far = 1 if n > FEW_SAMPLES or (1 + rule.slots) * slot_step * tile.element_bytes > NEAR else 0
         while panel < last:
             d = shift(dz, panel * dz_step)
             columns = outputs - panel * width
             for i in range(begin, end, tile.rows):
                 w = shift(weights, (panel * w_rows + i) * width)
                 if end - i > tile.few_rows:
-                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns)
+                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
                 else:
-                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns)
+                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
             panel += 1
 
     return weights_update
@@ -137,8 +145,11 @@ def column_update_of(rule: Rule) -> Update:
 
 def addresses(weights: Rule, vectors: Rule, tile: Tile) -> tuple[int, int, int]:
     """Where the compiled updates of a vector of parameters, of a block of weights and of a column of them lie."""
-    vector = address(vector_update_of(vectors), (FLOATS, INT, FLOATS, INT, FLOATS), tile)
-    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
-    block = address(weights_update_of(weights), arguments, tile)
-    arguments = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
-    return vector, block, address(column_update_of(weights), arguments, tile)
+    vector = (FLOATS, INT, FLOATS, INT, FLOATS)
+    block = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
+    column = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
+    return (
+        address(vector_update_of(vectors), vector, tile),
+        address(weights_update_of(weights), block, tile),
+        address(column_update_of(weights), column, tile),
+    )

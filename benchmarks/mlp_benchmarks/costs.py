@@ -1,0 +1,255 @@
+"""`mlp-bench costs`: what people feel beside the time of a step.
+
+Start: seconds from the start of a process to its first step, with empty caches of compiled code (cold) and with the
+caches that this left (warm); what the first step took longer than the second one, which is compilation; the most
+memory. Training: seconds from a warm start until a share of held-out samples is right. Prediction: one sample at a
+time, and ten thousand.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from mlp_benchmarks.cases import CASES, Case
+from mlp_benchmarks.command import chosen, exit_code, progress_line, writable
+from mlp_benchmarks.contenders import CONTENDERS, Entry
+from mlp_benchmarks.peaks import describe_with_peaks
+from mlp_benchmarks.predictions import PREDICTORS, PredictJob
+from mlp_benchmarks.process import Worker, WorkerError, choose_cpus
+from mlp_benchmarks.race import Race, Rules
+from mlp_benchmarks.records import SCHEMA, write_json
+from mlp_benchmarks.reference import ReferenceMaker, accuracy_curve
+from mlp_benchmarks.report import machine_lines, number, print_table
+from mlp_benchmarks.work import make_work
+from mlp_scratch import checks
+
+STARTED = ("numba", "torch", "torch-compile", "jax", "jax-scan", "keras", "sklearn", "numpy")
+COSTED = ("digits", "d2l")
+TARGETS = {"digits": 0.95, "d2l": 0.9}
+"""The share of held-out samples to get right."""
+LONGEST = 2000
+"""Steps, in which a case must reach its target."""
+CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
+HEADER = ("case", "contender", "cold s", "warm s", "compile s", "memory MB", "target", "steps", "s to target")
+PREDICT_HEADER = ("case", "contender", "µs for 1", "p10..p90", "samples/s at 10,000")
+LATENCY_BATCH, THROUGHPUT_BATCH = 1, 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRecord:
+    """One contender's start and training.
+
+    Attributes:
+        cold_s: from the start of the process to the end of its first step, nothing compiled before.
+        warm_s: the same with compiled code in its caches; the median of the repetitions.
+        compile_s: what the cold first step took longer than the second.
+        memory_mb: the most memory of a warm process over the training, in 1e6 bytes.
+        target: the share of held-out samples to get right, after `target_steps` steps for all, as their losses are.
+        target_s: from the start of a warm process until then; the median.
+    """
+
+    what: str = "start"
+    case: str
+    optimizer: str
+    threads: int
+    contender: str
+    cold_s: float
+    warm_s: float
+    compile_s: float
+    memory_mb: float
+    target: float
+    target_steps: int
+    target_s: float
+    repetitions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRecord:
+    """One contender's predictions: time of a single sample, samples a second in large batches."""
+
+    what: str = "predict"
+    case: str
+    threads: int
+    contender: str
+    latency_us: float
+    latency_p10_us: float
+    latency_p90_us: float
+    samples_per_second: float
+
+
+@dataclass
+class CostReport:
+    """All that was found so far."""
+
+    machine: Mapping[str, Any]
+    records: list[StartRecord | PredictRecord] = field(default_factory=list)
+    not_timed: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def any_wrong(self) -> bool:
+        return any(entry["status"] in ("wrong", "failed") for entry in self.not_timed)
+
+    def write(self, path: Path) -> None:
+        write_json(path, {"schema": SCHEMA, **asdict(self)})
+
+
+@click.command("costs")
+@click.option("--case", "cases", metavar="NAME,...", help=f"Of {', '.join(TARGETS)}.  [default: all]")
+@click.option("--contender", "contenders", metavar="NAME,...", help=f"Of {', '.join(STARTED)}.  [default: all]")
+@click.option("--repetitions", type=int, default=3, show_default=True, metavar="N", help="Warm starts of each.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the records, in full precision.")
+def costs_command(cases: str | None, contenders: str | None, repetitions: int, json_file: str | None) -> int:
+    """Measure starting, compiling, memory, predicting, and the time to reach an accuracy, on one thread with Adam."""
+    repeated = checks.integer("repetitions", repetitions, at_least=1)
+    table = {name: CONTENDERS[name] for name in STARTED}
+    entries = chosen("contender", contenders, table, default=STARTED)
+    wanted = [CASES[name] for name in chosen("case", cases, TARGETS, default=COSTED)]
+    path = writable("json", json_file)
+    report = CostReport({})
+    with progress_line() as progress:
+        try:
+            progress("measuring the machine's peaks")
+            report.machine = describe_with_peaks([1])
+            for case in wanted:
+                measure_starts(case, entries, repeated, report, progress)
+                predictors = {name: entry for name, entry in PREDICTORS.items() if name in (*entries, "onnxruntime")}
+                measure_predictions(case, predictors, report, progress)
+                if path is not None:
+                    report.write(path)
+        except KeyboardInterrupt:
+            report.interrupted = True
+    if path is not None:
+        report.write(path)
+    if report.machine:
+        _print(report)
+    return exit_code(report, path)
+
+
+def measure_starts(
+    case: Case, entries: Mapping[str, Entry], repetitions: int, report: CostReport, progress: Callable[[str], None]
+) -> None:
+    """Cold and warm starts of every contender, one process at a time."""
+    work = make_work(case, "adam", threads=1)
+    target = TARGETS[case.name]
+    reached = np.flatnonzero(accuracy_curve(work, LONGEST) >= target)
+    steps = int(reached[0]) if len(reached) else LONGEST
+    references = ReferenceMaker(work)
+    for name, entry in entries.items():
+        # Caches of its own: the cold start finds them empty, the warm ones as the cold one left them.
+        with tempfile.TemporaryDirectory(prefix="mlp-bench-") as folder:
+            file = Path(folder) / "work.npz"
+            work.save(file)
+            runs = []
+            try:
+                for number_of_run in range(1 + repetitions):
+                    progress(f"{case.name}: {name}, {'warm' if number_of_run else 'cold'} start")
+                    runs.append(_start(entry, file, steps, {cache: f"{folder}/{cache}" for cache in CACHES}))
+            except WorkerError as error:
+                report.not_timed.append(
+                    {"case": case.name, "contender": name, "status": "failed", "reason": str(error)}
+                )
+                continue
+        cold, *warm = runs
+        if references.get(entry.adam_form, entry.most_loss).first_refused(np.array(cold["losses"])) is not None:
+            reason = "the losses leave the float64 curve by more than rounding explains"
+            report.not_timed.append({"case": case.name, "contender": name, "status": "wrong", "reason": reason})
+            continue
+        report.records.append(
+            StartRecord(
+                case=case.name,
+                optimizer="adam",
+                threads=1,
+                contender=name,
+                cold_s=cold["first"],
+                warm_s=float(np.median([run["first"] for run in warm])),
+                compile_s=(cold["first"] - cold["ready"]) - (cold["second"] - cold["first"]),
+                memory_mb=float(np.median([run["memory"] for run in warm])) / 1e6,
+                target=target,
+                target_steps=steps,
+                # The two first steps come on top of the training, which begins anew.
+                target_s=float(np.median([run["trained"] - (run["second"] - run["first"]) for run in warm])),
+                repetitions=repetitions,
+            )
+        )
+
+
+def measure_predictions(
+    case: Case, entries: Mapping[str, Entry], report: CostReport, progress: Callable[[str], None]
+) -> None:
+    """Latency and throughput of every predictor, in a race."""
+    jobs = [PredictJob(case, batch) for batch in (LATENCY_BATCH, THROUGHPUT_BATCH)]
+    with Race(jobs, entries, Rules(), progress=progress) as race:
+        race.run()
+    for single, many in zip(*race.lanes, strict=True):
+        for lane in (single, many):
+            if not lane.racing:
+                report.not_timed.append(
+                    {"case": case.name, "contender": lane.name, "status": lane.status, "reason": lane.reason}
+                )
+                break
+        else:
+            latency, batch = (np.concatenate(lane.microseconds) for lane in (single, many))
+            report.records.append(
+                PredictRecord(
+                    case=case.name,
+                    threads=1,
+                    contender=single.name,
+                    latency_us=float(np.median(latency)),
+                    latency_p10_us=float(np.percentile(latency, 10)),
+                    latency_p90_us=float(np.percentile(latency, 90)),
+                    samples_per_second=THROUGHPUT_BATCH / float(np.median(batch)) * 1e6,
+                )
+            )
+
+
+def _start(entry: Entry, file: Path, steps: int, caches: Mapping[str, str]) -> dict[str, Any]:
+    """One process from its start to its end: its answer, its moments in seconds since the start."""
+    arguments = ["-m", "mlp_benchmarks.first_step", entry.path, str(file), str(steps)]
+    start = time.time()
+    worker = Worker(arguments, cpus=choose_cpus(1), patience=Rules.patience, environment=caches)
+    try:
+        answer = worker.answer()
+    finally:
+        worker.end()
+    moments = ("ready", "first", "second", "trained")
+    return answer | {moment: answer[moment] - start for moment in moments}
+
+
+def _print(report: CostReport) -> None:
+    starts = [record for record in report.records if isinstance(record, StartRecord)]
+    print_table(
+        HEADER,
+        [
+            (
+                *(record.case, record.contender),
+                *map(number, (record.cold_s, record.warm_s, record.compile_s, record.memory_mb)),
+                *(f"{record.target:.0%}", str(record.target_steps), number(record.target_s)),
+            )
+            for record in starts
+        ],
+        [record.case for record in starts],
+    )
+    predictions = [record for record in report.records if isinstance(record, PredictRecord)]
+    print_table(
+        PREDICT_HEADER,
+        [
+            (
+                *(record.case, record.contender, number(record.latency_us)),
+                f"{number(record.latency_p10_us)}..{number(record.latency_p90_us)}",
+                number(record.samples_per_second),
+            )
+            for record in predictions
+        ],
+        [record.case for record in predictions],
+    )
+    for line in machine_lines(report.machine):
+        click.echo(line)
+    for entry in report.not_timed:
+        click.echo(f"{entry['status']}: {entry['contender']}: {entry['reason']} ({entry['case']})")

@@ -1,0 +1,39 @@
+"""A process that starts, trains, and tells when it was where: `python -m mlp_benchmarks.first_step PATH WORK STEPS`.
+
+It prints one line of JSON: the moments, in seconds of the system's clock, at which the contender was `ready`, had
+taken its `first` step and then a `second` one, and had trained for STEPS steps from the beginning (`trained`); the
+`losses` of the first of these; and the largest `memory` it ever held, in bytes.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from mlp_benchmarks.work import Work
+from mlp_benchmarks.worker import claim_stdout, find
+
+
+def main() -> None:
+    """Do it."""
+    path, file, steps = sys.argv[1:]
+    answers = claim_stdout()
+    work = Work.load(Path(file))
+    contender = find(path)(work)
+    moments = {"ready": time.time()}
+    one = contender.prepare(work.batches(1))
+    for name in ("first", "second"):
+        contender.run(one)
+        moments[name] = time.time()
+    contender.reset()
+    outcome = contender.run(contender.prepare(work.batches(int(steps))))
+    moments["trained"] = time.time()
+    losses = contender.evidence(outcome)[: work.steps_checked].tolist()
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    answers.write(json.dumps(moments | {"losses": losses, "memory": kilobytes * unit}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The gradient of a block of weights, taken by the optimiser while it is still in registers.
+
+    dW = x dzᵀ      a block of R inputs x w outputs; each step reads one lane of R rows of x, one row of dz, transposed
+
+The block of dW is a block of W's own layout (see `layer_tiles.py`), and what the optimiser remembers of a weight lies
+`slot_step` elements behind it. So W and its slots are read once, changed and written once, and no gradient of a weight
+matrix is ever stored. The plain references are `register_tile.reference` and `rules.Rule.apply`, one after the other.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu.lanes import Lanes
+from mlp_kernels.cpu.panel_loops import accumulate_panels, narrowest, place, while_positive
+from mlp_kernels.cpu.rules import Hyper, Rule
+from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.vector_ir import Vectors, index
+
+
+def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
+    """The tile of dW with as many rows as `rows_of` says of the register tile."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def gradient(
+        _context: Any,
+        tile: Any,
+        rule: Any,
+        x: Any,
+        hop: Any,
+        dz: Any,
+        depth: Any,
+        weights: Any,
+        slot_step: Any,
+        hyper: Any,
+        columns: Any,
+        far: Any,
+    ) -> Any:
+        element = types.CPointer(from_dtype(tile.value.dtype))
+        ints = types.int64
+        signature = types.void(tile, rule, element, ints, element, ints, element, ints, element, ints, ints)
+        rows = rows_of(tile.value)
+
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, far = arguments
+
+            def emit(v: Vectors, vectors: int) -> None:
+                targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
+                with builder.if_then(builder.icmp_signed("!=", far, index(0))):
+                    for target in targets:
+                        v.prefetch_for_write(weights, target)
+                block = accumulate_panels(v, x, hop, dz, depth, [v.constant(0.0)] * len(targets), vectors)
+                h = _hyper(v, hyper)
+                for value, target in zip(block, targets, strict=True):
+                    _update(v, rule.value, h, value, v.address(weights, target), slot_step)
+
+            narrowest(builder, tile.value, columns, emit)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return gradient
+
+
+weights_tile = _weights_tile(lambda tile: tile.rows)
+"""dW[i, j] = Σ_k x[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
+
+x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
+rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
+worked out: where one vector or half of one is enough, no more. Where `far` is not 0, the block of weights is asked for
+before the multiply-adds, to come from a farther cache while they run."""
+
+small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
+"""The same for `tile.few_rows` rows: a network of two inputs has no more."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def weights_column(
+    _context: Any,
+    tile: Any,
+    rule: Any,
+    x: Any,
+    hop: Any,
+    dz: Any,
+    dz_hop: Any,
+    panels: Any,
+    weights: Any,
+    slot_step: Any,
+    hyper: Any,
+) -> Any:
+    """dW[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `panels` >= 1.
+
+    Here dz lies as the loss left it, lanes that are samples, its panels `dz_hop` elements apart. A tile of dW would
+    multiply by the zeros of all the outputs that the layer does not have.
+    """
+    element = types.CPointer(from_dtype(tile.value.dtype))
+    ints = types.int64
+    signature = types.void(tile, rule, element, ints, element, ints, ints, element, ints, element)
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, _, x, hop, dz, dz_hop, panels, weights, slot_step, hyper = arguments
+        v = Vectors(builder, tile.value)
+        rows, vectors = v.tile.rows, v.tile.vectors
+
+        def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
+            left, x_here, dz_here, *sums = carried
+            d = [v.load(dz_here, j * v.lanes) for j in range(vectors)]
+            sums = [
+                v.multiply_add(v.load(x_here, place(v, i, j)), d[j], sums[i * vectors + j])
+                for i in range(rows)
+                for j in range(vectors)
+            ]
+            return [builder.sub(left, index(1)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
+
+        start = [panels, x, dz, *[v.constant(0.0)] * (rows * vectors)]
+        _, _, _, *sums = while_positive(builder, start, one_panel)
+        h = _hyper(v, hyper)
+        for i in range(rows):
+            gradient = v.first_lane(v.total(sums[i * vectors : (i + 1) * vectors]))
+            _update(v, rule.value, h, gradient, v.address(weights, place(v, i, 0)), slot_step)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def update_lanes(_context: Any, tile: Any, rule: Any, p: Any, slot_step: Any, gradient: Any, hyper: Any) -> Any:
+    """`rule` for one vector of parameters, whose gradient lies in memory."""
+    element = types.CPointer(from_dtype(tile.value.dtype))
+    signature = types.void(tile, rule, element, types.int64, element, element)
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, _, p, slot_step, gradient, hyper = arguments
+        v = Vectors(builder, tile.value)
+        _update(v, rule.value, _hyper(v, hyper), v.load(gradient), p, slot_step)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _hyper(v: Vectors, row: ir.Value) -> Hyper:
+    return Hyper(*(Lanes(v, v.broadcast(row, i)) for i in range(len(Hyper._fields))))
+
+
+def _update(v: Vectors, rule: Rule, h: Hyper, gradient: ir.Value, p: ir.Value, slot_step: ir.Value) -> None:
+    """One vector of parameters at `p` and of its slots, from memory and back."""
+    memory = [v.address(p, v.builder.mul(slot_step, index(slot))) for slot in range(rule.slots + 1)]
+    before, *slots = (Lanes(v, v.load(pointer)) for pointer in memory)
+    after, slots = rule.apply(h, before, Lanes(v, gradient), slots)
+    for value, pointer in zip([after, *slots], memory, strict=True):
+        v.store(value.value, pointer)

@@ -1,0 +1,247 @@
+"""Each tile of a dense layer beside its reference, for every vector unit: LLVM splits vectors wider than the CPU's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit, types
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu import layer_tiles, squares, weight_tiles
+from mlp_kernels.cpu.features import VectorUnit, tile_for
+from mlp_kernels.cpu.lanes import Lanes
+from mlp_kernels.cpu.memory import pointer_to, shift
+from mlp_kernels.cpu.rules import FORMULAS, Hyper, Rule
+from mlp_kernels.cpu.vector_ir import Vectors
+from tests.tolerances import assert_close, eps, gemm_bound
+
+UNITS = {
+    "SSE": VectorUnit("SSE", 128, 16, False),
+    "AVX2": VectorUnit("AVX2+FMA", 256, 16, True),
+    "AVX-512": VectorUnit("AVX-512", 512, 32, True),
+}
+HYPER = Hyper(0.1, 0.01, 0.9, 0.8, 0.2, 0.99, 0.01, 0.05, 1e-3)
+
+
+@pytest.fixture(scope="module", params=[(unit, dtype) for unit in UNITS for dtype in ("float32", "float64")])
+def tile(request):
+    unit, dtype = request.param
+    chosen = tile_for(np.dtype(dtype), UNITS[unit])
+    return replace(chosen, rows=1 << (chosen.rows.bit_length() - 1))  # as the training loop has it
+
+
+@njit
+def forward(tile, small, w, x, depth, z, bias, first, floor, columns):
+    w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
+    if small:
+        layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+    else:
+        layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+
+
+@njit
+def to_inputs(tile, small, w, hop, dz, depth, dx, first, x, cut, columns):
+    w, dz, dx, x = pointer_to(w), pointer_to(dz), pointer_to(dx), pointer_to(x)
+    if small:
+        layer_tiles.small_input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns)
+    else:
+        layer_tiles.input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns)
+
+
+@njit
+def transpose(tile, source, destination, sums, first, rows):
+    squares.transpose_block(tile, pointer_to(source), pointer_to(destination), pointer_to(sums), first, rows)
+
+
+@njit
+def to_weights(tile, rule, small, x, hop, dz, depth, w, slot_step, hyper, columns, far):
+    x, dz, w, hyper = pointer_to(x), pointer_to(dz), pointer_to(w), pointer_to(hyper)
+    if small:
+        weight_tiles.small_weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, far)
+    else:
+        weight_tiles.weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, far)
+
+
+@njit
+def to_column(tile, rule, x, hop, dz, panels, w, slot_step, hyper):
+    weight_tiles.weights_column(
+        tile,
+        rule,
+        pointer_to(x),
+        hop,
+        pointer_to(dz),
+        tile.columns,
+        panels,
+        pointer_to(w),
+        slot_step,
+        pointer_to(hyper),
+    )
+
+
+@njit
+def update_vector(tile, rule, p, slot_step, g, hyper):
+    for i in range(0, g.size, tile.lanes):
+        weight_tiles.update_lanes(
+            tile, rule, shift(pointer_to(p), i), slot_step, shift(pointer_to(g), i), pointer_to(hyper)
+        )
+
+
+def normal(tile, *shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(tile.dtype)
+
+
+def lanes_of_panels(a, tile):
+    """Rows of (R, K) as panels [ceil(K/w)][R][w], zeros in the lanes beyond K."""
+    rows, k = a.shape
+    panels = -(-k // tile.columns)
+    padded = np.zeros((rows, panels * tile.columns), a.dtype)
+    padded[:, :k] = a
+    return np.ascontiguousarray(padded.reshape(rows, panels, tile.columns).transpose(1, 0, 2))
+
+
+depths, flags = st.integers(1, 80), st.booleans()
+
+
+@settings(max_examples=25)
+@given(depth=depths, small=flags, first=flags, cut=flags, seed=st.integers(0, 99), data=st.data())
+def test_forward(tile, depth, small, first, cut, seed, data):
+    rows, columns = tile.few_rows if small else tile.rows, data.draw(st.integers(1, 2 * tile.columns), "columns")
+    w, x = normal(tile, depth, tile.columns, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+    z, bias = normal(tile, tile.rows, tile.columns), normal(tile, tile.rows)
+    before = z.copy()
+    start = np.repeat(bias[:rows, None], tile.columns, axis=1) if first else z[:rows].copy()
+    forward(tile, small, w, x, depth, z, bias, int(first), tile.dtype.type(0 if cut else -np.inf), columns)
+    expected = start.astype(np.longdouble) + w[:, :rows].T.astype(np.longdouble) @ x
+    expected = np.maximum(expected, 0) if cut else expected
+    bound = gemm_bound(np.hstack([w[:, :rows].T, start]), np.vstack([x, np.eye(tile.columns, dtype=x.dtype)]), x.dtype)
+    assert_close(z[:rows, :columns], expected[:, :columns], bound[:, :columns])
+    assert np.array_equal(z[rows:], before[rows:]), "rows beyond the tile"
+
+
+@settings(max_examples=25)
+@given(depth=depths, small=flags, first=flags, cut=flags, seed=st.integers(0, 99), data=st.data())
+def test_inputs(tile, depth, small, first, cut, seed, data):
+    rows, columns = tile.few_rows if small else tile.rows, data.draw(st.integers(1, 2 * tile.columns), "columns")
+    w, dz = normal(tile, tile.rows, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+    dx, x = normal(tile, tile.rows, tile.columns), normal(tile, tile.rows, tile.columns, seed=1)
+    dz[:, columns:] = dx[:, columns:] = 0  # no gradient beyond the last sample
+    before = dx.copy()
+    padded = np.zeros((-(-depth // tile.columns) * tile.columns, tile.columns), tile.dtype)
+    padded[:depth] = dz
+    panels, hop = lanes_of_panels(w, tile), tile.rows * tile.columns
+    dx[:rows, columns:] = 7 if first else 0  # left by another batch; a sum that goes on has had its zeros
+    to_inputs(tile, small, panels, hop, padded, depth, dx, int(first), x, int(cut), columns)
+    w, x, start = w[:rows], x[:rows], np.zeros_like(dx[:rows]) if first else before[:rows]
+    expected = start.astype(np.longdouble) + w.astype(np.longdouble) @ dz
+    bound = gemm_bound(np.hstack([w, start]), np.vstack([dz, np.eye(tile.columns, dtype=dz.dtype)]), dz.dtype)
+    assert_close(dx[:rows], expected * (x > 0) if cut else expected, bound)
+    assert np.array_equal(dx[rows:], before[rows:]), "rows beyond the tile"
+
+
+def a_rule(name, decays, fast):
+    return Rule("gradient") if name == "gradient" else Rule(name, decays, fast)
+
+
+rules = st.builds(a_rule, st.sampled_from(["gradient", *FORMULAS]), st.booleans(), st.booleans())
+
+
+def updated(rule, p, gradient, slots):
+    """The rule by NumPy, in extended precision, and a bound on what rounding it may cost."""
+    exact = [np.asarray(a, np.longdouble) for a in (p, gradient, *slots)]
+    after, memory = rule.apply(HYPER, exact[0], exact[1], exact[2:])
+    # No number in the formulas above exceeds these by a factor of more than ten: v of Adam is at least eps² = 1e-6.
+    size = 1 + np.abs(exact[1]) ** 2 + sum(np.abs(a) for a in exact)
+    return [after, *memory], 64 * eps(p.dtype) * size / (HYPER.eps if rule.name == "adam" else 1)
+
+
+@settings(max_examples=25)
+@given(rule=rules, depth=depths, small=st.booleans(), columns=st.integers(1, 99), seed=st.integers(0, 99))
+def test_weights(tile, rule, depth, small, columns, seed):
+    columns = min(columns, tile.columns)
+    rows = tile.few_rows if small else tile.rows
+    x, dz = normal(tile, tile.rows, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+    dz[:, columns:] = 0
+    padded = np.zeros((-(-depth // tile.columns) * tile.columns, tile.columns), tile.dtype)
+    padded[:depth] = dz
+    memory = np.abs(normal(tile, 1 + rule.slots, tile.rows, tile.columns, seed=7))
+    before = memory.copy()
+    hyper = np.array(HYPER, tile.dtype)
+    panels, hop = lanes_of_panels(x, tile), tile.rows * tile.columns
+    to_weights(tile, rule, small, panels, hop, padded, depth, memory, hop, hyper, columns, seed % 2)
+    gradient = x[:rows].astype(np.longdouble) @ dz
+    wanted = (slice(None), slice(rows), slice(columns))
+    expected, bound = updated(rule, before[0][wanted[1:]], gradient[:, :columns], before[1:][wanted])
+    bound = bound + (1 + 2 * np.abs(gradient[:, :columns])) * gemm_bound(x[:rows], dz[:, :columns], x.dtype) / HYPER.eps
+    for slot, values in enumerate(expected):
+        assert_close(memory[slot][wanted[1:]], values, bound, f"{rule} {slot}")
+    assert np.array_equal(memory[:, rows:], before[:, rows:]), "rows beyond the tile"
+
+
+@settings(max_examples=15)
+@given(rule=rules, panels=st.integers(1, 3), seed=st.integers(0, 99))
+def test_a_column_of_weights(tile, rule, panels, seed):
+    n = panels * tile.columns
+    x, dz = normal(tile, tile.rows, n, seed=seed), normal(tile, n, seed=seed + 100)
+    memory = np.zeros((1 + rule.slots, tile.rows, tile.columns), tile.dtype)
+    memory[:, :, 0] = np.abs(normal(tile, 1 + rule.slots, tile.rows, seed=7))
+    before, hop = memory.copy(), tile.rows * tile.columns
+    to_column(tile, rule, lanes_of_panels(x, tile), hop, dz, panels, memory, hop, np.array(HYPER, tile.dtype))
+    gradient = x.astype(np.longdouble) @ dz
+    expected, bound = updated(rule, before[0][:, 0], gradient, before[1:][:, :, 0])
+    bound = bound + (1 + 2 * np.abs(gradient)) * gemm_bound(x, dz[:, None], x.dtype)[:, 0] / HYPER.eps
+    for slot, values in enumerate(expected):
+        assert_close(memory[slot][:, 0], values, bound, f"{rule} {slot}")
+    assert not memory[:, :, 1:].any(), "outputs that the layer does not have"
+
+
+@settings(max_examples=15)
+@given(rule=rules, seed=st.integers(0, 99))
+def test_a_vector_of_parameters(tile, rule, seed):
+    memory = np.abs(normal(tile, 1 + rule.slots, 3 * tile.columns, seed=seed))
+    gradient, before = normal(tile, 3 * tile.columns, seed=seed + 100), memory.copy()
+    update_vector(tile, rule, memory, memory.shape[1], gradient, np.array(HYPER, tile.dtype))
+    expected, bound = updated(rule, before[0], gradient, before[1:])
+    for slot, values in enumerate(expected):
+        assert_close(memory[slot], values, bound, f"{rule} {slot}")
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_transposition_and_the_sums_that_come_with_it(tile, half, first):
+    lanes, rows = tile.lanes, max(1, tile.lanes // 2) if half else tile.lanes
+    source, destination = normal(tile, lanes, tile.columns), normal(tile, lanes, tile.columns, seed=1)
+    sums, before = normal(tile, lanes, seed=2), destination.copy()
+    start = np.zeros(lanes) if first else sums.astype(np.float64)
+    transpose(tile, source, destination, sums, int(first), rows)
+    assert np.array_equal(destination[:, :rows], source[:rows, :lanes].T)
+    assert np.array_equal(destination[:, rows:], before[:, rows:]), "beyond the block"
+    block = source[:rows, :lanes].astype(np.float64)
+    bound = (lanes + 1) * eps(tile.dtype) * (np.abs(block).sum(axis=1) + np.abs(start[:rows]))
+    assert_close(sums[:rows], start[:rows] + block.sum(axis=1), bound)
+
+
+@intrinsic
+def _divide(_context, tile, x, y, quotient):
+    def generate(context, builder, _signature, arguments):
+        v = Vectors(builder, tile.value)
+        x, y = (Lanes(v, v.load(pointer)) for pointer in arguments[1:3])
+        v.store(x.divided_by(y).value, arguments[3])
+        return context.get_dummy_value()
+
+    return types.void(tile, x, y, quotient), generate
+
+
+@njit
+def divide(tile, x, y, quotient):
+    for i in range(0, x.size, tile.lanes):
+        _divide(tile, shift(pointer_to(x), i), shift(pointer_to(y), i), shift(pointer_to(quotient), i))
+
+
+def test_the_quick_quotient_is_exact_to_two_units_in_the_last_place(tile):
+    x, y = normal(tile, 6400), np.abs(normal(tile, 6400, seed=1)) ** 9 + tile.dtype.type(1e-30)
+    quotient = np.empty_like(x)
+    divide(tile, x, y, quotient)
+    exact = x.astype(np.longdouble) / y
+    assert_close(quotient, exact, 2 * eps(tile.dtype) * np.abs(exact))

@@ -1,0 +1,103 @@
+"""A GPU that can't be used gives a reason, never an exception."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numba.cuda
+import pytest
+
+from mlp_kernels.cuda import availability
+from mlp_kernels.cuda.device import IS_SIMULATOR
+
+
+@pytest.fixture
+def asked_anew():
+    availability.unavailability.cache_clear()
+    yield availability.unavailability
+    availability.unavailability.cache_clear()
+
+
+def test_it_can_be_asked_anywhere():
+    reason = availability.unavailability()
+    assert availability.available() == (reason == "")
+    assert "\n" not in reason
+
+
+@pytest.mark.skipif(not IS_SIMULATOR, reason="without the simulator it depends on the machine")
+def test_the_simulator_is_available():
+    assert availability.available()
+
+
+@pytest.fixture
+def pretended(monkeypatch, asked_anew):
+    """A machine with a driver, as far as Numba says."""
+    if IS_SIMULATOR:
+        pytest.skip("the simulator is always available")
+    monkeypatch.setattr(numba.cuda, "is_available", lambda: True)
+
+    def pretend(**attributes):
+        for name, value in attributes.items():
+            monkeypatch.setattr(numba.cuda, name, value)
+
+    return pretend
+
+
+def raising(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+def test_no_driver(pretended, asked_anew):
+    pretended(is_available=lambda: False, cuda_error=lambda: "driver not found\nlong story")
+    assert asked_anew() == "no usable NVIDIA GPU or driver: driver not found"
+
+
+def test_an_old_gpu(pretended, asked_anew):
+    pretended(get_current_device=lambda: SimpleNamespace(compute_capability=(7, 5)))
+    assert asked_anew() == "the GPU has compute capability 7.5, expected at least 8.0 (Ampere or newer)"
+
+
+def test_a_driver_without_a_toolkit(pretended, asked_anew):
+    pretended(
+        get_current_device=lambda: SimpleNamespace(compute_capability=(9, 0)),
+        jit=raising(RuntimeError("libNVVM cannot be found.\nDo conda install")),
+    )
+    reason = asked_anew()
+    assert "nothing that compiles for it (libNVVM cannot be found.)" in reason
+    assert "numba-cuda[cu13]" in reason
+
+
+def test_a_gpu_that_takes_no_work(pretended, asked_anew):
+    pretended(
+        get_current_device=lambda: SimpleNamespace(compute_capability=(9, 0)),
+        jit=lambda _signature: lambda function: function,
+        to_device=raising(OSError("out of memory")),
+    )
+    assert asked_anew() == "the GPU could not be used: OSError: out of memory"
+
+
+def test_a_gpu_that_computes_wrongly(pretended, asked_anew):
+    class Forgetful:
+        def __getitem__(self, _configuration):
+            return lambda _values: None
+
+    pretended(
+        get_current_device=lambda: SimpleNamespace(compute_capability=(9, 0)),
+        jit=lambda _signature: lambda _function: Forgetful(),
+        to_device=lambda array: SimpleNamespace(copy_to_host=lambda: array),
+    )
+    assert "wrong numbers" in asked_anew()
+
+
+def test_an_import_that_fails():
+    code = (
+        "import sys; sys.modules['numba.cuda'] = None\n"
+        "from mlp_kernels.cuda.availability import unavailability\n"
+        "print(unavailability())"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "numba.cuda can't be imported" in printed
+    assert "numba-cuda[cu13]" in printed

@@ -1,0 +1,63 @@
+"""Mutation testing: `python -m tests.testing.mutation` changes one thing at a time and looks which test notices.
+
+    python -m tests.testing.mutation                     # all stages; goes on where the last run stopped
+    python -m tests.testing.mutation --stage engine --only relu
+    python -m tests.testing.mutation --report            # only what earlier runs found
+
+Verdicts are kept in `--folder`, each with the test that noticed; a mutant is tried again when its function changes,
+or when it survived. Survivors that nothing can notice are explained in docs/mutants.md, one by one, by file,
+function and change; an explanation of a mutant that does not exist, or that a test does notice, is an error.
+The exit code is 1 where a mutant survived that nobody has explained.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.testing.mutation.mutants import ROOT
+from tests.testing.mutation.report import report
+from tests.testing.mutation.stages import STAGES
+
+QUIET = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+def main() -> int:
+    """Run the stages, each in a process of its own, then report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where verdicts are kept")
+    parser.add_argument("--stage", nargs="*", choices=list(STAGES), default=list(STAGES))
+    parser.add_argument("--only", default="", help="mutants whose file or function has this in it")
+    parser.add_argument("--processes", type=int, default=1, help="how many mutants to try at a time")
+    parser.add_argument("--report", action="store_true", help="only report what earlier runs found")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for stage in [] if options.report else [STAGES[name] for name in options.stage]:
+        chosen = {
+            "MUTATION_STAGE": stage.name,
+            "MUTATION_FOLDER": str(options.folder.resolve()),
+            "MUTATION_ONLY": options.only,
+            "MUTATION_PROCESSES": str(options.processes),
+        }
+        tests = [test for test in stage.tests if (ROOT / test).exists()]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-s",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "tests.testing.mutation.plugin",
+        ]
+        command += ["--assert=plain", "--tb=native"]  # a failure that nobody reads need not be explained
+        command += ["-k", " and ".join(f"not {word}" for word in stage.without)] if stage.without else []
+        environment = os.environ | QUIET | stage.environment | chosen | {"HYPOTHESIS_PROFILE": "mutants"}
+        subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=False)
+    return report(options.folder, options.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

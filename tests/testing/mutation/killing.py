@@ -1,0 +1,191 @@
+"""Who notices: a pytest plugin that collects the tests once, then forks a process for each mutant.
+
+Loading the packages and collecting the tests takes seconds, a test that notices takes milliseconds. So all is
+loaded once; each test is run once on the unchanged code, which shows that it passes, how long it takes and which
+functions it calls; then each mutant is swapped into a fork of this process, which runs the tests that call its
+function, those that noticed most mutants of it first, the fast before the slow, up to the first that fails.
+"""
+
+import hashlib
+import os
+import pickle
+import resource
+import signal
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from tests.testing.mutation.mutants import ROOT, Mutant
+from tests.testing.mutation.stages import Stage
+from tests.testing.mutation.swapping import swap, take_place
+
+MEMORY = 8 << 30
+SECONDS = 20.0
+"""A mutant that takes that much longer than all tests take on the unchanged code never ends."""
+
+
+class Killer:
+    """Tries `mutants` on the collected tests and tells `record` the verdict of each: its key, the word, the test."""
+
+    def __init__(
+        self, mutants: list[Mutant], stage: Stage, folder: Path, record: Callable[..., None], processes: int
+    ) -> None:
+        self.mutants = mutants
+        self.stage = stage
+        self.folder = folder
+        self.record = record
+        self.processes = processes
+        self.files = {str(ROOT / mutant.file): mutant.file for mutant in mutants}
+        self.seconds: dict[int, float] = {}
+        self.callers: dict[tuple[str, str], list[int]] = {}
+        self.noticed: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of pytest's own loop over the tests."""
+        self.know_the_tests(session)
+        self.try_unchanged(session)
+        waiting, running, start = list(reversed(self.mutants)), {}, time.monotonic()
+        while waiting or running:
+            while waiting and len(running) < self.processes:
+                mutant = waiting.pop()
+                pid, answer = self.fork(session, mutant, self.order(mutant))
+                running[pid] = mutant, answer
+            pid, status = os.wait()
+            mutant, answer = running.pop(pid)
+            self.judge(session, mutant, status, answer)
+            tried = len(self.mutants) - len(waiting) - len(running)
+            if tried % 100 == 0:
+                say(f"{tried} tried in {time.monotonic() - start:.0f} s")
+        return True
+
+    def know_the_tests(self, session: pytest.Session) -> None:
+        """How long each test takes and what it calls, from running it, or from the last run of the same sources."""
+        sources = hashlib.sha256()
+        for folder in ("mlp_scratch", "kernels", "tests"):
+            for path in sorted((ROOT / folder).rglob("*.py")):
+                sources.update(path.read_bytes())
+        kept = self.folder / f"tests-{self.stage.name}-{sources.hexdigest()[:12]}.pickle"
+        if kept.exists():
+            self.seconds, self.callers = pickle.loads(kept.read_bytes())
+        else:
+            for number, item in enumerate(session.items):
+                self.run_unchanged(number, item)
+            if session.testsfailed:
+                raise session.Failed("tests fail on the unchanged code")
+            kept.write_bytes(pickle.dumps((self.seconds, self.callers)))
+        say(f"{len(session.items)} tests take {sum(self.seconds.values()):.0f} s; {len(self.mutants)} mutants to try")
+
+    def run_unchanged(self, number: int, item: pytest.Item) -> None:
+        """Run a test, take its time and see which functions of the mutated files it calls."""
+        called = set()
+
+        def look(frame: FrameType, event: str, argument: object) -> None:
+            file = self.files.get(frame.f_code.co_filename)
+            if file is not None and event == "call":
+                called.add((file, frame.f_code.co_qualname.split(".<locals>")[0]))
+
+        start = time.monotonic()
+        sys.setprofile(look)
+        try:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        finally:
+            sys.setprofile(None)
+        self.seconds[number] = time.monotonic() - start
+        for function in called:
+            self.callers.setdefault(function, []).append(number)
+
+    def try_unchanged(self, session: pytest.Session) -> None:
+        """Try a change that changes nothing, both ways: what a fork alone breaks would look like a kill."""
+        first = next(iter(self.mutants))
+        nothing = replace(first, source=(ROOT / first.file).read_text())
+        everything = range(len(session.items))
+        for mutant, order in ((nothing, everything), (replace(nothing, body=False), range(len(self.stage.tests)))):
+            pid, answer = self.fork(session, mutant, order)
+            os.waitpid(pid, 0)
+            with os.fdopen(answer) as file:
+                said = file.read()
+            if said:
+                name = session.items[int(said)].nodeid if said.isdigit() and mutant.body else said
+                say(f"the unchanged code fails in a fork: {name}")
+                raise session.Failed("the unchanged code fails in a fork")
+
+    def order(self, mutant: Mutant) -> list[int]:
+        """The tests that call a mutant's function: those that noticed most, then the fastest, first."""
+        if not mutant.body:  # by file or folder: collecting them again is what takes long
+            noticed = self.noticed[mutant.file, ""]
+            return sorted(range(len(self.stage.tests)), key=lambda number: -noticed[number])
+        function = mutant.file, mutant.function
+        noticed = self.noticed[function]
+        return sorted(self.callers.get(function, ()), key=lambda number: (-noticed[number], self.seconds[number]))
+
+    def fork(self, session: pytest.Session, mutant: Mutant, order: Sequence[int]) -> tuple[int, int]:
+        """Start a process that tries a mutant: its number, and where it writes which test failed."""
+        answer, write = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(write)
+            return pid, answer
+        try:
+            signal.setitimer(signal.ITIMER_REAL, SECONDS + 3 * sum(self.seconds.values()))
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(nothing, stream)
+            if not mutant.body:
+                take_place(mutant)
+                for number in order:
+                    if pytest.main([*self.arguments(session), self.stage.tests[number]]):
+                        os.write(write, str(number).encode())
+                        break
+                return 0, 0
+            swap(mutant)
+            for number in order:
+                item = session.items[number]
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+                if session.testsfailed:
+                    os.write(write, str(number).encode())
+                    break
+        except BaseException as error:  # a mutant that ends the test run is noticed
+            os.write(write, repr(error)[:200].encode())
+        finally:
+            os._exit(0)
+
+    def arguments(self, session: pytest.Session) -> list[str]:
+        """Of a new run within a fork, which collects the tests again."""
+        return [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--assert=plain",
+            "--tb=native",
+            "-k",
+            session.config.option.keyword,
+        ]
+
+    def judge(self, session: pytest.Session, mutant: Mutant, status: int, answer: int) -> None:
+        """Record what a process found."""
+        with os.fdopen(answer) as file:
+            said = file.read()
+        if os.WIFSIGNALED(status):
+            verdict, by = "killed", f"signal {os.WTERMSIG(status)}"  # it never ended, or it crashed
+        elif said.isdigit():
+            self.noticed[mutant.file, mutant.function if mutant.body else ""][int(said)] += 1
+            verdict, by = "killed", session.items[int(said)].nodeid if mutant.body else self.stage.tests[int(said)]
+        elif said:
+            verdict, by = "killed", said
+        else:
+            verdict, by = "survived", ""
+        self.record(mutant.key, verdict, by)
+
+
+def say(line: str) -> None:
+    """Print a line past pytest's capture."""
+    sys.__stderr__.write(f"{line}\n") if sys.__stderr__ else None
