@@ -186,15 +186,16 @@ class _Job:
 
         program, state = self.begin()
         n, training = self.training.n_samples, self.training
-        records: list[Records] = []
+        taken_so_far: list[Records] = []
         seconds = []
         for epoch in range(epochs):
             order = permutation(training.seed, epoch, n) if shuffle else np.arange(n)
             plan = Plan(order, training.batch_size, np.full(self.steps, training.optimizer.lr), training.seed)
-            records.append(Records(np.full(self.steps, np.nan), np.full(self.steps, np.nan)))
+            own = Records(np.full(self.steps, np.nan), np.full(self.steps, np.nan))
+            taken_so_far.append(own)
             start = perf_counter()
             try:
-                taken = backend.train(program, state, self.samples, plan, records[-1], stop)
+                taken = backend.train(program, state, self.samples, plan, own, stop)
             except DivergedError as diverged:
                 self.error = diverged
                 break
@@ -202,8 +203,8 @@ class _Job:
             training.step = state.step
             if taken < self.steps:
                 break
-        losses, accuracies = (np.concatenate([getattr(r, name) for r in records]) for name in ("losses", "accuracies"))
-        self.record(Records(losses, accuracies), state, epochs, seconds)
+        parts = (np.concatenate([getattr(own, part) for own in taken_so_far]) for part in ("losses", "accuracies"))
+        self.record(Records(*parts), state, epochs, seconds)
 
     def record(self, records: Records, state: State, epochs: int, seconds: Sequence[float]) -> None:
         """Write what was done into the model's training and history."""
