@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.sh"
-PARTS = ["machine", "sanitizer-memcheck", "sanitizer-racecheck", "sanitizer-initcheck", "sanitizer-synccheck", "tests", "network-tests",
-         "ladder", "gemm", "compare"]  # fmt: skip
+PARTS = ["machine", "sanitizer-memcheck", "sanitizer-racecheck", "sanitizer-initcheck", "sanitizer-synccheck", "tests",
+         "network-tests", "ladder", "gemm", "compare"]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
