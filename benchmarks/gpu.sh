@@ -99,8 +99,12 @@ else
   failed+=(sanitizer)
 fi
 part tests 120 "$python" -m pytest -q -p no:cacheprovider tests/kernels_cuda tests/backends \
-  --deselect tests/kernels_cuda/test_in_simulator.py --deselect tests/kernels_cuda/test_assembly.py &
+  --ignore tests/kernels_cuda/test_in_simulator.py --ignore tests/kernels_cuda/test_assembly.py \
+  --ignore tests/backends/test_cuda.py &
 waiting+=("tests:$!")
+# The same networks as in the simulator; on a GPU each way to run them is compiled first.
+part network-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_cuda.py &
+waiting+=("network-tests:$!")
 for each in "${waiting[@]}"; do
   wait "${each#*:}" || failed+=("${each%%:*}")
 done

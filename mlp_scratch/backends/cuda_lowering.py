@@ -219,11 +219,9 @@ class Lowered:
         for s in range(last, 0, -1):
             if s > 1 or by_columns[0]:
                 rows.append((phases.BACK, s))
-            elif last > 1:
-                rows.append((phases.LEARN, s))
             if by_columns[s - 1]:
                 rows.append((phases.COLUMNS_BACK, s - 1))
-        return [*rows, (phases.LEARN, 0)]
+        return [*rows, (phases.LEARN, 0 if by_columns[0] else max(0, min(1, last - 1)))]
 
     def _reserve(self, size: int) -> int:
         place = self._size

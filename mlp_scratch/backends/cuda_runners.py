@@ -92,8 +92,8 @@ class LaunchRunner:
         def tiles(rows: int, columns: int) -> int:
             return -(-rows // side) * -(-columns // side)
 
-        above = stages[min(s + 1, len(stages) - 1)]
-        learning = tiles(int(above[nw.N_OUT]), int(above[nw.N_IN]))
+        first = s + 1 if kind == phases.BACK else 1
+        learning = max((tiles(int(row[nw.N_OUT]), int(row[nw.N_IN])) for row in stages[first : s + 2]), default=1)
         return {
             phases.GATHER: n * width,
             phases.DENSE: tiles(n, width),
@@ -151,12 +151,12 @@ class MatrixRunner(LaunchRunner):
                 dz, dx = self.batch(state, s, nw.GRADIENT, n), self.batch(state, s - 1, nw.GRADIENT, n)
                 gemm.multiply(dz, self.weights(state, s), dx, layout="NN", precision=self.precision)
                 self.finish(arrays, matrix_network.DIFFERENTIATE, s - 1, i, n * int(stages[s, nw.N_IN]))
-            if s + 1 < len(stages):
-                dz, x = self.batch(state, s + 1, nw.GRADIENT, n), self.batch(state, s, nw.OUTPUT, n)
-                dw = self.weights(state, s + 1, self.lowered.weight_gradient)
+            for above in range(s + 1 if kind == phases.BACK else 1, min(s + 2, len(stages))):
+                dz, x = self.batch(state, above, nw.GRADIENT, n), self.batch(state, above - 1, nw.OUTPUT, n)
+                dw = self.weights(state, above, self.lowered.weight_gradient)
                 gemm.multiply(dz, x, dw, layout="TN", precision=self.precision)
-                self.finish(arrays, matrix_network.LEARN, s + 1, i, dw.rows * dw.columns)
-            if s == 0:
+                self.finish(arrays, matrix_network.LEARN, above, i, dw.rows * dw.columns)
+            if kind == phases.LEARN:
                 super().phase(arrays, phases.CONCLUDE, 0, i, n)
         else:
             super().phase(arrays, kind, s, i, n)

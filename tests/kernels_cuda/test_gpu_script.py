@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.sh"
 PARTS = ["machine", "sanitizer-memcheck", "sanitizer-racecheck", "sanitizer-initcheck", "sanitizer-synccheck", "tests",
-         "ladder", "gemm", "compare"]  # fmt: skip
+         "network-tests", "ladder", "gemm", "compare"]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
@@ -57,7 +57,7 @@ def test_every_part_runs(run):
     ("failing", "parts"),
     [
         ("racecheck", ["sanitizer-racecheck"]),
-        ("cacheprovider", ["tests"]),
+        ("test_assembly", ["tests"]),
         ("ladder", ["machine", "ladder"]),  # the first asks the module for the machine's name
         ("gemm", ["gemm"]),
         ("compare", ["compare"]),

@@ -5,10 +5,11 @@
     PRODUCT s          z = x Wᵀ + b of a stage, and its operations if these are pointwise
     LOSS               loss, accuracy and gradient of each sample
     COLUMNS_BACK s     the way back through a stage of columns
-    BACK s             the gradient of the stage below s, and as LEARN
-    LEARN s            the weights of the stage above s learn: nobody reads those any more
-    LEARN 0            also the figures of the step; and slopes that are shared learn
-    CONCLUDE           these alone, where something else has done the rest
+    BACK s             the gradient of the stage below s, while the weights of the stage above s learn: nobody reads
+                       those any more
+    LEARN s            the last phase: the weights of the stages 1 to s + 1 learn, those that have not yet, and slopes
+                       that are shared; the figures of the step
+    CONCLUDE           the last two of these alone, where something else has done the rest
 
 Every thread runs this same code on its share of rows, columns or tiles. What it computes depends on where it works
 and not on how many there are: sums over threads don't exist, so one block and a whole grid give the same bits.
@@ -146,9 +147,11 @@ def phases_of(element: Any, side: int) -> Any:
         else:
             if phase == BACK:
                 backward(f, s, i, n)
-            if phase != CONCLUDE and s + 1 < about(f, N_STAGES):
-                learn_weights(f, s + 1, i, n)
-            if s == 0:
+            above = s + 1 if phase == BACK else 1
+            while phase != CONCLUDE and above <= s + 1 and above < about(f, N_STAGES):
+                learn_weights(f, above, i, n)
+                above += 1
+            if phase != BACK:
                 conclude(f, i, n)
 
     return run
