@@ -20,6 +20,7 @@ MODULES = (activations, batch_norm, dropout, elementary, losses, shuffling, slop
 
 
 def _number(like: Any, value: float) -> Any:
+    assert isinstance(value, int | float | np.number)  # NumPy makes NaN of None
     return like.dtype.type(value)
 
 

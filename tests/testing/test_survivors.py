@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
-from mlp_scratch.initializers import Uniform
+from mlp_scratch.initializers import Constant, Uniform
 from mlp_scratch.layers import ELU, GELU, BatchNorm, Context, Dense, Dropout, LeakyReLU, PReLU, Softplus
-from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.optimizers.base import Optimizer
 from mlp_scratch.random import dropout_words
@@ -146,3 +146,22 @@ def test_dropout_of_nothing_draws_no_mask():
     y, mask = Dropout(0.0).forward({}, x, Context(training=True))
     assert y is x
     assert mask is None
+
+
+def test_a_bias_by_pytorchs_rule_is_drawn_after_the_weight():
+    drawn = Dense(400, 30, weight_init="torch").initial_parameters(np.random.default_rng(0), Constant(0.0))
+    rng = np.random.default_rng(0)
+    assert np.array_equal(drawn["weight"], rng.uniform(-0.05, 0.05, (30, 400)))
+    assert np.array_equal(drawn["bias"], rng.uniform(-0.05, 0.05, 30))
+
+
+@pytest.mark.parametrize("loss", [MSE(), MAE(), Huber(), BinaryCrossEntropy(), CrossEntropy()])
+def test_targets_that_are_no_numbers_are_named(loss):
+    with pytest.raises(ArgumentTypeError) as caught:
+        loss.prepare(np.array([["a"], ["b"]]), 2, np.dtype("float64"))
+    assert caught.value.argument == "y"
+
+
+def test_weights_that_are_denormal_are_weights():
+    z, weights = np.zeros((2, 1)), np.array([5e-310, 1.5e-309])
+    assert MSE.shares(z, weights) == pytest.approx([0.25, 0.75], rel=1e-12)

@@ -23,9 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     def wanted(mutant: Mutant) -> bool:
         if verdicts.killed(stage.name, mutant):
             return False
-        if (mutant.title, mutant.diff) in known:
-            return not verdicts.tried(stage.name, mutant)
-        return stage.survivors_of is None or not verdicts.killed(stage.survivors_of, mutant)
+        return (mutant.title, mutant.diff) not in known or not verdicts.tried(stage.name, mutant)
 
     def record(key: str, verdict: str, by: str) -> None:
         verdicts.add(stage.name, key, verdict, by)
