@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from inspect import signature
 from math import sqrt
 
 import numpy as np
@@ -393,8 +394,8 @@ def test_a_gradient_that_is_stored():
     p, g = np.ones(2), np.array([3.0, 4.0])
     rule = rules.Rule("gradient")
     assert rule.slots == 1
-    assert not rule.decays
-    assert not rule.fast
+    assert rule.decays is False
+    assert rule.fast is False
     q, (stored,) = rule.apply(rules.Hyper(*[0.5] * 9), p, g, [np.zeros(2)])
     assert q is p
     assert stored is g
@@ -543,6 +544,13 @@ def test_an_elementary_function_errs_by_a_few_roundings(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_what_adding_one_lost_is_put_back(dtype):
+    """Below log 2 a unit in the last place is eps / 2: the logarithm errs by one, rounding the sum by half of one."""
+    x = np.linspace(0.5, 1, 401).astype(dtype)
+    assert_close(over_numbers(elementary.log1p)(x), np.log1p(x.astype(np.longdouble)), 0.75 * eps(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "softplus"])
 def test_an_elementary_function_holds_for_every_number(name, dtype):
     ends = {"exp": (0.0, np.inf), "tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softplus": (0.0, np.inf)}[name]
@@ -554,6 +562,10 @@ def test_an_elementary_function_holds_for_every_number(name, dtype):
     assert got[:4].tolist() == [*ends, ends[0], x[3] if name == "softplus" else ends[1]]
     assert np.isnan(got[-1])
     assert_close(got[4:-1], exact, np.finfo(dtype).smallest_subnormal + eps(dtype) * np.abs(exact))
+
+
+def test_nothing_follows_a_product_unless_said():
+    assert signature(fused.reference).parameters["activation"].default == "identity"
 
 
 def test_constants_of_the_formulas():

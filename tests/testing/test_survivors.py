@@ -165,3 +165,43 @@ def test_targets_that_are_no_numbers_are_named(loss):
 def test_weights_that_are_denormal_are_weights():
     z, weights = np.zeros((2, 1)), np.array([5e-310, 1.5e-309])
     assert MSE.shares(z, weights) == pytest.approx([0.25, 0.75], rel=1e-12)
+
+
+def test_each_sample_of_a_cross_entropy_has_a_largest_logit_of_its_own():
+    z = np.array([[1e20, 0.0], [0.5, -0.25]])
+    values = CrossEntropy().sample_values(z, np.array([0, 1]))
+    assert values == pytest.approx([0.0, np.log1p(np.exp(0.75))], rel=1e-14)
+
+
+def test_a_row_of_targets_that_rounding_made_too_large_has_its_own_gradient():
+    z, t = np.array([[0.5, -0.25]]), np.array([[0.5, 1.0]])
+    assert CrossEntropy().sample_gradients(z, t).sum() == pytest.approx(0.0, abs=1e-15)
+
+
+EPS = float(np.finfo("float64").eps)
+EPS32 = float(np.finfo("float32").eps)
+
+
+@pytest.mark.parametrize(
+    ("kind", "off", "accepted"),
+    [
+        ("float64", 30 * EPS, True),
+        ("float64", 32 * EPS, True),
+        ("float64", 34 * EPS, False),
+        ("float32", 30 * EPS32, True),
+        ("int64", 1, False),
+    ],
+)
+def test_a_row_of_four_probabilities_may_be_off_by_eight_roundings_each(kind, off, accepted):
+    row = [0.0, 0.0, 0.0, 1.0 + off] if kind != "int64" else [0, 0, 1, 1]
+    y = np.array([[0, 0, 1, 0], row], dtype=kind)
+    loss = CrossEntropy()
+    if accepted:
+        assert np.array_equal(loss.prepare(y, 4, np.dtype("float64")), y)
+        return
+    with pytest.raises(ArgumentError, match="row 1"):
+        loss.prepare(y, 4, np.dtype("float64"))
+
+
+def test_whole_numbers_may_be_probabilities():
+    assert CrossEntropy().prepare(np.eye(3, dtype=int), 3, np.dtype("float32")).dtype == np.float32
