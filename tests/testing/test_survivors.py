@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
-from mlp_scratch.initializers import Constant, Uniform
+from mlp_scratch.initializers import Constant, Glorot, Normal, Uniform
 from mlp_scratch.layers import ELU, GELU, BatchNorm, Context, Dense, Dropout, LeakyReLU, PReLU, Softplus
 from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
 from mlp_scratch.optimizers import SGD, Adam
@@ -20,6 +20,10 @@ from mlp_scratch.random import dropout_words
         (lambda: Uniform(a=float("nan")), "a"),
         (lambda: Uniform(b=float("nan")), "b"),
         (lambda: Uniform(a=1.0, b=0.5), "b"),
+        (lambda: Normal(sigma=-0.1), "sigma"),
+        (lambda: Normal(sigma=float("nan")), "sigma"),
+        (lambda: Constant(value=float("inf")), "value"),
+        (lambda: Glorot("cauchy"), "distribution"),
         (lambda: Softplus(threshold=float("nan")), "threshold"),
         (lambda: Adam(beta1=1.0), "beta1"),
         (lambda: Adam(beta2=1.0), "beta2"),
@@ -205,3 +209,13 @@ def test_a_row_of_four_probabilities_may_be_off_by_eight_roundings_each(kind, of
 
 def test_whole_numbers_may_be_probabilities():
     assert CrossEntropy().prepare(np.eye(3, dtype=int), 3, np.dtype("float32")).dtype == np.float32
+
+
+def test_a_normal_draw_without_spread_is_zero():
+    assert (Normal(sigma=0.0).draw(np.random.default_rng(0), (2, 3)) == np.zeros((2, 3))).all()
+
+
+def test_what_an_optimizer_remembers_by_name():
+    assert Adam().slots == ("m", "v")
+    assert SGD(momentum=0.5).slots == ("velocity",)
+    assert SGD().slots == ()

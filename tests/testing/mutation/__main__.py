@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where verdicts are kept")
     parser.add_argument("--stage", nargs="*", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--only", default="", help="mutants whose file or function has this in it")
+    parser.add_argument("--tests", nargs="*", default=[], help="look with these tests alone, in place of the stage's")
     parser.add_argument("--processes", type=int, default=1, help="how many mutants to try at a time")
     parser.add_argument("--report", action="store_true", help="only report what earlier runs found")
     parser.add_argument("--published", action="store_true", help="only print the table that the repository keeps")
@@ -44,8 +45,9 @@ def main() -> int:
             "MUTATION_FOLDER": str(options.folder.resolve()),
             "MUTATION_ONLY": options.only,
             "MUTATION_PROCESSES": str(options.processes),
+            "MUTATION_TESTS": " ".join(options.tests or stage.tests),
         }
-        tests = [test for test in stage.tests if (ROOT / test).exists()]
+        tests = options.tests or stage.tests
         command = [
             sys.executable,
             "-m",

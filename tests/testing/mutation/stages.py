@@ -66,7 +66,7 @@ COMPILED = tuple(
 )
 
 
-SLOW = ("numba", "frameworks", "jax", "torch")
+SLOW = ("numba", "frameworks", "jax")
 """Words in the names of tests that take seconds each."""
 
 COMPILED_ONLY = ("addresses", "loss_address", "_polynomial", "_either")
