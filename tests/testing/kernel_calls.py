@@ -31,6 +31,7 @@ MODULES = (activations, batch_norm, cross_entropy, dropout, elementary, losses, 
 
 
 def _number(like: Any, value: float) -> Any:
+    assert isinstance(value, int | float | np.number)  # NumPy makes NaN of None
     return like.dtype.type(value)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
-from mlp_scratch.initializers import Uniform
+from mlp_scratch.initializers import Constant, Glorot, Normal, Uniform
 from mlp_scratch.layers import ELU, GELU, BatchNorm, Context, Dense, Dropout, LeakyReLU, PReLU, Softplus
-from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.optimizers.base import Optimizer
 from mlp_scratch.random import dropout_words
@@ -20,6 +20,10 @@ from mlp_scratch.random import dropout_words
         (lambda: Uniform(a=float("nan")), "a"),
         (lambda: Uniform(b=float("nan")), "b"),
         (lambda: Uniform(a=1.0, b=0.5), "b"),
+        (lambda: Normal(sigma=-0.1), "sigma"),
+        (lambda: Normal(sigma=float("nan")), "sigma"),
+        (lambda: Constant(value=float("inf")), "value"),
+        (lambda: Glorot("cauchy"), "distribution"),
         (lambda: Softplus(threshold=float("nan")), "threshold"),
         (lambda: Adam(beta1=1.0), "beta1"),
         (lambda: Adam(beta2=1.0), "beta2"),
@@ -146,3 +150,72 @@ def test_dropout_of_nothing_draws_no_mask():
     y, mask = Dropout(0.0).forward({}, x, Context(training=True))
     assert y is x
     assert mask is None
+
+
+def test_a_bias_by_pytorchs_rule_is_drawn_after_the_weight():
+    drawn = Dense(400, 30, weight_init="torch").initial_parameters(np.random.default_rng(0), Constant(0.0))
+    rng = np.random.default_rng(0)
+    assert np.array_equal(drawn["weight"], rng.uniform(-0.05, 0.05, (30, 400)))
+    assert np.array_equal(drawn["bias"], rng.uniform(-0.05, 0.05, 30))
+
+
+@pytest.mark.parametrize("loss", [MSE(), MAE(), Huber(), BinaryCrossEntropy(), CrossEntropy()])
+def test_targets_that_are_no_numbers_are_named(loss):
+    with pytest.raises(ArgumentTypeError) as caught:
+        loss.prepare(np.array([["a"], ["b"]]), 2, np.dtype("float64"))
+    assert caught.value.argument == "y"
+
+
+def test_weights_that_are_denormal_are_weights():
+    z, weights = np.zeros((2, 1)), np.array([5e-310, 1.5e-309])
+    assert MSE.shares(z, weights) == pytest.approx([0.25, 0.75], rel=1e-12)
+
+
+def test_each_sample_of_a_cross_entropy_has_a_largest_logit_of_its_own():
+    z = np.array([[1e20, 0.0], [0.5, -0.25]])
+    values = CrossEntropy().sample_values(z, np.array([0, 1]))
+    assert values == pytest.approx([0.0, np.log1p(np.exp(0.75))], rel=1e-14)
+
+
+def test_a_row_of_targets_that_rounding_made_too_large_has_its_own_gradient():
+    z, t = np.array([[0.5, -0.25]]), np.array([[0.5, 1.0]])
+    assert CrossEntropy().sample_gradients(z, t).sum() == pytest.approx(0.0, abs=1e-15)
+
+
+EPS = float(np.finfo("float64").eps)
+EPS32 = float(np.finfo("float32").eps)
+
+
+@pytest.mark.parametrize(
+    ("kind", "off", "accepted"),
+    [
+        ("float64", 30 * EPS, True),
+        ("float64", 32 * EPS, True),
+        ("float64", 34 * EPS, False),
+        ("float32", 30 * EPS32, True),
+        ("int64", 1, False),
+    ],
+)
+def test_a_row_of_four_probabilities_may_be_off_by_eight_roundings_each(kind, off, accepted):
+    row = [0.0, 0.0, 0.0, 1.0 + off] if kind != "int64" else [0, 0, 1, 1]
+    y = np.array([[0, 0, 1, 0], row], dtype=kind)
+    loss = CrossEntropy()
+    if accepted:
+        assert np.array_equal(loss.prepare(y, 4, np.dtype("float64")), y)
+        return
+    with pytest.raises(ArgumentError, match="row 1"):
+        loss.prepare(y, 4, np.dtype("float64"))
+
+
+def test_whole_numbers_may_be_probabilities():
+    assert CrossEntropy().prepare(np.eye(3, dtype=int), 3, np.dtype("float32")).dtype == np.float32
+
+
+def test_a_normal_draw_without_spread_is_zero():
+    assert (Normal(sigma=0.0).draw(np.random.default_rng(0), (2, 3)) == np.zeros((2, 3))).all()
+
+
+def test_what_an_optimizer_remembers_by_name():
+    assert Adam().slots == ("m", "v")
+    assert SGD(momentum=0.5).slots == ("velocity",)
+    assert SGD().slots == ()

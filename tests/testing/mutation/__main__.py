@@ -3,10 +3,12 @@
     python -m tests.testing.mutation                     # all stages; goes on where the last run stopped
     python -m tests.testing.mutation --stage engine --only relu
     python -m tests.testing.mutation --report            # only what earlier runs found
+    python -m tests.testing.mutation --published         # the table that the repository keeps
 
 Verdicts are kept in `--folder`, each with the test that noticed; a mutant is tried again when its function changes,
 or when it survived. Survivors that nothing can notice are explained in docs/mutants.md, one by one, by file,
 function and change; an explanation of a mutant that does not exist, or that a test does notice, is an error.
+A run of everything writes the numbers to record.json beside this file, from where the README has them.
 The exit code is 1 where a mutant survived that nobody has explained.
 """
 
@@ -17,7 +19,7 @@ import sys
 from pathlib import Path
 
 from tests.testing.mutation.mutants import ROOT
-from tests.testing.mutation.report import report
+from tests.testing.mutation.report import published, report
 from tests.testing.mutation.stages import STAGES
 
 QUIET = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -29,9 +31,13 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where verdicts are kept")
     parser.add_argument("--stage", nargs="*", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--only", default="", help="mutants whose file or function has this in it")
+    parser.add_argument("--tests", nargs="*", default=[], help="look with these tests alone, in place of the stage's")
     parser.add_argument("--processes", type=int, default=1, help="how many mutants to try at a time")
     parser.add_argument("--report", action="store_true", help="only report what earlier runs found")
+    parser.add_argument("--published", action="store_true", help="only print the table that the repository keeps")
     options = parser.parse_args()
+    if options.published:
+        return published()
     options.folder.mkdir(parents=True, exist_ok=True)
     for stage in [] if options.report else [STAGES[name] for name in options.stage]:
         chosen = {
@@ -39,8 +45,9 @@ def main() -> int:
             "MUTATION_FOLDER": str(options.folder.resolve()),
             "MUTATION_ONLY": options.only,
             "MUTATION_PROCESSES": str(options.processes),
+            "MUTATION_TESTS": " ".join(options.tests or stage.tests),
         }
-        tests = [test for test in stage.tests if (ROOT / test).exists()]
+        tests = options.tests or stage.tests
         command = [
             sys.executable,
             "-m",

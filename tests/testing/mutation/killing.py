@@ -10,7 +10,6 @@ import hashlib
 import os
 import pickle
 import resource
-import signal
 import sys
 import time
 from collections import Counter, defaultdict
@@ -26,8 +25,9 @@ from tests.testing.mutation.stages import Stage
 from tests.testing.mutation.swapping import swap, take_place
 
 MEMORY = 8 << 30
+PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 SECONDS = 20.0
-"""A mutant that takes that much longer than all tests take on the unchanged code never ends."""
+"""A mutant that takes that much longer than all tests take on the unchanged code, of a CPU's time, never ends."""
 
 
 class Killer:
@@ -41,7 +41,7 @@ class Killer:
         self.folder = folder
         self.record = record
         self.processes = processes
-        self.files = {str(ROOT / mutant.file): mutant.file for mutant in mutants}
+        self.files = {str(ROOT / file): file for file in stage.files()}
         self.seconds: dict[int, float] = {}
         self.callers: dict[tuple[str, str], list[int]] = {}
         self.noticed: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
@@ -49,6 +49,8 @@ class Killer:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of pytest's own loop over the tests."""
+        if not self.mutants:
+            return True
         self.know_the_tests(session)
         self.try_unchanged(session)
         waiting, running, start = list(reversed(self.mutants)), {}, time.monotonic()
@@ -67,23 +69,25 @@ class Killer:
 
     def know_the_tests(self, session: pytest.Session) -> None:
         """How long each test takes and what it calls, from running it, or from the last run of the same sources."""
-        sources = hashlib.sha256()
+        sources = hashlib.sha256(" ".join(self.stage.tests).encode())
         for folder in ("mlp_scratch", "kernels", "tests"):
             for path in sorted((ROOT / folder).rglob("*.py")):
                 sources.update(path.read_bytes())
-        kept = self.folder / f"tests-{self.stage.name}-{sources.hexdigest()[:12]}.pickle"
-        if kept.exists():
-            self.seconds, self.callers = pickle.loads(kept.read_bytes())
-        else:
-            for number, item in enumerate(session.items):
-                self.run_unchanged(number, item)
+        kept = self.folder / f"tests-{self.stage.calls_of or self.stage.name}-{sources.hexdigest()[:12]}.pickle"
+        if self.stage.calls_of is None and not kept.exists():
+            known = {item.nodeid: self.run_unchanged(item) for item in session.items}
             if session.testsfailed:
                 raise session.Failed("tests fail on the unchanged code")
-            kept.write_bytes(pickle.dumps((self.seconds, self.callers)))
+            kept.write_bytes(pickle.dumps(known))
+        known = pickle.loads(kept.read_bytes())
+        for number, item in enumerate(session.items):
+            self.seconds[number], called = known[item.nodeid]
+            for function in called:
+                self.callers.setdefault(function, []).append(number)
         say(f"{len(session.items)} tests take {sum(self.seconds.values()):.0f} s; {len(self.mutants)} mutants to try")
 
-    def run_unchanged(self, number: int, item: pytest.Item) -> None:
-        """Run a test, take its time and see which functions of the mutated files it calls."""
+    def run_unchanged(self, item: pytest.Item) -> tuple[float, set[tuple[str, str]]]:
+        """Run a test: how long it takes, and which functions of the mutated files it calls."""
         called = set()
 
         def look(frame: FrameType, event: str, argument: object) -> None:
@@ -91,22 +95,21 @@ class Killer:
             if file is not None and event == "call":
                 called.add((file, frame.f_code.co_qualname.split(".<locals>")[0]))
 
-        start = time.monotonic()
+        start = time.process_time()
         sys.setprofile(look)
         try:
             item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
         finally:
             sys.setprofile(None)
-        self.seconds[number] = time.monotonic() - start
-        for function in called:
-            self.callers.setdefault(function, []).append(number)
+        return time.process_time() - start, called
 
     def try_unchanged(self, session: pytest.Session) -> None:
-        """Try a change that changes nothing, both ways: what a fork alone breaks would look like a kill."""
+        """Try a change that changes nothing, in each way that is used: what a fork breaks would look like a kill."""
         first = next(iter(self.mutants))
         nothing = replace(first, source=(ROOT / first.file).read_text())
-        everything = range(len(session.items))
-        for mutant, order in ((nothing, everything), (replace(nothing, body=False), range(len(self.stage.tests)))):
+        orders = {True: range(len(session.items)), False: range(len(self.stage.tests))}
+        for body in {mutant.body for mutant in self.mutants}:
+            mutant, order = replace(nothing, body=body), orders[body]
             pid, answer = self.fork(session, mutant, order)
             os.waitpid(pid, 0)
             with os.fdopen(answer) as file:
@@ -133,7 +136,8 @@ class Killer:
             os.close(write)
             return pid, answer
         try:
-            signal.setitimer(signal.ITIMER_REAL, SECONDS + 3 * sum(self.seconds.values()))
+            limit = int(SECONDS + 3 * sum(self.seconds.values()))
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             nothing = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):
@@ -141,7 +145,7 @@ class Killer:
             if not mutant.body:
                 take_place(mutant)
                 for number in order:
-                    if pytest.main([*self.arguments(session), self.stage.tests[number]]):
+                    if pytest.main([*self.arguments(session), self.stage.tests[number]]) not in PASSED:
                         os.write(write, str(number).encode())
                         break
                 return 0, 0
@@ -159,16 +163,7 @@ class Killer:
 
     def arguments(self, session: pytest.Session) -> list[str]:
         """Of a new run within a fork, which collects the tests again."""
-        return [
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--assert=plain",
-            "--tb=native",
-            "-k",
-            session.config.option.keyword,
-        ]
+        return ["-x", "-p", "no:cacheprovider", "--assert=plain", "--tb=native", "-k", session.config.option.keyword]
 
     def judge(self, session: pytest.Session, mutant: Mutant, status: int, answer: int) -> None:
         """Record what a process found."""

@@ -63,7 +63,7 @@ class Mutant:
 
 def mutants_of(file: str, folder: Path) -> list[Mutant]:
     """Every mutant of a file, in the order of its lines; kept in `folder`, for finding them takes seconds."""
-    made_from = _digest((ROOT / file).read_text() + Path(__file__).read_text())
+    made_from = digest((ROOT / file).read_text() + Path(__file__).read_text())
     kept = folder / f"{file.replace('/', '.')}-{made_from}.pickle"
     if not kept.exists():
         kept.write_bytes(pickle.dumps(list(_mutants_of(file))))
@@ -96,7 +96,7 @@ def _mutants_of(file: str) -> Iterator[Mutant]:
     outside = {
         id(node) for function in names for part in (function.params, *function.decorators) for node in _below(part)
     }
-    digests = {function: _digest(module.code_for_node(function)) for function in names}
+    digests = {function: digest(module.code_for_node(function)) for function in names}
     seen: dict[tuple[str, str, str], int] = {}
     for mutation in visitor.mutations:
         function = mutation.contained_by_top_level_function
@@ -107,7 +107,7 @@ def _mutants_of(file: str) -> Iterator[Mutant]:
         name = names.get(function, "")
         place = seen[name, old, new] = seen.get((name, old, new), 0) + 1
         body = function in names and id(mutation.original_node) not in outside
-        yield Mutant(file, name, old, new, place, source, body, digests.get(function) or _digest(text))
+        yield Mutant(file, name, old, new, place, source, body, digests.get(function) or digest(text))
 
 
 def _functions(module: Any) -> Iterator[tuple[Any, str]]:
@@ -147,5 +147,6 @@ def _compiles(source: str) -> bool:
     return True
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """A short name of a text."""
     return hashlib.sha256(text.strip().encode()).hexdigest()[:12]

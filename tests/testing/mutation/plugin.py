@@ -1,6 +1,7 @@
 """Makes one pytest run one stage: reads from the environment what `python -m tests.testing.mutation` was told."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "MUTATION_STAGE" not in os.environ:  # the pytest within a fork
         return
     stage = STAGES[os.environ.pop("MUTATION_STAGE")]
+    stage = replace(stage, tests=tuple(os.environ["MUTATION_TESTS"].split()))
     folder = Path(os.environ["MUTATION_FOLDER"])
     verdicts = Verdicts(folder / "verdicts.jsonl")
     known = explained(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
@@ -23,9 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     def wanted(mutant: Mutant) -> bool:
         if verdicts.killed(stage.name, mutant):
             return False
-        if (mutant.title, mutant.diff) in known:
-            return not verdicts.tried(stage.name, mutant)
-        return stage.survivors_of is None or not verdicts.killed(stage.survivors_of, mutant)
+        return (mutant.title, mutant.diff) not in known or not verdicts.tried(stage.name, mutant)
 
     def record(key: str, verdict: str, by: str) -> None:
         verdicts.add(stage.name, key, verdict, by)

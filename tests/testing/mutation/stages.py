@@ -6,23 +6,13 @@ from pathlib import Path
 
 from tests.testing.mutation.mutants import ROOT, Mutant, mutants_of
 
-ENGINE = {
-    "gradient code": (
-        "mlp_scratch/layers/*.py",
-        "mlp_scratch/losses/*.py",
-        "mlp_scratch/optimizers/*.py",
-        "mlp_scratch/functional.py",
-    ),
-    "rest of the engine": (
-        "mlp_scratch/initializers.py",
-        "mlp_scratch/random.py",
-        "mlp_scratch/derivatives.py",
-        "mlp_scratch/gradcheck.py",
-    ),
-}
-"""Patterns of files by the group that the report counts them in."""
-
-ENGINE_TESTS = (
+GRADIENTS = (
+    "mlp_scratch/layers/*.py",
+    "mlp_scratch/losses/*.py",
+    "mlp_scratch/optimizers/*.py",
+    "mlp_scratch/functional.py",
+)
+GRADIENT_TESTS = (
     "tests/testing/test_tables.py",
     "tests/testing/test_survivors.py",
     "tests/layers",
@@ -33,26 +23,55 @@ ENGINE_TESTS = (
     "tests/testing/test_optimizers.py",
     "tests/testing/test_models.py",
     "tests/test_functional.py",
-    "tests/test_random.py",
-    "tests/test_initializers.py",
-    "tests/test_derivatives.py",
-    "tests/test_gradcheck.py",
     "tests/test_wrong_gradients.py",
     "tests/test_bad_input.py",
     "tests/test_bad_objects.py",
 )
 """No docstrings: pytest can run the examples of one only once."""
-MORE_TESTS = (
-    "tests/test_torch_parity.py",
-    "tests/test_model.py",
-    "tests/test_population.py",
-    "tests/test_training.py",
-    "tests/io",
-    "tests/cli",
-    "tests/backends",
-    "tests/testing/test_backends.py",
-    "tests/testing/test_seeded_faults.py",
+
+REST = (
+    "mlp_scratch/initializers.py",
+    "mlp_scratch/random.py",
+    "mlp_scratch/derivatives.py",
+    "mlp_scratch/gradcheck.py",
 )
+REST_TESTS = (
+    "tests/testing/test_tables.py",
+    "tests/testing/test_survivors.py",
+    "tests/testing/test_derivatives.py",
+    "tests/testing/test_gradcheck.py",
+    "tests/test_random.py",
+    "tests/test_initializers.py",
+    "tests/test_wrong_gradients.py",
+)
+
+KERNELS = (
+    "activations.py",
+    "losses.py",
+    "slopes.py",
+    "dropout.py",
+    "batch_norm.py",
+    "elementary.py",
+    "rules.py",
+    "shuffling.py",
+    "updates.py::set_hyper_parameters",
+    "naive.py",
+    "fused.py::reference",
+    "register_tile.py::reference",
+)
+"""Kernels and references that are plain Python; what emits instructions has no meaning without a compiler."""
+
+COMPILED = tuple(
+    name for name in KERNELS if name not in ("rules.py", "fused.py::reference", "register_tile.py::reference")
+)
+
+
+SLOW = ("numba", "frameworks", "jax")
+"""Words in the names of tests that take seconds each."""
+
+COMPILED_ONLY = ("addresses", "loss_address", "_polynomial", "_either")
+"""Functions that emit instructions or say where they lie: they have no plain form. tests/backends and tests/kernels
+hold them to the specification."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,8 @@ class Stage:
         groups: patterns of files to mutate, by group.
         tests: what pytest collects.
         without: words in the names of tests that are too slow for this stage.
-        survivors_of: only tries what survived this other stage; None tries everything.
+        calls_of: takes which test calls what from this other stage: compiled code does not tell, and a process whose
+            kernels are compiled already would not compile a mutant.
         environment: variables that are set while it runs.
     """
 
@@ -72,28 +92,46 @@ class Stage:
     groups: dict[str, tuple[str, ...]]
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()
-    survivors_of: str | None = None
+    calls_of: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Group and name of each file that is mutated."""
-        for group, patterns in self.groups.items():
-            for pattern in patterns:
-                for path in sorted(ROOT.glob(pattern)):
-                    yield group, str(path.relative_to(ROOT))
+    def files(self) -> set[str]:
+        """The files that are mutated."""
+        patterns = [pattern.partition("::")[0] for patterns in self.groups.values() for pattern in patterns]
+        return {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
 
     def mutants(self, folder: Path, only: str = "") -> Iterator[tuple[str, Mutant]]:
         """Every mutant with its group, or those of files and functions that have `only` in their name."""
-        for group, file in self.files():
-            for mutant in mutants_of(file, folder):
-                if only in f"{mutant.file} {mutant.function}":
-                    yield group, mutant
+        for group, patterns in self.groups.items():
+            for pattern in patterns:
+                files, _, function = pattern.partition("::")
+                for path in sorted(ROOT.glob(files)):
+                    for mutant in mutants_of(str(path.relative_to(ROOT)), folder):
+                        wanted = only in f"{mutant.file} {mutant.function}" and function in ("", mutant.function)
+                        wanted &= mutant.function not in COMPILED_ONLY
+                        if wanted and (mutant.body or self.calls_of is None):
+                            yield group, mutant
 
 
+def _kernels(group: str, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {group: tuple(f"kernels/mlp_kernels/cpu/{name}" for name in names)}
+
+
+KERNEL_TESTS = ("tests/testing/test_kernel_functions.py",)
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("engine", ENGINE, ENGINE_TESTS, without=("numba", "frameworks", "jax", "torch")),
-        Stage("engine-thorough", ENGINE, MORE_TESTS, survivors_of="engine"),
+        Stage("gradients", {"gradient code": GRADIENTS}, GRADIENT_TESTS, without=SLOW),
+        Stage("rest", {"rest of the engine": REST}, REST_TESTS, without=SLOW),
+        Stage(
+            "plain", _kernels("kernels, as plain Python", KERNELS), KERNEL_TESTS, environment={"NUMBA_DISABLE_JIT": "1"}
+        ),
+        Stage(
+            "compiled",
+            _kernels("kernels, compiled", COMPILED),
+            KERNEL_TESTS,
+            without=("without_the",),
+            calls_of="plain",
+        ),
     )
 }

@@ -1,0 +1,229 @@
+"""What a gradient check reports, and what decides how it differentiates."""
+
+import json
+from importlib import import_module
+from inspect import signature
+
+import numpy as np
+import pytest
+
+import mlp_scratch as ms
+from mlp_scratch.backends import State
+from mlp_scratch.derivatives import Derivative
+from mlp_scratch.errors import ArgumentError
+from mlp_scratch.gradcheck import STEP, TOLERANCE, Entry, Report, _entry, gradcheck
+from mlp_scratch.program import lower
+from mlp_scratch.samples import prepare
+
+module = import_module("mlp_scratch.gradcheck")  # whose name the package gives to its function
+X = np.random.default_rng(0).normal(size=(5, 3))
+Y = np.array([0, 1, 1, 0, 1])
+GOOD = Entry("0.weight", (1, 2), 2.0, 2.0, 0.0, False, True)
+WORSE = Entry("0.bias", (0,), 1.0, 1.5, 0.25, False, True)
+KINK = Entry("2.bias", None, 1.0, 1.0, 0.0, True, False)
+DARK = Entry("2.bias", (3,), 1e-9, 1e-9, 0.0, False, False)
+
+
+def report(*entries):
+    return Report(entries, 1e-7, "central", "numpy", 0.5)
+
+
+def model(*middle, dtype="float64", width=4):
+    return ms.Sequential([ms.Dense(3, width), *middle, ms.Dense(width, 2)], dtype=dtype, seed=3)
+
+
+def test_a_report_passes_where_something_was_seen_and_nothing_is_wrong():
+    assert report(GOOD, DARK).passed
+    assert report(KINK).passed
+    assert report(KINK, DARK).passed
+    assert not report(DARK).passed
+    assert not report(GOOD, WORSE).passed
+    assert Report((WORSE,), 0.25, "central", "numpy", 0.5).passed
+
+
+def test_the_worst_of_a_report():
+    r = report(GOOD, WORSE, KINK)
+    assert (r.max_error, r.worst, r.worst_entry) == (0.25, "0.bias", WORSE)
+
+
+def test_a_report_as_json():
+    assert json.loads(report(WORSE, KINK).to_json()) == {
+        "passed": False,
+        "max_error": 0.25,
+        "worst": "0.bias",
+        "tolerance": 1e-7,
+        "method": "central",
+        "backend": "numpy",
+        "loss": 0.5,
+        "checked": 2,
+        "entries": [
+            {"parameter": "0.bias", "index": [0], "analytic": 1.0, "numeric": 1.5, "error": 0.25, "at_kink": False,
+             "resolved": True},
+            {"parameter": "2.bias", "index": None, "analytic": 1.0, "numeric": 1.0, "error": 0.0, "at_kink": True,
+             "resolved": False},
+        ],
+    }  # fmt: skip
+
+
+def test_a_report_as_text():
+    assert str(report(WORSE, GOOD, KINK, DARK)) == (
+        "parameter      checked kinks unresolved max error\n"
+        "0.bias               1     0          0   2.5e-01\n"
+        "0.weight             1     0          0   0.0e+00\n"
+        "2.bias               2     1          1   0.0e+00\n"
+        "FAILED at 1e-07 by central differentiation; worst: "
+        "0.bias [0]: backward says 1, forward says 1.5, relative error 2.5e-01"
+    )
+    assert str(report(KINK)).splitlines()[-1] == (
+        "passed at 1e-07 by central differentiation; worst: "
+        "2.bias along a random direction: backward says 1, forward says 1, relative error 0.0e+00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("analytic", "numeric", "nearer", "error", "resolved"),
+    [
+        (1.0, (1.0, 1.0, 1e-12), 1.0, 0.0, True),
+        (1.0, (1.25, 1.25, 1e-12), 1.25, 0.2, True),
+        (-1.25, (-1.0, -1.0, 1e-12), -1.0, 0.2, True),
+        (0.5, (0.0, 1.0, 1e-12), 0.5, 0.0, False),
+        (2.0, (0.0, 1.0, 1e-12), 1.0, 0.5, False),
+        (-1.0, (0.0, 1.0, 1e-12), 0.0, 1.0, False),
+        (1e-6, (2e-6, 2e-6, 1e-12), 2e-6, 0.1, False),  # below 1e-5 nothing is resolved to 1e-7
+        (1e-5, (1e-5, 1e-5, 1e-12), 1e-5, 0.0, False),
+        (1.0, (float("nan"), float("nan"), 1.0), None, float("inf"), False),
+    ],
+)
+def test_one_derivative_both_ways(analytic, numeric, nearer, error, resolved):
+    entry = _entry("w", (1,), analytic, Derivative(*numeric), 1e-7)
+    assert (entry.parameter, entry.index, entry.analytic) == ("w", (1,), analytic)
+    assert entry.error == pytest.approx(error, rel=1e-12)
+    assert nearer is None or entry.numeric == nearer
+    assert entry.at_kink == (numeric[0] < numeric[1])
+    assert entry.resolved is resolved
+
+
+def test_what_is_assumed():
+    defaults = {name: p.default for name, p in signature(gradcheck).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert defaults == {
+        "loss": "cross_entropy",
+        "sample_weight": None,
+        "backend": "numpy",
+        "method": "auto",
+        "tolerance": 1e-7,
+        "directions": 3,
+        "seed": 0,
+    }
+    assert (TOLERANCE, STEP, module.EVERY_PARAMETER_UP_TO) == (1e-7, 1, 2_000)
+    r = gradcheck(model(), X, Y)
+    assert (r.tolerance, r.backend) == (1e-7, "numpy")
+
+
+@pytest.mark.parametrize(
+    ("layer", "loss", "method", "used"),
+    [
+        (ms.Tanh(), "cross_entropy", "auto", "complex"),
+        (ms.Tanh(), "cross_entropy", "complex", "complex"),
+        (ms.Tanh(), "cross_entropy", "central", "central"),
+        (ms.ReLU(), "cross_entropy", "auto", "central"),
+        (ms.ReLU(), "cross_entropy", "central", "central"),
+        (ms.Tanh(), "mae", "auto", "central"),
+    ],
+)
+def test_the_complex_step_is_taken_where_it_is_exact(layer, loss, method, used):
+    r = gradcheck(model(layer), X, Y if loss == "cross_entropy" else np.eye(2)[Y], loss=loss, method=method)
+    assert r.method == used
+    assert r.passed
+
+
+@pytest.mark.parametrize(("layer", "loss", "kind"), [(ms.ReLU(), "cross_entropy", "relu"), (ms.Tanh(), "mae", "mae")])
+def test_a_complex_step_through_a_corner_is_refused(layer, loss, kind):
+    with pytest.raises(ArgumentError, match=f"'complex' for a chain with {kind}") as caught:
+        gradcheck(model(layer), X, Y if loss == "cross_entropy" else np.eye(2)[Y], loss=loss, method="complex")
+    assert caught.value.argument == "method"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("method", "symbolic"), ("tolerance", 0.0), ("directions", 0), ("loss", "hinges"), ("backend", "abacus")],
+)
+def test_a_refusal_names_its_argument(argument, value):
+    with pytest.raises(ArgumentError) as caught:
+        gradcheck(model(), X, Y, **{argument: value})
+    assert caught.value.argument == argument
+
+
+def test_each_element_of_a_small_model_and_the_smallest_allowed_numbers():
+    r = gradcheck(model(), X, Y, tolerance=1e-9, directions=1)
+    names = ["0.weight"] * 12 + ["0.bias"] * 4 + ["1.weight"] * 8 + ["1.bias"] * 2
+    assert [entry.parameter for entry in r.entries] == names
+    assert [entry.index for entry in r.entries][:4] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert all(entry.analytic == pytest.approx(entry.numeric, rel=1e-9, abs=1e-12) for entry in r.entries)
+
+
+def test_directions_of_a_large_model(monkeypatch):
+    monkeypatch.setattr(module, "EVERY_PARAMETER_UP_TO", 26)
+    assert len(gradcheck(model(), X, Y).entries) == 26
+    monkeypatch.setattr(module, "EVERY_PARAMETER_UP_TO", 25)
+    r = gradcheck(model(), X, Y)
+    assert [(entry.parameter, entry.index) for entry in r.entries] == [
+        (name, None) for name in ("0.weight", "0.bias", "1.weight", "1.bias") for _ in range(3)
+    ]
+    assert r.passed
+    others = gradcheck(model(), X, Y, directions=2, seed=1).entries
+    assert len(others) == 8
+    assert others[0].analytic not in [entry.analytic for entry in r.entries]
+    assert gradcheck(model(), X, Y).entries == r.entries
+
+
+def test_directions_are_unit_vectors_of_signs(monkeypatch):
+    m = model()
+    for name, index, direction in module._directions(m, 2, 0):
+        assert m.named(direction)[name][index] == 1
+        assert np.count_nonzero(direction) == 1
+    monkeypatch.setattr(module, "EVERY_PARAMETER_UP_TO", 25)
+    for name, index, direction in module._directions(m, 2, 0):
+        own = m.named(direction)[name]
+        assert index is None
+        assert np.array_equal(np.abs(own), np.full(own.shape, 1 / np.sqrt(own.size)))
+        assert np.count_nonzero(direction) == own.size
+
+
+def test_a_model_is_left_as_it_is_and_checked_in_double_precision():
+    m = model(ms.BatchNorm(), dtype="float32")
+    m.buffer_vector += 0.25
+    before = m.flat.copy(), m.buffer_vector.copy()
+    r = gradcheck(m, X, Y)
+    assert r.passed
+    assert np.array_equal(m.flat, before[0])
+    assert np.array_equal(m.buffer_vector, before[1])
+    double = model(ms.BatchNorm())
+    double.flat[...] = m.flat
+    assert r.loss == gradcheck(double, X, Y).loss
+
+
+def test_it_is_a_training_step_with_the_masks_of_a_seed():
+    m = model(ms.Dropout(0.5), ms.Tanh(), width=9)
+    r = gradcheck(m, X, Y, seed=2)
+    assert r.passed
+    assert r.loss != gradcheck(m, X, Y, seed=3).loss
+    inference = m.loss_and_gradients(X, Y, loss="cross_entropy", training=False, backend="numpy")[0]
+    assert r.loss != inference
+    with_weights = gradcheck(m, X, Y, seed=2, sample_weight=np.arange(5.0))
+    assert with_weights.passed
+    assert with_weights.loss != r.loss
+
+
+@pytest.mark.parametrize(("bias", "loss"), [([64.0, -64.0], 64.0), ([0.0, 64.0], 64.0), ([0.0, 0.0], np.log(2))])
+def test_rounding_is_that_of_the_largest_number_on_the_way(bias, loss):
+    """Of logits or of the loss: that of a wrong class is as large as its logit, that of a right one is nothing."""
+    m = model()
+    m.flat[...] = 0
+    m.parameters["1.bias"][...] = bias
+    program = lower(m, ms.CrossEntropy(), ms.SGD())
+    state = State(m.flat, m.buffer_vector, np.empty((0, m.n_parameters)))
+    samples = prepare(m, ms.CrossEntropy(), X, np.ones(5, int), None)
+    value, scale, pieces = module._line(program, state, samples, np.zeros(m.n_parameters), 0)(0.0)
+    assert scale == max(abs(value), 64.0 if any(bias) else 0.0)
+    assert scale >= loss * (1 - 1e-12)
+    assert pieces == []
