@@ -45,6 +45,6 @@ def slower_lines(records: Sequence[Record]) -> list[str]:
             lost.add((record.case, record.optimizer, record.threads))
             lines.append(
                 f"{BASELINE} is slower than {record.contender}: {record.optimizer}, batch {record.batch}, "
-                f"{'-'.join(map(str, record.widths))}, {record.threads} threads: {1 / record.ratio:.2f} times as long"
+                f"{'-'.join(map(str, record.widths))}, {record.threads} thread{'s' if record.threads > 1 else ''}: {1 / record.ratio:.2f} times as long"
             )
     return [*lines, f"{BASELINE} is the fastest, or level, in {len(races) - len(lost)} of {len(races)} races"]
