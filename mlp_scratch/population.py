@@ -8,19 +8,19 @@ that way would have given.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch import checks
-from mlp_scratch.backends import get_backend
+from mlp_scratch.backends import Backend, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError
 from mlp_scratch.history import Epoch, History
@@ -34,8 +34,8 @@ from mlp_scratch.samples import is_flat, prepare, refuse_batches_of_one
 from mlp_scratch.sequential import Sequential
 from mlp_scratch.training import Training
 
-if TYPE_CHECKING:  # loads Numba
-    from mlp_scratch.backends.numba import NumbaBackend
+TILE = 16
+"""About the side of the blocks that kernels work on."""
 
 
 class Population:
@@ -69,18 +69,21 @@ class Population:
         architectures = list(model) if isinstance(model, Sequence) else [model]
         if not architectures or not all(isinstance(each, Sequential) for each in architectures):
             raise ArgumentTypeError("model", given=checks.describe(model), expected="a model or a list of models")
+        if not np.iterable(seeds) or isinstance(seeds, str):
+            raise ArgumentTypeError("seeds", given=checks.describe(seeds), expected="integers", mend="try range(10)")
         numbers = [checks.integer("seeds", seed, at_least=0) for seed in seeds]
         rates: list[float | None] = [None if rate is None else checks.real("lr", rate, above=0.0) for rate in _many(lr)]
         rules = [
             None if rule is None else checks.named("init", rule, INITIALIZERS, Initializer) for rule in _many(init)
         ]
+        for name, values in (("seeds", numbers), ("lr", rates), ("init", rules)):
+            if not values:
+                raise ArgumentError(name, given="none", expected="at least one")
         self.models: list[Sequential] = []
         self.lr: list[float | None] = []
         for architecture, rule, rate, seed in product(architectures, rules, rates, numbers):
             self.models.append(_sibling(architecture, rule, seed))
             self.lr.append(rate)
-        if not self.models:
-            raise ArgumentError("seeds", given="none", expected="at least one seed", mend="try range(10)")
         self.errors: list[DivergedError | None] = [None] * len(self.models)
 
     def fit(
@@ -177,29 +180,30 @@ class _Job:
         program = lower(self.model, self.training.loss, self.training.optimizer)
         return program, State(self.model.flat, self.model.buffer_vector, self.training.slots)
 
-    def run(self, backend: "NumbaBackend", epochs: int, shuffle: bool, stopped: threading.Event) -> None:
+    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Callable[[], bool]) -> None:
         """Train for some epochs, an epoch a call, as `Sequential.fit` would."""
         from mlp_scratch.backends.numba import permutation
 
         program, state = self.begin()
         n, training = self.training.n_samples, self.training
-        records = Records(*(np.full(epochs * self.steps, np.nan) for _ in range(2)))
+        taken_so_far: list[Records] = []
         seconds = []
         for epoch in range(epochs):
             order = permutation(training.seed, epoch, n) if shuffle else np.arange(n)
             plan = Plan(order, training.batch_size, np.full(self.steps, training.optimizer.lr), training.seed)
-            here = slice(epoch * self.steps, (epoch + 1) * self.steps)
-            own = Records(records.losses[here], records.accuracies[here])
+            own = Records(np.full(self.steps, np.nan), np.full(self.steps, np.nan))
+            taken_so_far.append(own)
             start = perf_counter()
             try:
-                taken = backend.train(program, state, self.samples, plan, own, stopped.is_set)
+                taken = backend.train(program, state, self.samples, plan, own, stop)
             except DivergedError as diverged:
                 self.error = diverged
                 break
             seconds.append(perf_counter() - start)
             if taken < self.steps:
                 break
-        self.record(records, state, epochs, seconds)
+        parts = (np.concatenate([getattr(own, part) for own in taken_so_far]) for part in ("losses", "accuracies"))
+        self.record(Records(*parts), state, epochs, seconds)
 
     def record(self, records: Records, state: State, epochs: int, seconds: Sequence[float]) -> None:
         """Write what was done into the model's training and history."""
@@ -222,11 +226,11 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
     from mlp_scratch.backends.numba import NumbaBackend  # loads Numba
 
     # The largest first, so that none of them is what all the others have to wait for at the end.
-    queue = sorted(jobs, key=lambda job: -job.model.n_parameters)
+    queue = sorted(jobs, key=lambda job: -work(job.model))
     stopped = threading.Event()
     with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
         try:
-            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stopped) for job in queue]
+            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stopped.is_set) for job in queue]
             for future in futures:
                 future.result()
         except BaseException:
@@ -235,8 +239,8 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
 
 
 def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
-    """Train the networks of each architecture together on the GPU."""
-    from mlp_scratch.backends.cuda_population import Member, train_members  # loads Numba
+    """Train the networks of each architecture together on the GPU, or one by one where each can use all of it."""
+    from mlp_scratch.backends.cuda_population import Member, pays_together, train_members  # loads Numba
 
     groups: dict[object, list[tuple[_Job, Program, State]]] = {}
     for job in jobs:
@@ -247,6 +251,10 @@ def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
     with deferred_interrupts() as interrupted:
         for group in groups.values():
             (first, program, _), start = group[0], perf_counter()
+            if not pays_together(program, len(group), first.training.batch_size):
+                for job, _, _ in group:
+                    job.run(get_backend("cuda"), epochs, shuffle, interrupted)
+                continue
             members = [Member(state, job.training.seed, job.training.optimizer.lr) for job, _, state in group]
             size = first.training.batch_size
             losses, accuracies = train_members(
@@ -265,6 +273,18 @@ def _sibling(model: Sequential, rule: Initializer | None, seed: int) -> Sequenti
         for layer in model.layers
     ]
     return Sequential(layers, dtype=model.dtype, seed=seed)
+
+
+def work(model: Sequential) -> int:
+    """What a step of a network costs, relatively: its weights, each side of a matrix rounded up to a tile's.
+
+    So many layers of few neurons cost what they cost, not what they learn.
+
+    >>> from mlp_scratch.mlp import MLP
+    >>> work(MLP([2, *[1] * 24, 1])) > work(MLP([2, 24, 1]))
+    True
+    """
+    return sum(-(-op.n_in // TILE) * -(-op.n_out // TILE) for op in model.placed if isinstance(op.layer, Dense))
 
 
 def _many(values: object) -> list[Any]:

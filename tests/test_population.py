@@ -1,5 +1,9 @@
 """A population is its networks, each trained alone: same bits, same records."""
 
+import os
+import signal
+import threading
+import time
 from itertools import product
 
 import numpy as np
@@ -57,6 +61,60 @@ def test_architectures_may_differ(data):
     assert np.isfinite(nets.losses).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_architecture_has_the_bits_of_training_it_alone(threads, data):
+    shapes = [[3, 1], [3, 5, 1], [3, *[2] * 6, 1], [3, 70, 40, 1]]
+    nets = ms.Population([ms.MLP(shape, batch_norm=True, activation="tanh") for shape in shapes], seeds=[3, 4])
+    nets.fit(*data, loss="mse", optimizer="adam", batch_size=16, epochs=2, threads=threads)
+    for network, (shape, seed) in zip(nets.models, product(shapes, (3, 4)), strict=True):
+        expected = ms.MLP(shape, batch_norm=True, activation="tanh", seed=seed)
+        expected.fit(*data, loss="mse", optimizer="adam", batch_size=16, epochs=2, backend="numba", progress=False)
+        assert np.array_equal(network.flat, expected.flat)
+        assert np.array_equal(network.buffer_vector, expected.buffer_vector)
+
+
+def test_the_largest_are_trained_first(data, monkeypatch):
+    from mlp_scratch import population
+
+    order, run = [], population._Job.run
+
+    def noted(job, *arguments):
+        order.append([op.n_out for op in job.model.placed if isinstance(op.layer, ms.Dense)])
+        return run(job, *arguments)
+
+    monkeypatch.setattr(population._Job, "run", noted)
+    ms.Population([ms.MLP([3, *hidden, 1]) for hidden in ([4], [100], [2] * 20)], seeds=[0]).fit(
+        *data, epochs=1, threads=1
+    )
+    assert order == [[2] * 20 + [1], [100, 1], [4, 1]]
+
+
+def test_ctrl_c_leaves_every_network_at_the_end_of_a_step(data):
+    """And each goes on from there to the bits it would have had."""
+    models = [ms.MLP([3, width, 1]) for width in (5, 9, 20)]
+    nets = ms.Population(models, seeds=[2])
+
+    def press():
+        while all(network.training is None or network.training.step < 100 for network in nets.models):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        nets.fit(*data, batch_size=4, epochs=10**7, threads=2)
+    presser.join()
+    started = [network for network in nets.models if network.training is not None]
+    assert started
+    for network in started:
+        assert len(network.history.losses) == network.training.step
+        assert np.isfinite(network.flat).all()
+        network.fit(*data, batch_size=4, epochs=1, backend="numba", progress=False)
+        whole = ms.Sequential(network.layers, seed=2)
+        whole.fit(*data, loss="mse", batch_size=4, epochs=network.training.epoch, backend="numba", progress=False)
+        assert np.array_equal(network.flat, whole.flat)
+
+
 def test_one_that_diverges_does_not_stop_the_others(model, data):
     nets = ms.Population(model, seeds=[1], lr=[1e38, 0.01]).fit(*data, optimizer="sgd", loss="mse", epochs=4)
     failed, fine = nets.errors
@@ -68,11 +126,40 @@ def test_one_that_diverges_does_not_stop_the_others(model, data):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"seeds": []}, {"seeds": [-1]}, {"seeds": [0], "lr": [0.0]}, {"seeds": [0], "init": "hee"}]
+    ("arguments", "said"),
+    [
+        ({"seeds": []}, "seeds: got none"),
+        ({"seeds": [-1]}, "seeds: got -1"),
+        ({"seeds": 5}, r"seeds: got 5 .*range\(10\)"),
+        ({"seeds": [0], "lr": [0.0]}, "lr: got 0.0"),
+        ({"seeds": [0], "lr": "fast"}, "lr: got 'fast'"),
+        ({"seeds": [0], "lr": []}, "lr: got none"),
+        ({"seeds": [0], "init": "hee"}, "init: got 'hee'"),
+        ({"seeds": [0], "init": []}, "init: got none"),
+        ({"seeds": [0], "model": []}, "model: got"),
+        ({"seeds": [0], "model": [[3, 4, 1]]}, "model: got"),
+    ],
 )
-def test_bad_arguments(arguments, model):
-    with pytest.raises(ArgumentError):
-        ms.Population(model, **arguments)
+def test_bad_arguments(arguments, said, model):
+    with pytest.raises(ArgumentError, match=said):
+        ms.Population(**{"model": model} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"epochs": 0}, "epochs"), ({"threads": 0}, "threads"), ({"batch_size": 0}, "batch_size")]
+)
+def test_bad_arguments_of_fit_change_nothing(options, said, model, data):
+    nets = ms.Population(model, seeds=[0])
+    with pytest.raises(ArgumentError, match=said):
+        nets.fit(*data, **options)
+    assert nets.models[0].training is None
+
+
+def test_data_that_fit_one_architecture_and_not_the_next_train_none(model, data):
+    nets = ms.Population([model, ms.MLP([3, 4, 2])], seeds=[0])
+    with pytest.raises(ArgumentError, match="y: got"):
+        nets.fit(*data, loss="mse")
+    assert all(network.training is None for network in nets.models)
 
 
 def test_a_backend_that_trains_one_network_at_a_time_is_refused(model, data):

@@ -13,12 +13,11 @@ import numpy as np
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda_data import DataSet, StreamedDataSet
-from mlp_scratch.backends.cuda_device import device_errors, free_memory
+from mlp_scratch.backends.cuda_device import ROOM, free_memory
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_code import refusal
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm
 from mlp_scratch.program import Program
 
@@ -46,16 +45,17 @@ class CudaBackend:
         self._data: DataSet | None = None  # with the samples, so that none others can take their place unnoticed
 
     def refusal(self, program: Program) -> str:
-        return refusal(program)
+        # Parameters and slots as in the model and as in the kernels' layout; what a batch needs depends on its size.
+        needed = 2 * (1 + len(program.optimizer.slots)) * program.n_parameters * program.dtype.itemsize
+        too_large = f"{program.n_parameters:,} parameters on a GPU with {free_memory() / 1e6:,.1f} MB free"
+        return refusal(program) or (too_large if needed > ROOM * free_memory() else "")
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
-        self._refuse(program)
         out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
         size = min(INFERENCE_BATCH, len(X))
         fleet = Fleet(program, 1, size, "infer")
         samples = Samples(X, np.zeros(len(X), program.dtype))
-        with device_errors():
-            data = DataSet(samples, program.dtype, capacity=size)
+        data = DataSet(samples, program.dtype, capacity=size)
         for first in range(0, len(X), size):
             rows = np.arange(first, min(first + size, len(X)))
             data.copy(rows, 0)
@@ -69,7 +69,6 @@ class CudaBackend:
     def loss_and_gradient(
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
     ) -> tuple[float, Array]:
-        self._refuse(program)
         n = len(samples.X)
         if training and n == 1 and any(isinstance(op.layer, BatchNorm) for op in program.operations):
             return NumpyBackend().loss_and_gradient(
@@ -91,7 +90,6 @@ class CudaBackend:
         records: Records,
         stop: Callable[[], bool],
     ) -> int:
-        self._refuse(program)
         fleet = self._workspace(program, min(plan.batch_size, len(plan.order)))
         run = _Run(fleet, self._data_set(program, samples, plan.batch_size), state, plan)
         taken = run.advance_until(stop)
@@ -108,15 +106,6 @@ class CudaBackend:
             raise divergence(program, state, samples, plan, taken)
         return taken
 
-    def _refuse(self, program: Program) -> None:
-        if unknown := refusal(program):
-            raise ArgumentError(
-                "backend",
-                given=f"'cuda' for a model with {unknown}",
-                expected="layers, losses and optimisers of the package itself",
-                mend="use backend='numpy'",
-            )
-
     def _workspace(self, program: Program, batch_size: int) -> Fleet:
         """The memory of the last call where it fits: a fit makes many calls with the same program."""
         if self._fleet is None or self._fleet.program is not program or self._fleet.batch_size < batch_size:
@@ -130,11 +119,10 @@ class CudaBackend:
             self._data = None
             size = DataSet.width(samples) * program.dtype.itemsize
             room = int(min(SHARE_FOR_DATA * free_memory() / size, len(samples.X)))
-            with device_errors():
-                if room == len(samples.X):
-                    self._data = DataSet(samples, program.dtype)
-                else:
-                    self._data = StreamedDataSet(samples, program.dtype, room, batch_size)
+            if room == len(samples.X):
+                self._data = DataSet(samples, program.dtype)
+            else:
+                self._data = StreamedDataSet(samples, program.dtype, room, batch_size)
         return self._data
 
 

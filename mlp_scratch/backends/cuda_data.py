@@ -29,7 +29,8 @@ class DataSet:
         self.n_targets = samples.targets.shape[1] if samples.targets.ndim > 1 else 0
         self.capacity = len(samples.X) if capacity is None else capacity
         self.targets_at = self.capacity * self.features
-        self.array: Any = cuda.device_array(max(1, self.capacity * self.width(samples)), dtype)
+        with device_errors():
+            self.array: Any = cuda.device_array(max(1, self.capacity * self.width(samples)), dtype)
         if capacity is None:
             for first in range(0, self.capacity, COPIED_AT_ONCE):
                 self.copy(np.arange(first, min(first + COPIED_AT_ONCE, self.capacity)), first)
@@ -56,8 +57,9 @@ class DataSet:
         targets = np.ascontiguousarray(batch.targets, self.dtype).ravel()
         each = max(1, self.n_targets)
         x_at, t_at = at * self.features, self.targets_at + at * each
-        self.array[x_at : x_at + batch.X.size].copy_to_device(batch.X.ravel())
-        self.array[t_at : t_at + targets.size].copy_to_device(targets)
+        with device_errors():
+            self.array[x_at : x_at + batch.X.size].copy_to_device(batch.X.ravel())
+            self.array[t_at : t_at + targets.size].copy_to_device(targets)
 
 
 _NO_PLAN = Plan(np.empty(0, np.int64), 1, np.empty(0), 0)
@@ -98,6 +100,5 @@ class StreamedDataSet(DataSet):
         half = self.halves[piece % 2]
         if half[0] is plan and half[1] == piece:
             return
-        with device_errors():
-            self.copy(plan.order[piece * each : (piece + 1) * each], piece % 2 * each)
+        self.copy(plan.order[piece * each : (piece + 1) * each], piece % 2 * each)
         self.halves[piece % 2] = plan, piece

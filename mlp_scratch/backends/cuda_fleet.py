@@ -67,22 +67,24 @@ class Fleet:
         way = cuda_ways.way_for(program, batch_size, update, networks=networks)
         self.lowered = Lowered(program, batch_size, way.row_of, update, way.name == cuda_ways.MATRICES)
         self.own_size = (1 + self.lowered.slots) * program.n_parameters + program.n_buffers
-        work = 0 if way.name == cuda_ways.BLOCK_IN_SHARED else self.lowered.work_size
-        self.state_size = row_in_memory(self.own_size) + row_in_memory(work)
+        self.own_row = row_in_memory(self.own_size)
+        self.work_row = 0 if way.name == cuda_ways.BLOCK_IN_SHARED else row_in_memory(self.lowered.work_size)
+        self.work_at = networks * self.own_row  # behind what is copied back and forth
         self.steps_room = self.samples_room = 0
         self._place_static()
         refuse_beyond(self.bytes(), free_memory(), f"{networks} networks" if networks > 1 else "this model")
         with device_errors():
-            self.state = cuda.device_array(max(1, networks * self.state_size), program.dtype)
-            self.runner = runner_for(self.lowered, way, networks, row_in_memory(self.own_size))
+            self.state = cuda.device_array(max(1, self.work_at + networks * self.work_row), program.dtype)
+            self.runner = runner_for(self.lowered, way, networks, self.work_at)
 
     def bytes(self) -> int:
         """Device memory of all networks."""
-        return self.networks * self.state_size * self.program.dtype.itemsize + self.static.nbytes
+        numbers = self.networks * (self.own_row + self.work_row)
+        return numbers * self.program.dtype.itemsize + self.static.nbytes
 
     def load(self, states: Sequence[State]) -> None:
         """Copy parameters, slots and statistics to the GPU, after `begin`."""
-        host = np.zeros((self.networks, self.own_size if self.networks == 1 else self.state_size), self.program.dtype)
+        host = np.zeros((self.networks, self.own_row), self.program.dtype)
         p, slots = self.program.n_parameters, self.lowered.slots
         for row, state in zip(host, states, strict=True):
             row[:p] = state.flat
@@ -90,7 +92,7 @@ class Fleet:
                 row[p : (1 + slots) * p] = state.slots.ravel()
             row[(1 + slots) * p : self.own_size] = state.buffers
         with device_errors():
-            self.state[: host.size].copy_to_device(host.ravel())
+            self.state[: self.work_at].copy_to_device(host.ravel())
             self.runner.load(self._arrays())
 
     def saved(self) -> list[State]:
@@ -99,10 +101,9 @@ class Fleet:
 
     def download(self) -> Array:
         """The same as one array, a row a network."""
-        width = self.own_size if self.networks == 1 else self.state_size
         with device_errors():
             self.runner.save(self._arrays())
-            host = self.state[: self.networks * width].copy_to_host().reshape(self.networks, width)
+            host = self.state[: self.work_at].copy_to_host().reshape(self.networks, self.own_row)
         return host[:, : self.own_size]
 
     def state_of(self, row: Array) -> State:
@@ -115,12 +116,11 @@ class Fleet:
         """Get ready for the steps of `course` on samples of `data`."""
         self.course, self.data = course, data
         self._reserve(course)
-        orders = np.zeros((self.networks, self.samples_room), np.int64)
-        if course.orders is not None:
-            orders[:, : course.samples] = [data.places(order) for order in course.orders]
         with device_errors():
             self.tables[: self.networks * nw.HEADER].copy_to_device(self._headers().ravel())
             if course.orders is not None:
+                orders = np.zeros((self.networks, self.samples_room), np.int64)
+                orders[:, : course.samples] = [data.places(order) for order in course.orders]
                 self.tables[self.orders_at : self.orders_at + orders.size].copy_to_device(orders.ravel())
             self.feed[: self.figures_at].copy_to_device(self._feed())
 
@@ -141,7 +141,7 @@ class Fleet:
     def output(self, rows: int) -> Array:
         """The logits of the batch that was taken last, (rows, K), in inference."""
         last = self.lowered.stages[-1]
-        row, start = int(last[nw.ROW]), row_in_memory(self.own_size) + int(last[nw.OUTPUT])
+        row, start = int(last[nw.ROW]), self.work_at + int(last[nw.OUTPUT])
         with device_errors():
             flat = self.state[start : start + rows * row].copy_to_host()
         return flat.reshape(rows, row)[:, : last[nw.N_OUT]]
@@ -195,9 +195,9 @@ class Fleet:
         weighted = self.data.samples.weights is not None
         headers[:, nw.SHARES] = self.shares_at + (k * self.samples_room if weighted else 0)
         headers[:, nw.FIGURES] = self.figures_at + 2 * k * self.steps_room
-        headers[:, nw.STATE] = k * self.state_size
+        headers[:, nw.STATE] = k * self.own_row
         headers[:, nw.BUFFERS] = headers[:, nw.STATE] + self.own_size - self.program.n_buffers
-        headers[:, nw.WORK] = headers[:, nw.STATE] + row_in_memory(self.own_size)
+        headers[:, nw.WORK] = self.work_at + k * self.work_row
         return headers
 
     def _feed(self) -> Array:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from mlp_kernels.cuda import activations, losses, operations, phases, updates
 from mlp_kernels.cuda import network as nw
 from mlp_scratch._types import Array, IntArray
+from mlp_scratch.backends.numba_code import refusal
+from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU
 from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Placed
@@ -46,6 +48,9 @@ class Lowered:
         packed: elements of the parameters in `work`, and of each slot.
         slots: how many slots there are.
         work_size: elements of `work`.
+
+    Raises:
+        ArgumentError: for a layer, loss or optimiser that there are no kernels for.
     """
 
     program: Program
@@ -55,6 +60,13 @@ class Lowered:
     stores_gradients: bool = False
 
     def __post_init__(self) -> None:
+        if unknown := refusal(self.program):
+            raise ArgumentError(
+                "backend",
+                given=f"'cuda' for a model with {unknown}",
+                expected="layers, losses and optimisers of the package itself",
+                mend="use backend='numpy'",
+            )
         optimizer = self.program.optimizer
         self.slots = {"train": len(optimizer.slots), "gradient": 1, "infer": 0}[self.update]
         self._size = 0

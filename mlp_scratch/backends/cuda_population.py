@@ -7,11 +7,12 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from mlp_kernels.cuda.gemm import multiprocessors
 from mlp_scratch._types import Array
+from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda import SECONDS_A_LAUNCH, CudaBackend
 from mlp_scratch.backends.cuda_data import DataSet
-from mlp_scratch.backends.cuda_device import device_errors
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.program import Program
@@ -37,6 +38,12 @@ class Member:
     error: DivergedError | None = None
 
 
+def pays_together(program: Program, networks: int, batch_size: int) -> bool:
+    """Whether a block for each network does more than the whole GPU for one network after the other."""
+    alone = cuda_ways.way_for(program, batch_size, "train").name
+    return alone in (cuda_ways.BLOCK_IN_SHARED, cuda_ways.BLOCK) or networks >= multiprocessors()
+
+
 def train_members(
     program: Program,
     members: Sequence[Member],
@@ -57,8 +64,7 @@ def train_members(
     losses = np.full((len(members), epochs * steps), np.nan)
     accuracies = losses.copy()
     fleet = Fleet(program, len(members), batch_size)
-    with device_errors():
-        data = DataSet(samples, program.dtype)
+    data = DataSet(samples, program.dtype)
     on_device = shuffle and samples.weights is None and n <= SHUFFLED_ON_DEVICE
     active = np.ones(len(members), np.bool_)
     last: Array | None = None

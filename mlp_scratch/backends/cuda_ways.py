@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-from mlp_kernels.cuda.device import IS_SIMULATOR
+from mlp_kernels.cuda import shared_memory
+from mlp_kernels.cuda.block_network import block_network_of
+from mlp_kernels.cuda.device import IS_SIMULATOR, element_of
 from mlp_scratch.backends.cuda_lowering import Lowered, row_in_memory, row_in_shared
 from mlp_scratch.layers import Dense
 from mlp_scratch.program import Program
 
 THREADS = 4 if IS_SIMULATOR else 128
 """Threads of a block. The simulator gives each an operating-system thread, so there are few of them there."""
-
-SHARED_BYTES = 48 * 1024
-"""Shared memory that a block gets without asking the driver for more."""
 
 ONE_BLOCK_LIMIT, GRID_LIMIT = 1_000_000, 1_000_000_000
 """Multiply-adds of a step up to which one block takes it alone, and up to which all blocks share it in one launch.
@@ -55,6 +54,11 @@ def way_for(program: Program, batch_size: int, update: str, *, networks: int = 1
     narrowest = min((op.n_out for op in program.operations), default=1)
     side = 1 if batch_size * narrowest < 4 * THREADS else 2
     shared = Way(BLOCK_IN_SHARED, side)
-    lowered = Lowered(program, batch_size, shared.row_of, update)
-    fits = lowered.work_size * program.dtype.itemsize <= SHARED_BYTES
+    size = Lowered(program, batch_size, shared.row_of, update).work_size * program.dtype.itemsize
+    if size <= shared_memory.PLAIN:
+        return shared
+    element = element_of(program.dtype)
+    fits = size <= shared_memory.largest() and shared_memory.allow(
+        block_network_of(element, side, True), element, THREADS, size
+    )
     return shared if fits else Way(BLOCK, side)

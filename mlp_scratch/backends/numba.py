@@ -85,7 +85,7 @@ class NumbaBackend:
             return NumpyBackend().loss_and_gradient(
                 program, state, samples, seed=seed, step=step, training=training
             )  # which says what is wrong
-        tables = Tables(program, n, self._threads_for(program, n), gradient=True)
+        tables = Tables(program, n, self._threads_for(program, n), gradient=True, labels=_are_labels(samples))
         plan = Plan(np.arange(n), n, np.zeros(1), seed)
         run = _Run(tables, tables.memory(), samples, plan, step)
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
@@ -104,7 +104,7 @@ class NumbaBackend:
         stop: Callable[[], bool],
     ) -> int:
         size = min(plan.batch_size, len(plan.order))
-        run = _Run(*self._workspace(program, size), samples, plan, state.step + 1)
+        run = _Run(*self._workspace(program, size, _are_labels(samples)), samples, plan, state.step + 1)
         run.load(state)
         taken, self._pace = run.advance_until(stop, self._pace)
         if run.is_finite(taken):
@@ -118,11 +118,13 @@ class NumbaBackend:
         run.save(state, good)
         raise divergence(program, state, samples, plan, good)
 
-    def _workspace(self, program: Program, batch_size: int) -> tuple[Tables, nw.Memory]:
+    def _workspace(self, program: Program, batch_size: int, labels: bool) -> tuple[Tables, nw.Memory]:
         """Tables and memory, those of the last call where they fit: a fit makes many calls with the same program."""
-        if self._kept is None or self._kept[0].program is not program or self._kept[0].batch_size != batch_size:
-            tables = Tables(program, batch_size, self._threads_for(program, batch_size))
+        kept = self._kept and self._kept[0]
+        if not (kept and kept.program is program and (kept.batch_size, kept.labels) == (batch_size, labels)):
+            tables = Tables(program, batch_size, self._threads_for(program, batch_size), labels=labels)
             self._kept, self._pace = (tables, tables.memory()), 1
+        assert self._kept
         return self._kept
 
     def _threads_for(self, program: Program, batch_size: int) -> int:
@@ -242,6 +244,11 @@ def usable_cores() -> int:
 
 
 _compiled: set[tuple[str, Tile]] = set()
+
+
+def _are_labels(samples: Samples) -> bool:
+    """Whether the targets are class labels: no loss has whole numbers but as those."""
+    return samples.targets.dtype == np.int64
 
 
 def _is_compiled(kernel: Any, tables: Tables) -> bool:

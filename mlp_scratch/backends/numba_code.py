@@ -73,11 +73,11 @@ def activation_code(layer: Layer, tile: Tile) -> tuple[int, int]:
     return activations.addresses(name, tile)
 
 
-def loss_code(loss: Loss, tile: Tile) -> int:
-    """Where the loss of a panel lies."""
+def loss_code(loss: Loss, tile: Tile, labels: bool) -> int:
+    """Where the loss lies, that of class labels where there are such."""
     if isinstance(loss, ScalarLoss):
         return given.loss_address(loss.f, loss.df, tile)
-    return losses.loss_address(loss.kind, tile)
+    return losses.loss_address(loss.kind, tile, labels=labels)
 
 
 def optimizer_code(optimizer: Optimizer | None, tile: Tile) -> tuple[int, int, int]:

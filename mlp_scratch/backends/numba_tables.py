@@ -50,6 +50,7 @@ class Tables:
         batch_size: samples of the largest batch.
         threads: how many will run it.
         gradient: whether to store the gradient in the first slot instead of updating.
+        labels: whether targets are class labels.
         inference: whether only logits are wanted; then neither loss nor optimiser is compiled.
     """
 
@@ -57,6 +58,7 @@ class Tables:
     batch_size: int
     threads: int
     gradient: bool = False
+    labels: bool = False
     inference: bool = False
     vectors: list[Vector] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
@@ -243,7 +245,7 @@ class Tables:
         if self.inference:
             return (0, 0, 0, 0)
         optimizer = None if self.gradient else self.program.optimizer
-        return loss_code(self.program.loss, self.tile), *optimizer_code(optimizer, self.tile)
+        return loss_code(self.program.loss, self.tile, self.labels), *optimizer_code(optimizer, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer
@@ -261,7 +263,7 @@ class Tables:
     def _loss_constants(self) -> Array:
         loss = self.program.loss
         if isinstance(loss, CrossEntropy):
-            return np.array([0.0, loss.label_smoothing])
+            return np.array([loss.label_smoothing] * 2)
         return np.array([*loss.constants(), 0.0, 0.0][:2])
 
 

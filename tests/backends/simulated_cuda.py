@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
-from mlp_kernels.cuda import gemm
+from mlp_kernels.cuda import gemm, shared_memory
 from mlp_kernels.cuda.tiles import Tile
-from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_ways, get_backend
+from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_population, cuda_ways, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.cuda_ways import Way
 from mlp_scratch.errors import ArgumentError, BackendUnavailableError, DivergedError
@@ -64,7 +64,8 @@ def trained(X, y, *, backend="cuda", dtype="float32", layers=None, **options):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer(name, each_way, rng):
+def test_every_layer(name, monkeypatch, rng):
+    use(monkeypatch, "launches")
     layers = [ms.Dense(3, 5), LAYERS[name], ms.Dense(5, 2)]
     X, y = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
     check_gradients(layers, X, y, ms.MSE(), backend="cuda")
@@ -73,7 +74,8 @@ def test_every_layer(name, each_way, rng):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer_on_the_input_and_on_the_output(name, each_way, rng):
+def test_every_layer_on_the_input_and_on_the_output(name, monkeypatch, rng):
+    use(monkeypatch, "launches")
     X, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
     check_gradients([LAYERS[name], ms.Dense(3, 4), LAYERS[name]], X, y, ms.MSE(), backend="cuda")
 
@@ -92,7 +94,8 @@ def test_every_loss(name, weighted, monkeypatch, rng):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer(name, each_way, rng):
+def test_every_optimizer(name, monkeypatch, rng):
+    use(monkeypatch, "block")
     layers = [ms.Dense(3, 5), ms.PReLU(), ms.BatchNorm(), ms.Dense(5, 4, bias=False), ms.GELU(), ms.Dense(4, 2)]
     X, y = rng.normal(size=(8, 3)), rng.integers(0, 2, 8)
     options = {"loss": "cross_entropy", "optimizer": OPTIMIZERS[name], "batch_size": 3, "epochs": 2}
@@ -148,11 +151,13 @@ def test_the_suite_of_every_backend(monkeypatch, rng):
 
 
 def test_the_same_bits_in_every_way_with_any_number_of_threads_and_any_tile(monkeypatch, rng):
+    """All that a stage can be, so that the other tests need not go every way."""
+    layers = [ms.PReLU(), ms.Dense(4, 5), ms.BatchNorm(), ms.ReLU(), ms.Dropout(0.2), ms.Dense(5, 3), ms.GELU()]
     X, y = rng.normal(size=(10, 4)), rng.integers(0, 3, 10)
     results = []
     for way, side, threads in [(way, 2, 3) for way in WAYS] + [("launches", 4, 1), ("block", 1, 32)]:
         use(monkeypatch, way, side, threads)
-        results.append(trained(X, y, optimizer="adam"))
+        results.append(trained(X, y, layers=layers, optimizer="adam"))
     for other in results[1:]:
         assert np.array_equal(other.flat, results[0].flat)
         assert np.array_equal(other.buffer_vector, results[0].buffer_vector)
@@ -192,6 +197,18 @@ def test_the_way_is_chosen_by_size():
     assert way([784, 256, 10], 256, networks=10) == "block"
 
 
+def test_more_shared_memory_is_asked_for_and_missed_by_nobody(monkeypatch):
+    program = lower(ms.MLP([64, 64, 10]), ms.MSE(), ms.Adam())
+    assert cuda_ways.way_for(program, 32, "train").name == "block"
+    monkeypatch.setattr(shared_memory, "largest", lambda: 227 * 1024)
+    asked = []
+    monkeypatch.setattr(shared_memory, "_ask", lambda kernel, element, size: asked.append(size))
+    assert cuda_ways.way_for(program, 32, "train").name == "block in shared memory"
+    assert shared_memory.PLAIN < asked[0] <= 227 * 1024
+    monkeypatch.delattr(shared_memory, "_ask")  # as where the driver, or a version of Numba, does it otherwise
+    assert cuda_ways.way_for(program, 32, "train").name == "block"
+
+
 def test_a_data_set_that_does_not_fit_is_streamed(each_way, monkeypatch, rng):
     X, y = rng.normal(size=(11, 3)), rng.integers(0, 3, 11)
     options = {"epochs": 3, "sample_weight": rng.uniform(0.5, 1, 11), "batch_size": 2}
@@ -213,6 +230,29 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch, rng):
     monkeypatch.setattr(cuda, "free_memory", lambda: 100.0)
     with pytest.raises(ArgumentError, match="'cuda' for two batches of this size"):
         trained(X, y)
+
+
+class OwnLayer(ms.ReLU):
+    """A subclass of a known layer, which may compute something else."""
+
+
+def test_a_layer_without_a_kernel_is_refused_by_name(rng):
+    X, y, layers = rng.normal(size=(4, 2)), rng.normal(size=4), [ms.Dense(2, 2), OwnLayer(), ms.Dense(2, 1)]
+    expected = r"backend: got 'cuda' for a model with OwnLayer, .*backend='numpy'"
+    for use_it in (
+        lambda: trained(X, y, layers=layers, loss="mse"),
+        lambda: ms.Sequential(layers).logits(X, backend="cuda"),
+        lambda: ms.Population(ms.Sequential(layers), seeds=[0]).fit(X, y, backend="cuda"),
+    ):
+        with pytest.raises(ArgumentError, match=expected):
+            use_it()
+
+
+def test_auto_can_pass_over_a_gpu_that_is_too_small(monkeypatch):
+    program = lower(ms.MLP([3, 4, 1]), ms.MSE(), ms.Adam())
+    assert cuda.CudaBackend().refusal(program) == ""
+    monkeypatch.setattr(cuda, "free_memory", lambda: 500.0)
+    assert cuda.CudaBackend().refusal(program) == "21 parameters on a GPU with 0.0 MB free"
 
 
 class DriverError(Exception):
@@ -302,6 +342,18 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
         assert np.array_equal(network.history.losses, alone.history.losses)
         assert np.array_equal(network.history.column("loss"), alone.history.column("loss"))
         assert network.training.epoch == 3
+
+
+def test_a_few_large_networks_train_one_after_the_other(monkeypatch, rng):
+    X, y = rng.normal(size=(4, 2)), rng.normal(size=4)
+    together = ms.Population(ms.MLP([2, 3, 1]), seeds=[1, 2]).fit(X, y, batch_size=2, epochs=2, backend="cuda")
+    monkeypatch.setattr(cuda_population, "multiprocessors", lambda: 3)
+    monkeypatch.setattr(cuda_ways, "ONE_BLOCK_LIMIT", 0)
+    monkeypatch.setattr(cuda_population, "train_members", lambda *_, **__: pytest.fail("they train together"))
+    in_turn = ms.Population(ms.MLP([2, 3, 1]), seeds=[1, 2]).fit(X, y, batch_size=2, epochs=2, backend="cuda")
+    for one, other in zip(in_turn.models, together.models, strict=True):
+        assert np.array_equal(one.flat, other.flat)
+        assert np.array_equal(one.history.losses, other.history.losses)
 
 
 def test_one_that_diverges_does_not_stop_the_others_of_a_population(rng):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import cuda
+from numba import cuda, float32
 
 from mlp_kernels.cuda import gemm, register_tile, slabs, warp_tile
-from mlp_kernels.cuda.device import element_of
+from mlp_kernels.cuda.device import commit_copies, element_of, jit, ld1, shared_array, wait_for_copies_but
 from mlp_kernels.cuda.tiles import Tile
 from tests.kernels.operands import check_product
-from tests.kernels_cuda.on_gpu import SMALL, needs_gpu, normal, placed_operands
+from tests.kernels_cuda.on_gpu import SMALL, Placed, needs_gpu, normal, placed_operands
 from tests.tolerances import assert_close, summation_bound
 
 LAYOUTS = ["NN", "NT", "TN"]
@@ -88,6 +88,40 @@ def test_the_same_bits_in_every_run():
         gemm.multiply(in_a.matrix, in_b.matrix, c.matrix, layout="NT", tile=SMALL["two warps, three stages"])
         results.append(c.read())
     np.testing.assert_array_equal(*results)
+
+
+@needs_gpu
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("k_along_rows", [True, False])
+@pytest.mark.parametrize("way", ["through registers", "copied by K", "copied as stored"])
+def test_slabs_are_the_reference(way, k_along_rows, aligned):
+    """The last slab of an operand, which ends beyond its edges both ways."""
+    operand, first_row, first_k, width, depth = normal(1, 22, 11), 16, 8, 16, 8
+    by_k = way != "copied as stored" or not k_along_rows
+    slab = slabs.Slab(width, depth, k_along_rows, by_k, padding=4, threads=32)
+    if way == "through registers":
+        bring = slabs.make_loader(float32, slab, aligned=aligned)
+    else:
+        bring = slabs.make_copier(slab, aligned=aligned)
+    wait, memory_of = wait_for_copies_but(0), shared_array(float32, slab.size)
+    rows, steps = operand.shape
+    row_step, k_step = slab.row_step, slab.k_step
+
+    @jit
+    def show(source, step, out):
+        memory, thread = memory_of(), cuda.threadIdx.x
+        bring(memory, 0, source, step, first_row, first_k, rows, steps, thread)
+        commit_copies()
+        wait()
+        cuda.syncthreads()
+        if thread < width:
+            for k in range(depth):
+                out[k, thread] = ld1(memory, thread * row_step + k * k_step)
+
+    placed = Placed(operand, aligned=aligned, transposed=not k_along_rows)
+    out = cuda.to_device(np.full((depth, width), np.nan, "float32"))
+    show[1, 32](placed.data, placed.step, out)
+    np.testing.assert_array_equal(out.copy_to_host(), slabs.reference(operand, first_row, first_k, width, depth))
 
 
 @pytest.mark.parametrize("by_k", [True, False])

@@ -13,10 +13,21 @@ import numpy as np
 from numba import config, njit
 from numba.extending import _Intrinsic
 
-from mlp_kernels.cpu import activations, batch_norm, dropout, elementary, losses, memory, shuffling, slopes, updates
+from mlp_kernels.cpu import (
+    activations,
+    batch_norm,
+    cross_entropy,
+    dropout,
+    elementary,
+    losses,
+    memory,
+    shuffling,
+    slopes,
+    updates,
+)
 
 PLAIN = bool(config.DISABLE_JIT)
-MODULES = (activations, batch_norm, dropout, elementary, losses, shuffling, slopes, updates)
+MODULES = (activations, batch_norm, cross_entropy, dropout, elementary, losses, shuffling, slopes, updates)
 
 
 def _number(like: Any, value: float) -> Any:

@@ -15,6 +15,7 @@ import pytest
 from mlp_kernels.cpu import (
     activations,
     batch_norm,
+    cross_entropy,
     dropout,
     elementary,
     fused,
@@ -136,7 +137,7 @@ def test_a_loss_is_the_loss(name, outputs, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("outputs", [2, 3, 5])
 def test_the_cross_entropy_is_the_loss(outputs, dtype):
-    run, width = calling_loss(losses.cross_entropy), tile_of(dtype).columns
+    run, width = calling_loss(cross_entropy.cross_entropy), tile_of(dtype).columns
     rng = np.random.default_rng(outputs)
     z, shares = rng.integers(-24, 24, (outputs, width)) / 8, np.append(rng.uniform(0.05, 0.2, width - 1), 0.0)
     t = rng.dirichlet(np.ones(outputs), width).T
@@ -150,12 +151,33 @@ def test_the_cross_entropy_is_the_loss(outputs, dtype):
     check_panel(CrossEntropy(), z.T.astype(np.float64), t.T.astype(np.float64), shares, values, accuracies, dz, dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.25])
+@pytest.mark.parametrize("outputs", [2, 3, 5])
+def test_the_cross_entropy_of_labels_is_the_loss(outputs, smoothing, dtype):
+    run, width = calling_loss(cross_entropy.cross_entropy_of_labels), tile_of(dtype).columns
+    rng = np.random.default_rng(outputs)
+    z, shares = rng.integers(-24, 24, (outputs, width)) / 8, np.append(rng.uniform(0.05, 0.2, width - 1), 0.0)
+    labels = rng.integers(0, outputs, width)
+    z[:, 0], labels[0] = 1.0, 0  # all alike: the first is the prediction
+    z[:, 1], labels[1] = [1.0, *[3.0] * (outputs - 1)], outputs - 1
+    z[:, 2], labels[2] = 200.0 * np.arange(outputs), 0
+    z[:, 3], labels[3] = -200.0 * np.arange(outputs), outputs - 1
+    z, t, shares = (np.ascontiguousarray(array, dtype) for array in (z, labels, shares))
+    dz, values, accuracies = np.empty_like(z), np.empty_like(shares), np.empty_like(shares)
+    run(tile_of(dtype), z, t, dz, outputs, shares, values, accuracies, smoothing)
+    loss, Z = CrossEntropy(label_smoothing=smoothing), z.T.astype(np.float64)
+    check_panel(loss, Z, labels, shares, values, accuracies, dz, dtype)
+
+
 def test_the_cross_entropy_takes_rows_that_do_not_add_up_to_one():
     """dℓ/dz = softmax(z) Σ p - p: by the definition, not by a loss of the engine, which normalises its targets."""
     z = np.array([[0.5], [-1.0], [0.25]]) * np.ones((1, 8))
     t = np.array([[0.5], [1.0], [0.75]]) * np.ones((1, 8))
     dz, values, accuracies = np.empty_like(z), np.empty(8), np.empty(8)
-    calling_loss(losses.cross_entropy)(tile_of("float64"), z, t, dz, 3, np.full(8, 0.125), values, accuracies, 0.0)
+    calling_loss(cross_entropy.cross_entropy)(
+        tile_of("float64"), z, t, dz, 3, np.full(8, 0.125), values, accuracies, 0.0
+    )
     p = np.exp(z) / np.exp(z).sum(axis=0)
     assert_close(values, -(t * np.log(p)).sum(axis=0), 1e-14)
     assert_close(dz, 0.125 * (p * t.sum(axis=0) - t), 1e-15)

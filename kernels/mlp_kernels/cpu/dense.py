@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile
+from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
@@ -73,15 +73,13 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
             stop = min(end, (h // width + 1) * width)
             w = shift(weights, (h // width * w_rows + k) * width)
             for b in range((n + width - 1) // width):
-                x_block = shift(x, (b * in_rows + k) * width)
+                x_block, samples = shift(x, (b * in_rows + k) * width), n - b * width
                 for i in range(h, stop, tile.rows):
-                    z_block = shift(z, (b * rows + i) * width)
+                    w_block, z_block, bias_block = shift(w, i % width), shift(z, (b * rows + i) * width), shift(bias, i)
                     if stop - i > tile.few_rows:
-                        forward_tile(tile, shift(w, i % width), x_block, steps, z_block, shift(bias, i), first, floor)
+                        forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples)
                     else:
-                        small_forward_tile(
-                            tile, shift(w, i % width), x_block, steps, z_block, shift(bias, i), first, floor
-                        )
+                        small_forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples)
             h = stop
 
 
@@ -111,14 +109,17 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         w = shift(weights, k // width * hop)
+        first = 1 if k == 0 else 0
         cut = 1 if ends_in_relu(f, s - 1) and k + steps == depth else 0
         for b in range((n + width - 1) // width):
-            d = shift(dz, (b * rows + k) * width)
+            d, samples = shift(dz, (b * rows + k) * width), n - b * width
             for i in range(begin, end, tile.rows):
                 place = (b * in_rows + i) * width
-                input_tile(
-                    tile, shift(w, i * width), hop, d, steps, shift(dx, place), 1 if k == 0 else 0, shift(x, place), cut
-                )
+                w_block, dx_block, x_block = shift(w, i * width), shift(dx, place), shift(x, place)
+                if end - i > tile.few_rows:
+                    input_tile(tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples)
+                else:
+                    small_input_tile(tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples)
 
 
 @kernel

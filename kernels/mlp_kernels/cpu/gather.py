@@ -89,21 +89,17 @@ def _address(array: Array) -> int:
 
 @kernel
 def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: int, smoothing: float, t: Any) -> None:
-    """The targets of panel `b`, one row an output: real numbers as they are, class indices as one-hot rows.
+    """The targets of panel `b`: class labels as one row of floats, real numbers as they are, one row an output.
 
-    Class indices are int64. Smoothing mixes p with the uniform: (1 - ε) p + ε / C.
+    Of real numbers, smoothing mixes p with the uniform: (1 - ε) p + ε / C; of labels the loss does.
     """
     width, first, step = tile.columns, load(data, ADDRESS), load(data, ROW_STRIDE)
     low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
-    if load(data, GATHER):
-        for i in range(outputs * width):
-            store(t, i, low)
-        for j in range(width):
-            label = load(pointer_at(first + load(order, min(b * width + j, n - 1)) * step, np.int64), 0)
-            store(t, label * width + j, rest + low)
-    else:
-        for j in range(width):
-            row = first + load(order, min(b * width + j, n - 1)) * step
+    for j in range(width):
+        row = first + load(order, min(b * width + j, n - 1)) * step
+        if load(data, GATHER):
+            store(t, j, number(t, float(load(pointer_at(row, np.int64), 0))))
+        else:
             for c in range(outputs):
                 p = load(pointer_like(row + c * load(data, COLUMN_STRIDE), t), 0)
                 store(t, c * width + j, rest * p + low)

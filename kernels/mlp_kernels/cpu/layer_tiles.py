@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.panel_loops import accumulate_panels, place, places, start_of
+from mlp_kernels.cpu.panel_loops import accumulate_panels, narrowest, place, places, start_of
 from mlp_kernels.cpu.register_tile import Block, accumulate
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
@@ -36,30 +36,38 @@ def _forward_tile(rows_of: Callable[[Tile], int]) -> Any:
     """The tile of z with as many rows as `rows_of` says of the register tile."""
 
     @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-    def forward(_context: Any, tile: Any, w: Any, x: Any, depth: Any, z: Any, bias: Any, first: Any, floor: Any) -> Any:
-        element = types.CPointer(from_dtype(tile.value.dtype))
-        signature = types.void(tile, element, element, types.int64, element, element, types.int64, element.dtype)
-        rows, columns = rows_of(tile.value), tile.value.columns
+    def forward(
+        _context: Any,
+        tile: Any,
+        w: Any,
+        x: Any,
+        depth: Any,
+        z: Any,
+        bias: Any,
+        first: Any,
+        floor: Any,
+        columns: Any,
+    ) -> Any:
+        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+        signature = types.void(tile, element, element, ints, element, element, ints, element.dtype, ints)
+        rows, width = rows_of(tile.value), tile.value.columns
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, x, depth, z, bias, first, floor = arguments
-            v = Vectors(builder, tile.value)
-            start = start_of(v, rows, first, lambda i, _: v.broadcast(bias, i), lambda i, j: v.load(z, place(v, i, j)))
-            block = accumulate(
-                v,
-                w,
-                x,
-                depth,
-                a_rows=range(rows),
-                a_depth=columns,
-                b_depth=columns,
-                vectors=v.tile.vectors,
-                start=start,
-            )
-            low = v.splat(floor)
-            for i, j, value in places(block, v.tile.vectors):
-                below = builder.fcmp_ordered("<", value, low)
-                v.store(builder.select(below, low, value), z, place(v, i, j))
+            _, w, x, depth, z, bias, first, floor, columns = arguments
+
+            def emit(v: Vectors, vectors: int) -> None:
+                def stored(i: int, j: int) -> ir.Value:
+                    return v.load(z, place(v, i, j))
+
+                start = start_of(v, (rows, vectors), first, lambda i, _: v.broadcast(bias, i), stored)
+                steps = {"a_rows": range(rows), "a_depth": width, "b_depth": width}
+                block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start)
+                low = v.splat(floor)
+                for i, j, value in places(block, vectors):
+                    below = builder.fcmp_ordered("<", value, low)
+                    v.store(builder.select(below, low, value), z, place(v, i, j))
+
+            narrowest(builder, tile.value, columns, emit)
             return context.get_dummy_value()
 
         return signature, generate
@@ -71,42 +79,73 @@ forward_tile = _forward_tile(lambda tile: tile.rows)
 """z[i, j] = b[i] + Σ_k w[k, i] x[k, j], R rows of w columns, for `depth` >= 1 inputs.
 
 Where `first` is 0 the sum goes on from what z holds. Results below `floor` become `floor`: 0 for ReLU, -inf for
-nothing; NaN stays."""
+nothing; NaN stays. Columns beyond the first `columns` may be left as they are: the last panel of a batch can have few
+samples."""
 
 small_forward_tile = _forward_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def input_tile(
-    _context: Any, tile: Any, w: Any, hop: Any, dz: Any, depth: Any, dx: Any, first: Any, x: Any, cut: Any
-) -> Any:
-    """dx[i, j] = Σ_k w[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 outputs.
+def _input_tile(rows_of: Callable[[Tile], int]) -> Any:
+    """The tile of dx with as many rows as `rows_of` says of the register tile."""
 
-    w[i, k] lies at lane k % w of row i of panel k // w, the panels `hop` elements apart. Where `first` is 0 the sum
-    goes on from what dx holds. Where `cut` is not 0, `x` are the results of a ReLU and dx goes on to its input.
-    """
-    element = types.CPointer(from_dtype(tile.value.dtype))
-    ints = types.int64
-    signature = types.void(tile, element, ints, element, ints, element, ints, element, ints)
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def gradient(
+        _context: Any,
+        tile: Any,
+        w: Any,
+        hop: Any,
+        dz: Any,
+        depth: Any,
+        dx: Any,
+        first: Any,
+        x: Any,
+        cut: Any,
+        columns: Any,
+    ) -> Any:
+        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+        signature = types.void(tile, element, ints, element, ints, element, ints, element, ints, ints)
+        rows = rows_of(tile.value)
 
-    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, w, hop, dz, depth, dx, first, x, cut = arguments
-        v = Vectors(builder, tile.value)
-        vectors, zero, one = v.tile.vectors, v.constant(0.0), v.constant(1.0)
-        start = start_of(v, v.tile.rows, first, lambda _i, _j: zero, lambda i, j: v.load(dx, place(v, i, j)))
-        block = accumulate_panels(v, w, hop, dz, depth, start, vectors)
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+            _, w, hop, dz, depth, dx, first, x, cut, columns = arguments
 
-        def through_relu(sums: Block) -> Block:
-            slopes = []
-            for i, j, _ in places(sums, vectors):
-                above = builder.fcmp_ordered(">", v.load(x, place(v, i, j)), zero)
-                slopes.append(builder.select(above, one, zero))
-            return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
+            def emit(v: Vectors, vectors: int) -> None:
+                zero, one = v.constant(0.0), v.constant(1.0)
 
-        block = v.when(builder.icmp_signed("!=", cut, index(0)), block, through_relu)
-        for i, j, value in places(block, vectors):
-            v.store(value, dx, place(v, i, j))
-        return context.get_dummy_value()
+                def stored(i: int, j: int) -> ir.Value:
+                    return v.load(dx, place(v, i, j))
 
-    return signature, generate
+                def through_relu(sums: Block) -> Block:
+                    slopes = []
+                    for i, j, _ in places(sums, vectors):
+                        above = builder.fcmp_ordered(">", v.load(x, place(v, i, j)), zero)
+                        slopes.append(builder.select(above, one, zero))
+                    return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
+
+                start = start_of(v, (rows, vectors), first, lambda _i, _j: zero, stored)
+                block = accumulate_panels(v, w, hop, dz, depth, start, vectors)
+                block = v.when(builder.icmp_signed("!=", cut, index(0)), block, through_relu)
+                for i, j, value in places(block, vectors):
+                    v.store(value, dx, place(v, i, j))
+                for i in range(rows):
+                    for j in range(vectors, tile.value.columns // v.lanes):
+                        v.store(zero, dx, place(v, i, j))
+
+            narrowest(builder, tile.value, columns, emit)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return gradient
+
+
+input_tile = _input_tile(lambda tile: tile.rows)
+"""dx[i, j] = Σ_k w[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 outputs.
+
+w[i, k] lies at lane k % w of row i of panel k // w, the panels `hop` elements apart. Where `first` is 0 the sum goes
+on from what dx holds. Where `cut` is not 0, `x` are the results of a ReLU and dx goes on to its input. Columns beyond
+the first `columns`, which have no gradient, may be set to zero instead of being worked out."""
+
+small_input_tile = _input_tile(lambda tile: tile.few_rows)
+"""The same for `tile.few_rows` rows."""

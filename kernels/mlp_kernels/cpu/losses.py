@@ -5,7 +5,8 @@ Each writes the loss and the accuracy of every sample and, times the sample's sh
     dz = share · dℓ/dz,    share = w / Σ w
 
 so lanes beyond the last sample, whose share is 0, have no gradient. Accuracies of regressions are NaN. All but the
-cross-entropy of a softmax are means over the outputs, and thus a pair of scalar functions, as an activation is.
+cross-entropy of a softmax, which is `cross_entropy.py`, are means over the outputs, and thus a pair of scalar
+functions, as an activation is.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mlp_kernels.cpu.compiling import inlined
-from mlp_kernels.cpu.elementary import exp, log, sigmoid, softplus
+from mlp_kernels.cpu.cross_entropy import cross_entropy, cross_entropy_of_labels
+from mlp_kernels.cpu.elementary import sigmoid, softplus
 from mlp_kernels.cpu.memory import load, local_row, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
 from mlp_kernels.cpu.tile import Tile
@@ -98,7 +100,7 @@ FUNCTIONS: dict[str, tuple[Scalar, Scalar, Scalar]] = {
 
 @cache
 def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[..., None]:
-    """The loss ℓ = mean_k of value(z_k, t_k, constant), one panel of it."""
+    """The loss ℓ = mean_k of value(z_k, t_k, constant)."""
 
     def panel_loss(
         tile: Tile,
@@ -131,67 +133,11 @@ def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[...
     return panel_loss
 
 
-def cross_entropy(
-    tile: Tile,
-    z: Any,
-    t: Any,
-    dz: Any,
-    outputs: int,
-    shares: Any,
-    values: Any,
-    accuracies: Any,
-    constant: float,
-) -> None:
-    """ℓ = Σ_c p_c (log Σ e^(z - max) - (z_c - max)), dℓ/dz = softmax(z) Σ p - p.
-
-    A prediction is right where the first largest logit is that of the first largest target.
-    """
-    width, zero, one = tile.columns, number(z, 0.0), number(z, 1.0)
-    largest, predicted, most, wanted = local_row(tile), local_row(tile), local_row(tile), local_row(tile)
-    total, weight, loss = local_row(tile), local_row(tile), local_row(tile)
-    for j in range(width):
-        store(largest, j, load(z, j))
-        store(most, j, load(t, j))
-        store(predicted, j, zero)
-        store(wanted, j, zero)
-        store(total, j, zero)
-        store(weight, j, zero)
-        store(loss, j, zero)
-    for c in range(1, outputs):
-        z_row, t_row, label = shift(z, c * width), shift(t, c * width), number(z, float(c))
-        for j in range(width):
-            v, top = load(z_row, j), load(largest, j)
-            store(largest, j, v if v > top else top)
-            store(predicted, j, label if v > top else load(predicted, j))
-        for j in range(width):
-            p, top = load(t_row, j), load(most, j)
-            store(most, j, p if p > top else top)
-            store(wanted, j, label if p > top else load(wanted, j))
-    for c in range(outputs):
-        z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
-        for j in range(width):
-            e = exp(load(z_row, j) - load(largest, j))
-            store(d_row, j, e)
-            store(total, j, load(total, j) + e)
-            store(weight, j, load(weight, j) + load(t_row, j))
-    logarithm, scale = most, weight  # the maximum of the targets is used up, their sum goes into the scale
-    for j in range(width):
-        store(logarithm, j, log(load(total, j)))
-        store(scale, j, load(shares, j) * load(weight, j) / load(total, j))
-    for c in range(outputs):
-        z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
-        for j in range(width):
-            short = load(logarithm, j) - (load(z_row, j) - load(largest, j))
-            store(loss, j, load(loss, j) + load(t_row, j) * short)
-            store(d_row, j, load(d_row, j) * load(scale, j) - load(shares, j) * load(t_row, j))
-    for j in range(width):
-        store(values, j, load(loss, j))
-        store(accuracies, j, one if load(predicted, j) == load(wanted, j) else zero)
-
-
-def loss_address(name: str, tile: Tile) -> int:
-    """Where the compiled loss lies."""
-    return panel_address(cross_entropy if name == "cross_entropy" else mean_of(*FUNCTIONS[name]), tile)
+def loss_address(name: str, tile: Tile, *, labels: bool = False) -> int:
+    """Where the compiled loss lies, that of class labels or that of one row of targets for each output."""
+    if name == "cross_entropy":
+        return panel_address(cross_entropy_of_labels if labels else cross_entropy, tile)
+    return panel_address(mean_of(*FUNCTIONS[name]), tile)
 
 
 def panel_address(panel_loss: Callable[..., None], tile: Tile, *, kept: bool = True) -> int:

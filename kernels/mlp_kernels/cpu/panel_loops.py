@@ -6,6 +6,7 @@ from typing import TypeAlias
 from llvmlite import ir
 
 from mlp_kernels.cpu.register_tile import Block, accumulate
+from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 Start: TypeAlias = Callable[[int, int], ir.Value]
@@ -58,15 +59,31 @@ def while_positive(
     return following
 
 
-def start_of(v: Vectors, rows: int, first: ir.Value, fresh: Start, stored: Start) -> Block:
-    """The values that the sums begin at: fresh ones, or those that an earlier part of the sum has stored."""
-    builder = v.builder
+def narrowest(builder: ir.IRBuilder, tile: Tile, columns: ir.Value, emit: Callable[[Vectors, int], None]) -> None:
+    """Emit a tile three times, of all its vectors, of one and of half of one; the narrowest with `columns` is run.
+
+    `emit` gets the vectors to work with and how many of them make a row.
+    """
+    half = Vectors(builder, tile, tile.half_lanes)
+    with builder.if_else(builder.icmp_signed(">", columns, index(tile.lanes))) as (wide, narrow):
+        with wide:
+            emit(Vectors(builder, tile), tile.vectors)
+        with narrow, builder.if_else(builder.icmp_signed(">", columns, index(half.lanes))) as (one, less):
+            with one:
+                emit(Vectors(builder, tile), 1)
+            with less:
+                emit(half, 1)
+
+
+def start_of(v: Vectors, shape: tuple[int, int], first: ir.Value, fresh: Start, stored: Start) -> Block:
+    """The values that sums of so many rows and vectors begin at: fresh ones, or those that an earlier part stored."""
+    builder, (rows, vectors) = v.builder, shape
     with builder.if_else(builder.icmp_signed("!=", first, index(0))) as (begin, resume):
         with begin:
-            new = [fresh(i, j) for i in range(rows) for j in range(v.tile.vectors)]
+            new = [fresh(i, j) for i in range(rows) for j in range(vectors)]
             new_end = builder.block
         with resume:
-            old = [stored(i, j) for i in range(rows) for j in range(v.tile.vectors)]
+            old = [stored(i, j) for i in range(rows) for j in range(vectors)]
             old_end = builder.block
     start = []
     for one, other in zip(new, old, strict=True):

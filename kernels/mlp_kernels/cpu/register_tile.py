@@ -218,7 +218,7 @@ def multiply_tile(
             to.store(v.when(last, block, lambda sums: epilogue.value.emit(sums, to, bias)))
 
         def emit_rows(most_rows: int) -> None:
-            whole, half = Vectors(builder, tile.value), Vectors(builder, tile.value, max(1, lanes // 2))
+            whole, half = Vectors(builder, tile.value), Vectors(builder, tile.value, tile.value.half_lanes)
             with builder.if_else(builder.icmp_signed(">", columns, index(lanes))) as (wide, narrow):
                 with wide:
                     emit(whole, most_rows, tile.value.vectors)

@@ -89,7 +89,7 @@ FORMULAS: dict[str, tuple[Formula, int]] = {
 """Every rule with the number of slots that it remembers for a parameter."""
 
 
-@compile_time()
+@compile_time("slots")
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What is done with a gradient as soon as it is known.

@@ -48,7 +48,7 @@ def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sum
             with square:
                 emit(lanes)
             with half:
-                emit(max(1, lanes // 2))
+                emit(tile.value.half_lanes)
         return context.get_dummy_value()
 
     return types.void(tile, element, element, element, types.int64, types.int64), generate

@@ -8,7 +8,7 @@ import numpy as np
 from mlp_kernels.cpu.constants import compile_time
 
 
-@compile_time("lanes", "rows", "vectors", "columns", "panel_rows", "few_rows", "element_bytes")
+@compile_time("lanes", "rows", "vectors", "columns", "panel_rows", "few_rows", "half_lanes", "element_bytes")
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A block of `rows` x (`vectors` * `lanes`) elements of `dtype` (float32 or float64) held in registers.
@@ -42,6 +42,11 @@ class Tile:
     def few_rows(self) -> int:
         """Rows of a smaller tile for what is left of a layer: with 8 rows, 10 outputs are 8 and 2."""
         return max(1, self.rows // 4)
+
+    @property
+    def half_lanes(self) -> int:
+        """Half of a vector, for what few columns or samples are left."""
+        return max(1, self.lanes // 2)
 
     @property
     def element_bytes(self) -> int:

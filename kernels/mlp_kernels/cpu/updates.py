@@ -30,6 +30,12 @@ from mlp_kernels.cpu.weight_tiles import small_weights_tile, update_lanes, weigh
 
 Update: TypeAlias = Callable[..., None]
 
+NEAR = 1 << 20
+"""Bytes of weights and their slots that a near cache may be expected to hold from one step to the next."""
+
+FEW_SAMPLES = 64
+"""With no more, the multiply-adds of a tile of dW take about as long as a block of weights from memory."""
+
 
 @kernel
 def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> None:
@@ -95,15 +101,17 @@ def weights_update_of(rule: Rule) -> Update:
         hyper: Any,
     ) -> None:
         width = tile.columns
+        # Asking for weights that are near costs more than it saves, unless the multiply-adds take long anyway.
+        far = 1 if n > FEW_SAMPLES or (1 + rule.slots) * slot_step * tile.element_bytes > NEAR else 0
         while panel < last:
             d = shift(dz, panel * dz_step)
             columns = outputs - panel * width
             for i in range(begin, end, tile.rows):
                 w = shift(weights, (panel * w_rows + i) * width)
                 if end - i > tile.few_rows:
-                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns)
+                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
                 else:
-                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns)
+                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
             panel += 1
 
     return weights_update

@@ -15,14 +15,10 @@ from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.lanes import Lanes
-from mlp_kernels.cpu.panel_loops import accumulate_panels, place, while_positive
+from mlp_kernels.cpu.panel_loops import accumulate_panels, narrowest, place, while_positive
 from mlp_kernels.cpu.rules import Hyper, Rule
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
-
-PREFETCH_FROM = 2
-"""A batch of more than so many panels gives a block of weights time to come from a farther cache while the
-multiply-adds run; in less time, asking for it costs more than it saves."""
 
 
 def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
@@ -41,19 +37,19 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         slot_step: Any,
         hyper: Any,
         columns: Any,
+        far: Any,
     ) -> Any:
         element = types.CPointer(from_dtype(tile.value.dtype))
         ints = types.int64
-        signature = types.void(tile, rule, element, ints, element, ints, element, ints, element, ints)
+        signature = types.void(tile, rule, element, ints, element, ints, element, ints, element, ints, ints)
         rows = rows_of(tile.value)
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns = arguments
-            lanes = tile.value.lanes
+            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, far = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
-                with builder.if_then(builder.icmp_signed(">", depth, index(PREFETCH_FROM * v.tile.columns))):
+                with builder.if_then(builder.icmp_signed("!=", far, index(0))):
                     for target in targets:
                         v.prefetch_for_write(weights, target)
                 block = accumulate_panels(v, x, hop, dz, depth, [v.constant(0.0)] * len(targets), vectors)
@@ -61,14 +57,7 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
                 for value, target in zip(block, targets, strict=True):
                     _update(v, rule.value, h, value, v.address(weights, target), slot_step)
 
-            with builder.if_else(builder.icmp_signed(">", columns, index(lanes))) as (wide, narrow):
-                with wide:
-                    emit(Vectors(builder, tile.value), tile.value.vectors)
-                with narrow, builder.if_else(builder.icmp_signed(">", columns, index(lanes // 2))) as (one, half):
-                    with one:
-                        emit(Vectors(builder, tile.value), 1)
-                    with half:
-                        emit(Vectors(builder, tile.value, max(1, lanes // 2)), 1)
+            narrowest(builder, tile.value, columns, emit)
             return context.get_dummy_value()
 
         return signature, generate
@@ -81,7 +70,8 @@ weights_tile = _weights_tile(lambda tile: tile.rows)
 
 x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
 rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
-worked out: where one vector or half of one is enough, no more."""
+worked out: where one vector or half of one is enough, no more. Where `far` is not 0, the block of weights is asked for
+before the multiply-adds, to come from a farther cache while they run."""
 
 small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows: a network of two inputs has no more."""

@@ -20,6 +20,9 @@ from numba.core import config
 IS_SIMULATOR = bool(config.ENABLE_CUDASIM)
 """Whether kernels run in Numba's simulator."""
 
+# Numba warns at every launch of few blocks that they can't fill a GPU. A small network can't, and it is no mistake.
+config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
 if IS_SIMULATOR:
     from mlp_kernels.cuda import simulated as _chosen
 else:

@@ -91,8 +91,9 @@ def cublas(precision: gemm.Precision, a: Any, b: Any) -> Run | None:
         import torch
 
         if torch.cuda.is_available():
-            kind = torch.bfloat16 if precision == "bf16" else None
-            x, y = (torch.as_tensor(each, device="cuda").to(kind) for each in (a, b))
+            x, y = (torch.as_tensor(each, device="cuda") for each in (a, b))
+            if precision == "bf16":
+                x, y = x.bfloat16(), y.bfloat16()
             out = torch.empty_like(x @ y)
 
             def run() -> None:
@@ -131,14 +132,15 @@ def check(rung: str, precision: str, a: Any, b: Any, c: Any) -> None:
         raise ArithmeticError(f"{rung}: the product is off by {off:.1e}, allowed {ERROR[precision]:.0e}")
 
 
-def measure(rung: str, *, size: int, seconds: float) -> Record:
+def measure(rung: str, *, size: int, seconds: float, beside_cublas: bool = True) -> Record:
     """One rung's record, from at least three rounds and about `seconds`."""
     precision, prepare = RUNGS[rung]
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((size, size)).astype(gemm.dtype_of(precision)) for _ in "ab")
     on_a, on_b = cuda.to_device(a), cuda.to_device(b)
     c = cuda.to_device(np.full_like(a, np.nan))
-    run, other = prepare(on_a, on_b, c), cublas(precision, on_a, on_b)
+    run = prepare(on_a, on_b, c)
+    other = cublas(precision, on_a, on_b) if beside_cublas else None
     run()  # compiles
     check(rung, precision, a, b, c.copy_to_host())
     if other:

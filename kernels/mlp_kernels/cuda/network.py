@@ -19,12 +19,12 @@ Five arrays hold all there is. Numbers in `tables` say where things lie in the o
     tables  int64       a header for each network, stages, operations, phases, the order of the samples
     data    real        X (N, D), then targets, as the user has them
     feed    real        constants, and for each step its hyper-parameters, the samples' shares, loss and accuracy
-    state   real        for each network parameters and slots, running statistics, and what `work` holds
+    state   real        each network's parameters, slots and running statistics; then what `work` holds
     work    real        parameters and slots, activations and gradients of one network: a part of `state`, or shared
                         memory that they were copied to
 
 Rows of matrices may be longer than they are wide, so that they begin at multiples of 16 bytes, or so that
-neighbouring rows lie in different banks of shared memory. What is beyond the width stays as it was: zero.
+neighbouring rows lie in different banks of shared memory. No kernel reads what is beyond the width.
 """
 
 from typing import Any, NamedTuple

@@ -11,7 +11,8 @@ Each lane holds a few elements of each block, its fragments. With g = lane // 4 
 In bf16 a register holds two neighbours in K, so that t above stands for 2t and 2t + 1, and 4 for 8. Matrices stay
 float32 in memory and are rounded on their way into the fragments; slabs come through the `pipeline`, in the order
 of memory. Where they are by K, rows that are 8 (tf32) or 4 (bf16) numbers longer than a multiple of 32 make the lanes
-read from 32 different banks; where they are by rows, the padding of `slabs_for` does.
+read from 32 different banks. Where they are by rows, the padding of `slabs_for` does so in tf32; lanes of bf16, which
+read every second number, then share a bank in pairs.
 
 Three precisions, by how far the rounding of operands puts a product off, relative to |A| |B|:
 

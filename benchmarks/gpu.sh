@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products and training steps
+# raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
+#
+#   benchmarks/gpu.sh                        with python3
+#   PYTHON=~/venv/bin/python benchmarks/gpu.sh
+#   WHEELS=folder benchmarks/gpu.sh          take missing packages from there: for a machine without a network
+#
+# Wants CUDA, Numba and PyTorch; uses JAX and CuPy where they are. Small packages that are missing are put into a
+# folder of their own, never into yours. A part that fails or takes too long is reported, and the next one runs;
+# the exit code is 1 if any did.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+python=${PYTHON:-python3}
+export PYTHONPATH="$PWD:$PWD/kernels:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
+export CUDA_HOME=${CUDA_HOME:-/usr/local/cuda}
+export PATH="$PATH:$CUDA_HOME/bin"
+export XLA_PYTHON_CLIENT_PREALLOCATE=false # JAX would take most of the GPU's memory from the others
+unset NUMBA_ENABLE_CUDASIM
+
+command -v "$python" >/dev/null || { echo "gpu.sh: $python is missing, expected a Python; set PYTHON" >&2; exit 2; }
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1)
+[ -n "$gpu" ] || { echo "gpu.sh: nvidia-smi found no GPU, expected one; run it on a machine that has one" >&2; exit 2; }
+results="benchmarks/results/${gpu// /-}"
+logs="$results/logs"
+mkdir -p "$logs"
+failed=()
+
+# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log.
+part() {
+  local name=$1 limit=$2 began=$SECONDS code=0
+  shift 2
+  timeout --kill-after=5 "$limit" "$@" >"$logs/$name.log" 2>&1 || code=$?
+  if [ "$code" -eq 0 ]; then
+    echo "ok      $name ($((SECONDS - began)) s)"
+  else
+    echo "FAILED  $name (exit code $code, $((SECONDS - began)) s): $(tail -n 1 "$logs/$name.log")"
+    return 1
+  fi
+}
+
+in_turn() { part "$@" || failed+=("$1"); }
+
+# What is missing of the small packages, into a folder that goes with the script.
+packages="$logs/packages"
+missing=$("$python" - <<'PYTHON'
+from importlib.util import find_spec
+
+names = {
+    "click": "click", "rich": "rich", "safetensors": "safetensors", "pooch": "pooch", "psutil": "psutil",
+    "cpuinfo": "py-cpuinfo", "threadpoolctl": "threadpoolctl", "scipy": "scipy", "pytest": "pytest",
+    "hypothesis": "hypothesis", "sklearn": "scikit-learn",
+}
+print(*(package for module, package in names.items() if find_spec(module) is None))
+PYTHON
+)
+if [ -n "$missing" ]; then
+  # Without the dependencies of these, no other NumPy can slip in front of yours.
+  extra=(attrs sortedcontainers iniconfig pluggy packaging pygments markdown-it-py mdurl platformdirs requests joblib)
+  # shellcheck disable=SC2086  # one argument for each package
+  part packages 60 "$python" -m pip install --quiet --no-deps --target "$packages" \
+    ${WHEELS:+--no-index --find-links "$WHEELS"} $missing "${extra[@]}" || failed+=(packages)
+  export PYTHONPATH="$PYTHONPATH:$PWD/$packages"
+fi
+
+in_turn machine 20 "$python" -c "
+from mlp_kernels.cuda.availability import unavailability
+from mlp_kernels.cuda.ladder import machine
+print(unavailability() or machine())
+raise SystemExit(bool(unavailability()))"
+cat "$logs/machine.log"
+
+# Nothing is timed here, so these share the GPU. The sanitizer sees every rung at a size that no tile divides, and
+# a network trained in each of the ways that the backend has.
+waiting=()
+trial="$logs/trial.py"
+cat >"$trial" <<'PYTHON'
+"""Every kernel once: what compute-sanitizer watches."""
+import numpy as np
+
+import mlp_scratch as ms
+from mlp_kernels.cuda import ladder
+
+for rung in ladder.RUNGS:
+    ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
+for widths in ([3, 5, 2], [64, 100, 10], [784, 512, 10]):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((70, widths[0])).astype("float32"), rng.integers(0, widths[-1], 70)
+    model = ms.MLP(widths, activation="relu", dropout=0.2, batch_norm=True, seed=0)
+    model.fit(x, y, loss="cross_entropy", batch_size=32, epochs=1, backend="cuda", progress=False)
+PYTHON
+if command -v compute-sanitizer >/dev/null; then
+  for tool in memcheck racecheck initcheck synccheck; do
+    part "sanitizer-$tool" 120 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
+    waiting+=("sanitizer-$tool:$!")
+  done
+else
+  echo "FAILED  sanitizer: compute-sanitizer is missing, expected it in $CUDA_HOME/bin; set CUDA_HOME"
+  failed+=(sanitizer)
+fi
+part tests 120 "$python" -m pytest -q -p no:cacheprovider tests/kernels_cuda tests/backends \
+  --deselect tests/kernels_cuda/test_in_simulator.py --deselect tests/kernels_cuda/test_assembly.py &
+waiting+=("tests:$!")
+for each in "${waiting[@]}"; do
+  wait "${each#*:}" || failed+=("${each%%:*}")
+done
+
+# From here on one at a time: these are timed.
+in_turn ladder 90 "$python" -m mlp_kernels.cuda.ladder --write
+in_turn gemm 80 "$python" -m mlp_benchmarks.cli gemm --contender cuda,cublas \
+  --size 1024,1025,1026,1028,1032,4096 --json "$results/gemm-cuda.json"
+in_turn compare 140 "$python" -m mlp_benchmarks.cli compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda \
+  --case d2l,quickstart,digits,wide-1024,wide-4096 --minutes 2 --json "$results/compare-cuda.json"
+
+rm -rf "$packages" "$trial"
+echo
+if [ "${#failed[@]}" -eq 0 ]; then
+  echo "All parts ran in $SECONDS s; records are in $results."
+else
+  echo "${#failed[@]} parts failed in $SECONDS s: ${failed[*]}. Logs are in $logs, records in $results."
+  exit 1
+fi
