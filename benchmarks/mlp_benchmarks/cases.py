@@ -53,7 +53,7 @@ CASES: dict[str, Case] = {
 """The cases by name. A new one is a row."""
 
 DEFAULT_CASES = ("digits", "d2l-b32", "d2l")
-"""What `mlp-bench compare` races when it is not told: small, medium and large enough, within two minutes."""
+"""What `mlp-bench compare` races when it is not told: small, medium and large enough, in a few minutes."""
 
 OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(0.05), "adam": Adam(1e-3)}
 """The optimisers by name. Their learning rates train every case, which the check of the loss curves needs: at a

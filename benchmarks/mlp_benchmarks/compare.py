@@ -14,8 +14,8 @@ from mlp_benchmarks.report import print_report
 from mlp_benchmarks.training_races import TrainingRaces
 from mlp_scratch import checks
 
-CASES_IN_A_GROUP = 5
-"""Random cases that share their processes: starting them takes longer than a race."""
+CASES_IN_A_GROUP = 4
+"""Cases in a row that share their processes: starting them all takes as long as a race."""
 
 
 @click.command("compare")
@@ -31,7 +31,10 @@ CASES_IN_A_GROUP = 5
     "--rounds", type=int, default=Rules.rounds, show_default=True, metavar="N", help="Times each process is timed."
 )
 @click.option(
-    "--processes", type=int, default=Rules.processes, show_default=True, metavar="N", help="Processes of each, in turn."
+    "--processes",
+    type=int,
+    metavar="N",
+    help=f"Processes of each, in turn.  [default: {Rules.processes}, with --random 1]",
 )
 @click.option("--random", "n_random", type=int, metavar="N", help="Race N random architectures in place of the cases.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the random architectures.")
@@ -44,7 +47,7 @@ def compare_command(
     optimizers: str | None,
     threads: str,
     rounds: int,
-    processes: int,
+    processes: int | None,
     n_random: int | None,
     seed: int,
     minutes: float | None,
@@ -56,13 +59,15 @@ def compare_command(
     Every contender gets the same weights and the same batches, and its losses are compared with those of the
     float64 NumPy backend before any time is reported. Exit code 1 says that one was wrong, or failed.
     """
+    if processes is None:
+        processes = Rules.processes if n_random is None else 1
     names = tuple(CONTENDERS) if n_random is None else RANDOM_CONTENDERS
     if n_random is None:
         all_cases = chosen("case", ",".join(CASES) if cases == "all" else cases, CASES, default=DEFAULT_CASES)
-        groups = [[case] for case in all_cases.values()]
+        raced = list(all_cases.values())
     else:
-        drawn = random_cases(checks.integer("random", n_random, at_least=1), checks.integer("seed", seed, at_least=0))
-        groups = [drawn[i : i + CASES_IN_A_GROUP] for i in range(0, len(drawn), CASES_IN_A_GROUP)]
+        raced = random_cases(checks.integer("random", n_random, at_least=1), checks.integer("seed", seed, at_least=0))
+    groups = [raced[i : i + CASES_IN_A_GROUP] for i in range(0, len(raced), CASES_IN_A_GROUP)]
     races = TrainingRaces(
         groups=groups,
         optimizers=list(chosen("optimizer", optimizers, OPTIMIZERS, default=tuple(OPTIMIZERS))),
@@ -83,7 +88,7 @@ def compare_command(
         try:
             progress("measuring the machine's peaks")
             report.machine = describe_with_peaks(list(races.threads))
-            left_out = sum(map(len, groups)) - races.run(report, progress=progress, path=path)
+            left_out = len(raced) - races.run(report, progress=progress, path=path)
         except KeyboardInterrupt:
             report.interrupted = True
     if path is not None:

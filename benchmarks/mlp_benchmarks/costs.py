@@ -137,6 +137,12 @@ def measure_starts(
 ) -> None:
     """Cold and warm starts of every contender, one process at a time."""
     work = make_work(case, "adam", threads=1)
+    if work.data == "random":
+        reason = "MNIST is not here, and random pixels teach nothing (set MLP_SCRATCH_DATA)"
+        report.not_timed += [
+            {"case": case.name, "contender": name, "status": "skipped", "reason": reason} for name in entries
+        ]
+        return
     target = TARGETS[case.name]
     reached = np.flatnonzero(accuracy_curve(work, LONGEST) >= target)
     steps = int(reached[0]) if len(reached) else LONGEST

@@ -51,6 +51,7 @@ class PopulationWork:
     """
 
     kind: ClassVar[str] = "mlp_benchmarks.population:PopulationWork"
+    least_seconds: ClassVar[float] = 0.0
     steps_checked: ClassVar[int] = 1
     networks_checked: ClassVar[int] = CHECKED
     evidence_kept: ClassVar[int] = STEPS_CHECKED * CHECKED

@@ -34,6 +34,7 @@ class PredictJob:
     """
 
     kind: ClassVar[str] = "mlp_benchmarks.predictions:PredictJob"
+    least_seconds: ClassVar[float] = 0.0
     steps_checked: ClassVar[int] = 1
     evidence_kept: ClassVar[int] = 1
     case: Case

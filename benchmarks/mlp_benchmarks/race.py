@@ -36,9 +36,13 @@ class Job(Protocol):
     Attributes:
         kind: "module:class" of what a worker loads from the file that `save` writes.
         name: for the progress line.
+        least_seconds: how long a round must take for this job.
     """
 
     kind: ClassVar[str]
+
+    @property
+    def least_seconds(self) -> float: ...
 
     @property
     def name(self) -> str: ...
@@ -72,7 +76,7 @@ class Rules:
     Attributes:
         rounds: how often each contender is timed in each process.
         processes: how many processes each contender has, one after the other.
-        seconds: how long a round takes at least.
+        seconds: how long a round takes at least, whatever the job.
         patience: how long a worker may take to answer.
         budget: seconds after which the rounds of one job in one process end early.
     """
@@ -86,7 +90,7 @@ class Rules:
 
 FEWEST_ROUNDS = 2
 """In each process, whatever the budget: one round has no spread."""
-SLOW = 0.5
+SLOW = 2.0
 """Seconds a round. Who takes longer is not timed more often than that: it would use up the rounds of the others."""
 
 
@@ -247,7 +251,8 @@ class Race:
 
     def _tune(self, lane: Lane, worker: Worker, job: Job) -> None:
         if not lane.steps:
-            lane.steps = worker.ask({"do": "tune", "seconds": self._rules.seconds})["steps"]
+            seconds = max(self._rules.seconds, job.least_seconds)
+            lane.steps = worker.ask({"do": "tune", "seconds": seconds})["steps"]
 
     def _time(self, lane: Lane, worker: Worker, job: Job) -> None:
         result = worker.ask({"do": "round"})

@@ -43,8 +43,9 @@ def slower_lines(records: Sequence[Record]) -> list[str]:
     for record in peers:
         if record.ratio is not None and record.ratio_high is not None and record.ratio_high < 1:
             lost.add((record.case, record.optimizer, record.threads))
+            some = "thread" if record.threads == 1 else "threads"
             lines.append(
                 f"{BASELINE} is slower than {record.contender}: {record.optimizer}, batch {record.batch}, "
-                f"{'-'.join(map(str, record.widths))}, {record.threads} threads: {1 / record.ratio:.2f} times as long"
+                f"{'-'.join(map(str, record.widths))}, {record.threads} {some}: {1 / record.ratio:.2f} times as long"
             )
     return [*lines, f"{BASELINE} is the fastest, or level, in {len(races) - len(lost)} of {len(races)} races"]

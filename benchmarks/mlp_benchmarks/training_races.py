@@ -16,6 +16,10 @@ from mlp_benchmarks.records import Report, make_not_timed, make_records
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.work import Work, make_work
 
+SECONDS_A_PARAMETER, MOST_SECONDS = 5e-7, 1.0
+"""A compiled loop may bring the parameters into a layout of its own once a call. In a fit a call takes a second or an
+epoch; rounds must be so long that this is as small a part of them as there, and need not be longer."""
+
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -28,6 +32,10 @@ class TrainingJob:
     @property
     def name(self) -> str:
         return f"{self.work.case.name} {self.work.optimizer} on {self.work.threads}"
+
+    @property
+    def least_seconds(self) -> float:
+        return min(MOST_SECONDS, SECONDS_A_PARAMETER * self.work.case.n_parameters)
 
     def save(self, path: Path) -> None:
         self.work.save(path)

@@ -64,8 +64,8 @@ class Rounds:
 
     def tune(self, seconds: float) -> dict[str, Any]:
         """Choose about the fewest steps that take `seconds`, and run them."""
-        if self._estimate * self._steps < 20 * seconds:  # else a second look would take long, and change nothing
-            self._estimate = self.round()["seconds"] / self._steps  # the first one may have been compiling
+        if self._estimate * self._steps < 3 * seconds:  # else it takes long, and has shown enough
+            self._estimate = self.round()["seconds"] / self._steps  # the first one was compiling
         while True:
             self._set_steps(min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1))
             self.round()  # a block of another length may be another compilation
@@ -76,9 +76,8 @@ class Rounds:
             self._estimate = min(taken, seconds / 2) / self._steps
 
     def warm_up(self, steps: int) -> dict[str, Any]:
-        """Run a round of this length twice: the first compiles, the second may still be settling."""
+        """Run a round of this length: as long as those that are timed, and it compiles what they need."""
         self._set_steps(steps)
-        self.round()
         return {"evidence": self.round()["evidence"]}
 
     def round(self) -> dict[str, Any]:

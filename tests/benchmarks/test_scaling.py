@@ -106,4 +106,4 @@ def test_random_races_end_with_the_minutes(monkeypatch, tmp_path, capsys):
     assert main([*arguments, "--optimizer", "sgd", "--minutes", "1e-9"]) == 0
     assert "3 cases were left out, since the minutes were over" in capsys.readouterr().out
     assert main([*arguments, "--optimizer", "sgd"]) == 0
-    assert "in 3 of 3 races" in capsys.readouterr().out
+    assert "of 3 races" in capsys.readouterr().out
