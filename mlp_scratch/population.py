@@ -228,14 +228,19 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
 
     # The largest first, so that none of them is what all the others have to wait for at the end.
     queue = sorted(jobs, key=lambda job: -work(job.model))
-    stopped = threading.Event()
-    with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
+    failed = threading.Event()
+    # Ctrl-C is held back, or it might come while the pool starts a thread, which nobody would then wait for.
+    with deferred_interrupts() as interrupted, ThreadPoolExecutor(min(workers, len(jobs))) as pool:
+
+        def stop() -> bool:
+            return interrupted() or failed.is_set()
+
         try:
-            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stopped.is_set) for job in queue]
+            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stop) for job in queue]
             for future in futures:
                 future.result()
         except BaseException:
-            stopped.set()
+            failed.set()
             raise
 
 
