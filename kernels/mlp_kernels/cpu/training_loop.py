@@ -89,6 +89,8 @@ def infer(
     tile: Tile, net: Any, memory: Any, data: Any, order: Any, size: int, out: Any, thread: int, threads: int
 ) -> None:
     """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
+    # Variables, for with numbers in the call Numba would compile the way forward once more, for these alone.
+    training, seed, step = size < 0, np.uint64(size), size
     f = frame(net, memory, data, data, data)
     sources = np.empty(tile.columns, np.int64)
     round_, last = 1, f.n_stages - 1
@@ -98,7 +100,7 @@ def infer(
         n = min(size, order.size - first)
         _gather(tile, f, shift(pointer_to(order), first), n, pointer_to(sources), thread, threads)
         round_ = meet(f.meeting, round_, threads)
-        round_ = _forward(tile, f, n, False, np.uint64(0), 0, thread, threads, round_)
+        round_ = _forward(tile, f, n, training, seed, step, thread, threads, round_)
         begin, end = share(n, thread, threads)
         for j in range(begin, end):
             for k in range(outputs):
