@@ -35,5 +35,5 @@ def test_in_the_simulator(module):
 
 
 def test_every_module_that_needs_a_gpu_runs_in_the_simulator():
-    uses = {file.stem for file in HERE.glob("test_*.py") if "on_gpu import" in file.read_text()}
-    assert uses == set(MODULES)
+    others = [file for file in HERE.glob("test_*.py") if file != Path(__file__)]
+    assert {file.stem for file in others if "on_gpu import" in file.read_text()} == set(MODULES)
