@@ -253,3 +253,11 @@ def test_dropout_draws_a_word_an_element(step):
 def test_a_complex_step_through_the_sigmoid_at_zero():
     step = np.array([0.0 + 1e-100j])
     assert (sigmoid(step).imag / 1e-100).tolist() == [0.25]
+
+
+@pytest.mark.parametrize("optimizer", [SGD(weight_decay=0.5), Adam(weight_decay=0.5)])
+def test_a_parameter_decays_once_unless_said(optimizer):
+    p, g, slots = np.ones(2), np.array([0.25, -0.5]), np.zeros((len(optimizer.slots), 2))
+    one, other = (optimizer.update(p, g, slots, step=1, lr=0.1, **more) for more in ({}, {"decayed": 1.0}))
+    assert np.array_equal(one[0], other[0])
+    assert np.array_equal(one[1], other[1])
