@@ -142,3 +142,15 @@ def test_pieces_are_told_apart_by_every_array():
     assert central_difference(line)[:2] == (-1.0, 1.0)
     with pytest.raises(ValueError, match=r"shorter|longer"):
         central_difference(lambda t: (1.0, 1.0, [np.zeros(1)] * (1 + (t != 0))))
+
+
+def test_the_slopes_of_a_corner_are_those_of_a_difference():
+    """Above a value that is not 0."""
+
+    def line(t):
+        value, scale, pieces = relu(0.0)(t)
+        return value + 0.5, scale, pieces
+
+    found = central_difference(line)
+    assert abs(found.low - 0.25) <= found.uncertainty
+    assert abs(found.high - 3.0) <= found.uncertainty

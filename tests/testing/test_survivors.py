@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
+from mlp_scratch.functional import sigmoid
 from mlp_scratch.initializers import Constant, Glorot, Normal, Uniform
 from mlp_scratch.layers import ELU, GELU, BatchNorm, Context, Dense, Dropout, LeakyReLU, PReLU, Softplus
 from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.optimizers.base import Optimizer
-from mlp_scratch.random import dropout_words
+from mlp_scratch.random import dropout_words, permutation, philox4x32
 
 
 @pytest.mark.parametrize(
@@ -219,3 +220,44 @@ def test_what_an_optimizer_remembers_by_name():
     assert Adam().slots == ("m", "v")
     assert SGD(momentum=0.5).slots == ("velocity",)
     assert SGD().slots == ()
+
+
+def words_of(counters, seed):
+    """The reference of everything that is drawn: word i % 4 at the counter of i // 4."""
+    return [int(philox4x32(counter, seed)[word]) for counter, word in counters]
+
+
+def test_an_order_is_that_of_one_word_a_sample():
+    assert permutation(seed=0, epoch=0, n=6).tolist() == [1, 5, 0, 3, 4, 2]
+    words = words_of([((i // 4, 0, 0xFFFFFFFF, 3), i % 4) for i in range(9)], 7)
+    assert permutation(seed=7, epoch=3, n=9).tolist() == np.argsort(words).tolist()
+
+
+def test_samples_with_equal_words_keep_their_order():
+    """Two of 4,000 samples under this seed draw the same word."""
+    blocks = np.arange(1000)
+    words = np.stack(philox4x32((blocks, 0, 0xFFFFFFFF, 0), 1459), axis=-1).ravel()
+    assert len(np.unique(words)) < 4000
+    assert np.array_equal(permutation(1459, 0, 4000), np.argsort(words, kind="stable"))
+
+
+@pytest.mark.parametrize("step", [5, (3 << 32) + 5])
+def test_dropout_draws_a_word_an_element(step):
+    words = dropout_words(seed=7, step=step, layer=2, shape=(3, 6))
+    assert words.dtype == np.uint32
+    third = 2 | (step >> 32) << 16
+    wanted = words_of([((c // 4, r, third, 5), c % 4) for r in range(3) for c in range(6)], 7)
+    assert words.ravel().tolist() == wanted
+
+
+def test_a_complex_step_through_the_sigmoid_at_zero():
+    step = np.array([0.0 + 1e-100j])
+    assert (sigmoid(step).imag / 1e-100).tolist() == [0.25]
+
+
+@pytest.mark.parametrize("optimizer", [SGD(weight_decay=0.5), Adam(weight_decay=0.5)])
+def test_a_parameter_decays_once_unless_said(optimizer):
+    p, g, slots = np.ones(2), np.array([0.25, -0.5]), np.zeros((len(optimizer.slots), 2))
+    one, other = (optimizer.update(p, g, slots, step=1, lr=0.1, **more) for more in ({}, {"decayed": 1.0}))
+    assert np.array_equal(one[0], other[0])
+    assert np.array_equal(one[1], other[1])

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from mlp_scratch.initializers import INITIALIZERS, Constant, Glorot, He, LeCun, Normal, TorchDefault, Uniform
@@ -140,3 +141,10 @@ def test_optimizers_by_name():
         "adamw": Adam(weight_decay=1e-2, decoupled=True),
     }
     assert rows.items() <= OPTIMIZERS.items()
+
+
+def test_constants_of_activations():
+    """SELU's fixed point and GELU's cubic term, by the values that they lead to."""
+    x = np.array([-1.0, 1.0])
+    assert SELU().function(x) == pytest.approx([-1.1113307378125625, 1.0507009873554805], rel=1e-12)
+    assert GELU("tanh").function(x) == pytest.approx([-0.15880800939172324, 0.8411919906082768], rel=1e-12)
