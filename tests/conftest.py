@@ -1,5 +1,7 @@
 """Settings and fixtures that all tests share."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from mlp_scratch.backends import BACKENDS, usable_backends
 from mlp_scratch.testing.profiles import load_profile
 
 load_profile()
+# A shell starts its background jobs with Ctrl-C switched off; tests that press it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
