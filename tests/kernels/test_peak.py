@@ -14,8 +14,12 @@ def test_the_loop_holds_nothing_but_the_multiply_adds_that_are_counted(dtype):
     tile = tile_for(np.dtype(dtype))
     steps = 3
     result = peak._run_chains(tile, steps)
-    starts = 1.0 + np.arange(peak._chains())
-    assert result == pytest.approx(sum(2 + (start - 2) * 0.5**steps for start in starts))
+    a, b = (peak._operands(tile, *bounds)[:, 0].astype(float) for bounds in (peak.FACTORS, peak.SUMMANDS))
+    chains = np.arange(peak._chains())
+    x = 1.0 + chains
+    for _ in range(steps):
+        x = a[chains % len(a)] * x + b[chains // len(a) % len(b)]
+    assert result == pytest.approx(x.sum())
     if not unit.fused or unit.name == "NEON":
         pytest.skip("the instruction below is x86's")
     fresh = njit(peak._run_chains.py_func)  # code from the cache can't be inspected

@@ -81,6 +81,10 @@ def measure_triad(*, threads: int = 1, seconds: float = 0.5, megabytes: int = 12
     return _best_of(work, units=24.0 * size, seconds=seconds)
 
 
+FACTORS, SUMMANDS = (0.2, 0.8), (-1.0, 1.0)
+"""The bounds of a and of b in x = a*x + b; factors below 1 keep every chain finite."""
+
+
 def _chains() -> int:
     """Independent accumulators: 24 of 32 registers or 12 of 16, beyond latency x units of any known core."""
     return 3 * vector_unit().registers // 4
@@ -99,7 +103,10 @@ def _fma_chains(_context: Any, tile: Any, steps: Any) -> Any:
 
     def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(builder, tile.value)
-        a, b = _operands(vectors, 0.2, 0.8), _operands(vectors, -1.0, 1.0)
+        a, b = (
+            [ir.Constant(vectors.type, [float(x) for x in row]) for row in _operands(tile.value, *bounds)]
+            for bounds in (FACTORS, SUMMANDS)
+        )
         before = builder.block
         loop, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
         builder.branch(loop)
@@ -128,11 +135,10 @@ def _fma_chains(_context: Any, tile: Any, steps: Any) -> Any:
     return signature, generate
 
 
-def _operands(vectors: Vectors, low: float, high: float) -> list[ir.Constant]:
-    """Constants between two bounds: a few vectors, for which the chains leave registers."""
+def _operands(tile: Tile, low: float, high: float) -> Array:
+    """Constants between two bounds, a row a vector: a few, for which the chains leave registers."""
     count = max(1, vector_unit().registers // 8 - 1)
-    rows = np.random.default_rng(0).uniform(low, high, (count, vectors.lanes)).astype(vectors.tile.dtype)
-    return [ir.Constant(vectors.type, [float(x) for x in row]) for row in rows]
+    return np.random.default_rng(0).uniform(low, high, (count, tile.lanes)).astype(tile.dtype)
 
 
 @kernel

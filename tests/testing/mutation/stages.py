@@ -47,6 +47,7 @@ REST_TESTS = (
 
 KERNELS = (
     "activations.py",
+    "cross_entropy.py",
     "losses.py",
     "slopes.py",
     "dropout.py",
