@@ -34,7 +34,7 @@ def test_the_share_of_discarded_examples_is_small(name, record_property):
         started += 1
         return draw(ROWS[name])
 
-    @settings(max_examples=400, database=None)
+    @settings(max_examples=400, database=None, derandomize=True)  # a share is a statistic: of the same draws always
     @given(counted())
     def check(_):
         nonlocal completed
