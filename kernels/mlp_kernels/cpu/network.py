@@ -68,7 +68,8 @@ class Network(NamedTuple):
         constants: float64, two for each operation.
         places: int64, where things lie in the arena.
         code: the loss and the optimiser, int64.
-        loss_constants: the loss's own constant and its label smoothing, float64.
+        loss_constants: what the loss is called with, of class labels their smoothing, and the smoothing of rows of
+            targets, float64.
         optimizer_constants: see `updates.set_hyper_parameters`.
     """
 

@@ -57,7 +57,7 @@ def quotient(x: Any, y: Any, fast: bool) -> Any:
 
 
 def sgd(h: Hyper, g: Any, fast: bool) -> tuple[Any, ...]:
-    """Lr g."""
+    """The step lr g; nothing is remembered."""
     return (h.lr * g,)
 
 
