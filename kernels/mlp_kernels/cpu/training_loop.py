@@ -190,8 +190,8 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
         z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
-        constant = load(f.loss_constants, 0)
-        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant))
+        constant, samples = load(f.loss_constants, 0), min(width, n - b * width)
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, samples, shares, values, accuracies, constant))
 
 
 @kernel
