@@ -55,8 +55,8 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
         done = begin
         if step == size and here > SINGLY:
             done = begin + (end - begin) // lanes * lanes
-            for k in range(begin, done, lanes):
-                for j in range(0, here, lanes):
+            for j in range(0, here, lanes):  # along the features first: of few samples at a time the CPU reads ahead
+                for k in range(begin, done, lanes):
                     gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
         for j in range(here):
             for k in range(done, end):

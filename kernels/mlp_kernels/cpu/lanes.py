@@ -73,7 +73,7 @@ def _reciprocals() -> tuple[str, ...]:
     if vector_unit().name != "AVX-512":
         return ()
     _, features = numba_target()
-    return ("v16f32", "v8f32") if "+avx512vl" in features else ("v16f32",)
+    return ("v16f32", "v8f32", "v4f32") if "+avx512vl" in features else ("v16f32",)
 
 
 class Words:
