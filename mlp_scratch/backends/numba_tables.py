@@ -244,8 +244,10 @@ class Tables:
         """Where the compiled loss and the forms of the optimiser lie."""
         if self.inference:
             return (0, 0, 0, 0)
-        optimizer = None if self.gradient else self.program.optimizer
-        return loss_code(self.program.loss, self.tile, self.labels), *optimizer_code(optimizer, self.tile)
+        optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
+        if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
+            tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
+        return loss_code(self.program.loss, tile, self.labels), *optimizer_code(optimizer, self.tile)
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer

@@ -189,22 +189,21 @@ def test_the_cross_entropy_takes_rows_that_do_not_add_up_to_one():
 
 @pytest.mark.parametrize("function", [cross_entropy.cross_entropy, cross_entropy.cross_entropy_of_labels])
 @pytest.mark.parametrize("samples", [1, 4, 5])
-def test_a_short_batch_leaves_no_gradient_beyond_it(function, samples):
-    """Of vectors without a sample only the gradient is written; of those with one, the whole."""
-    width, rng = tile_of("float64").columns, np.random.default_rng(samples)
+def test_a_short_batch_costs_no_vector_beyond_it(function, samples):
+    width, lanes, rng = tile_of("float64").columns, 4, np.random.default_rng(samples)
     z, shares = rng.normal(size=(3, width)), np.where(np.arange(width) < samples, 0.2, 0.0)
     labels = np.arange(width) % 3
     t = np.ascontiguousarray(np.eye(3)[:, labels]) if function is cross_entropy.cross_entropy else labels.astype(float)
-    whole, short = np.empty_like(z), np.full_like(z, 9.0)
-    values, accuracies = np.full(width, 9.0), np.full(width, 9.0)
-    run = calling_loss(function)
-    run(tile_of("float64"), z, t, whole, 3, shares, values, accuracies, 0.0)
-    full = values.copy()
-    values[:] = 9.0
-    run(tile_of("float64"), z, t, short, 3, shares, values, accuracies, 0.0, samples)
-    assert np.array_equal(short, whole)
-    assert np.array_equal(values[:samples], full[:samples])
-    assert (values[-(-samples // 4) * 4 :] == 9.0).all()
+    run, results = calling_loss(function), []
+    for given in (width, samples):
+        dz, values, accuracies = np.full_like(z, 9.0), np.full(width, 9.0), np.full(width, 9.0)
+        run(tile_of("float64"), z, t, dz, 3, shares, values, accuracies, 0.0, given)
+        results.append((dz.T, values, accuracies))
+    used = -(-samples // lanes) * lanes
+    for whole, short in zip(*results, strict=True):
+        assert np.array_equal(short[:samples], whole[:samples])
+        assert (short[used:] == 9.0).all()
+    assert not results[1][0][samples:used].any(), "a lane without a sample has no gradient"
 
 
 def calling_loss(function):

@@ -50,7 +50,6 @@ def cross_entropy(
         for c in range(outputs):
             place = c * width + j
             store_lanes(dz, place, load_lanes(tile, dz, place) * scale - share * load_lanes(tile, t, place))
-    _clear_the_rest(tile, dz, outputs, samples)
 
 
 def cross_entropy_of_labels(
@@ -96,7 +95,6 @@ def cross_entropy_of_labels(
             place = int(load(labels, i)) * width + i
             store(values, i, load(values, i) - certain * (load(z, place) - load(top, i - j)))
             store(dz, place, load(dz, place) - certain * load(shares, i))
-    _clear_the_rest(tile, dz, outputs, samples)
 
 
 @inlined
@@ -107,12 +105,3 @@ def _maximum(tile: Tile, z: Any, j: int, outputs: int) -> Any:
         row = load_lanes(tile, z, c * tile.columns + j)
         top = where(row > top, row, top)
     return top
-
-
-@inlined
-def _clear_the_rest(tile: Tile, dz: Any, outputs: int, samples: int) -> None:
-    """No gradient in the vectors that have no sample: sums over a row read them."""
-    zero = number(load_lanes(tile, dz, 0), 0.0)
-    for j in range((samples + tile.lanes - 1) // tile.lanes * tile.lanes, tile.columns, tile.lanes):
-        for c in range(outputs):
-            store_lanes(dz, c * tile.columns + j, zero)

@@ -179,6 +179,14 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
         for b in range((n + width - 1) // width):
             total += row_total(tile, shift(dz, b * rows * width))
         store(gradients, 0, total)
+    elif n <= MOST_FORWARD:  # a square would be transposed for a few of its columns
+        for h in range(begin, end):
+            to, total = h // width * panels * width * width + h % width, number(dz, 0.0)
+            for j in range(n):
+                d = load(dz, h * width + j)
+                store(transposed, to + j * width, d)
+                total += d
+            store(gradients, h, total)
     else:
         for h in range(begin, end, lanes):
             to = shift(transposed, h // width * panels * width * width + h % width)
