@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import few_samples, layer_tiles, squares, weight_tiles
+from mlp_kernels.cpu import small_batch, layer_tiles, squares, weight_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -224,14 +224,14 @@ def test_transposition_and_the_sums_that_come_with_it(tile, half, first):
 
 @njit
 def forward_few(tile, w, hop, x, depth, z, bias, floor, outputs, samples):
-    few_samples.forward_panels(
+    small_batch.forward_panels(
         tile, pointer_to(w), hop, pointer_to(x), depth, pointer_to(z), pointer_to(bias), floor, outputs, samples
     )
 
 
 @njit
 def to_inputs_few(tile, w, hop, dz, outputs, dx, x, cut, samples):
-    few_samples.input_rows(
+    small_batch.input_rows(
         tile,
         pointer_to(w),
         hop,
@@ -249,11 +249,11 @@ def to_inputs_few(tile, w, hop, dz, outputs, dx, x, cut, samples):
 @given(
     outputs=st.integers(1, 100),
     depth=depths,
-    samples=st.integers(1, few_samples.MOST_FORWARD),
+    samples=st.integers(1, small_batch.MOST_FORWARD),
     cut=flags,
     seed=st.integers(0, 99),
 )
-def test_forward_of_few_samples(tile, outputs, depth, samples, cut, seed):
+def test_forward_of_small_batch(tile, outputs, depth, samples, cut, seed):
     """The bits of the tile that is made for many."""
     panels, last = -(-outputs // tile.columns), -(-outputs // tile.lanes) * tile.lanes
     w, x = normal(tile, panels, depth, tile.columns, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
@@ -276,9 +276,9 @@ def test_forward_of_few_samples(tile, outputs, depth, samples, cut, seed):
 
 @settings(max_examples=15)
 @given(
-    outputs=st.integers(1, 100), samples=st.integers(1, few_samples.MOST_BACKWARD), cut=flags, seed=st.integers(0, 99)
+    outputs=st.integers(1, 100), samples=st.integers(1, small_batch.MOST_BACKWARD), cut=flags, seed=st.integers(0, 99)
 )
-def test_inputs_of_few_samples(tile, outputs, samples, cut, seed):
+def test_inputs_of_small_batch(tile, outputs, samples, cut, seed):
     w, dz = normal(tile, tile.rows, outputs, seed=seed), normal(tile, samples, outputs, seed=seed + 100)
     x, dx = normal(tile, tile.rows, tile.columns, seed=1), np.full((tile.rows, tile.columns), 7, tile.dtype)
     panels, gradients = lanes_of_panels(w, tile), lanes_of_panels(dz, tile)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.few_samples import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
+from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
@@ -94,7 +94,7 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
 
 @kernel
 def few_forward(f: Any, s: int, n: int) -> bool:
-    """Whether stage `s` takes the way of `few_samples`: storing its results one by one has to pay."""
+    """Whether stage `s` takes the way of `small_batch`: storing its results one by one has to pay."""
     return n <= MOST_FORWARD and stage(f, s, N_IN) >= 8 * n
 
 
