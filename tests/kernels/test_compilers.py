@@ -1,5 +1,7 @@
 """Parts of kernels become machine code within the kernels that call them, and nowhere else."""
 
+import gc
+
 import pytest
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
@@ -56,3 +58,29 @@ def test_a_part_that_raises_does_so_in_its_caller():
     assert twice(4) == 8
     with pytest.raises(ValueError, match="below zero"):
         twice(-1)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_left_while_compiling_and_then_as_before(enabled, monkeypatch):
+    during = []
+    finalize = JITCodeLibrary._finalize_specific
+
+    def noting(self):
+        during.append(gc.isenabled())
+        finalize(self)
+
+    monkeypatch.setattr(JITCodeLibrary, "_finalize_specific", noting)
+
+    @compiling.kernel
+    def cubed(x):
+        return x * squared(x)
+
+    cubed._cache.flush()
+    gc.enable() if enabled else gc.disable()
+    try:
+        assert cubed(2.0) == 8.0
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+    assert during
+    assert not any(during)
