@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import layer_tiles, squares, weight_tiles
+from mlp_kernels.cpu import few_samples, layer_tiles, squares, weight_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -220,6 +220,76 @@ def test_transposition_and_the_sums_that_come_with_it(tile, half, first):
     block = source[:rows, :lanes].astype(np.float64)
     bound = (lanes + 1) * eps(tile.dtype) * (np.abs(block).sum(axis=1) + np.abs(start[:rows]))
     assert_close(sums[:rows], start[:rows] + block.sum(axis=1), bound)
+
+
+@njit
+def forward_few(tile, w, hop, x, depth, z, bias, floor, outputs, samples):
+    few_samples.forward_panels(
+        tile, pointer_to(w), hop, pointer_to(x), depth, pointer_to(z), pointer_to(bias), floor, outputs, samples
+    )
+
+
+@njit
+def to_inputs_few(tile, w, hop, dz, outputs, dx, x, cut, samples):
+    few_samples.input_rows(
+        tile,
+        pointer_to(w),
+        hop,
+        pointer_to(dz),
+        dz.size // dz.shape[0],
+        outputs,
+        pointer_to(dx),
+        pointer_to(x),
+        cut,
+        samples,
+    )
+
+
+@settings(max_examples=15)
+@given(
+    outputs=st.integers(1, 100),
+    depth=depths,
+    samples=st.integers(1, few_samples.MOST_FORWARD),
+    cut=flags,
+    seed=st.integers(0, 99),
+)
+def test_forward_of_few_samples(tile, outputs, depth, samples, cut, seed):
+    """The bits of the tile that is made for many."""
+    panels, last = -(-outputs // tile.columns), -(-outputs // tile.lanes) * tile.lanes
+    w, x = normal(tile, panels, depth, tile.columns, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+    size = max(panels * tile.columns, panels * tile.columns // tile.rows * tile.rows)
+    bias = normal(tile, size + tile.columns, seed=seed + 200)
+    z, expected = np.full((size, tile.columns), 7, tile.dtype), np.zeros((size, tile.columns), tile.dtype)
+    floor = tile.dtype.type(0 if cut else -np.inf)
+    forward_few(tile, w, depth * tile.columns, x, depth, z, bias, floor, outputs, samples)
+    for i in range(0, size, tile.rows):
+        panel = np.ascontiguousarray(w[i // tile.columns, :, i % tile.columns : i % tile.columns + tile.rows])
+        block = np.zeros((depth, tile.columns), tile.dtype)
+        block[:, : tile.rows] = panel
+        forward(
+            tile, False, block, x, depth, expected[i : i + tile.rows], bias[i : i + tile.rows], 1, floor, tile.columns
+        )
+    assert np.array_equal(z[:outputs, :samples], expected[:outputs, :samples])
+    assert (z[:, samples + 1 :] == 7).all(), "columns beyond the samples"
+    assert (z[last:] == 7).all(), "rows beyond the last vector of outputs"
+
+
+@settings(max_examples=15)
+@given(
+    outputs=st.integers(1, 100), samples=st.integers(1, few_samples.MOST_BACKWARD), cut=flags, seed=st.integers(0, 99)
+)
+def test_inputs_of_few_samples(tile, outputs, samples, cut, seed):
+    w, dz = normal(tile, tile.rows, outputs, seed=seed), normal(tile, samples, outputs, seed=seed + 100)
+    x, dx = normal(tile, tile.rows, tile.columns, seed=1), np.full((tile.rows, tile.columns), 7, tile.dtype)
+    panels, gradients = lanes_of_panels(w, tile), lanes_of_panels(dz, tile)
+    rest = outputs % tile.columns
+    if rest:  # what lies beyond the last output is never read
+        panels[-1, :, rest:] = gradients[-1, :, rest:] = np.nan
+    to_inputs_few(tile, panels, tile.rows * tile.columns, gradients, outputs, dx, x, int(cut), samples)
+    expected = w.astype(np.longdouble) @ dz.T
+    slopes = x[:, :samples] > 0 if cut else 1
+    assert_close(dx[:, :samples], expected * slopes, gemm_bound(w, np.ascontiguousarray(dz.T), w.dtype))
+    assert not dx[:, samples:].any(), "no gradient beyond the last sample"
 
 
 @intrinsic

@@ -19,6 +19,7 @@ from mlp_kernels.cpu import (
     cross_entropy,
     dropout,
     elementary,
+    lane_values,
     losses,
     memory,
     shuffling,
@@ -42,9 +43,17 @@ def tile_of(dtype: str, lanes: int = 4) -> Tile:
     return Tile(np.dtype(dtype), lanes=lanes, rows=2, vectors=2)
 
 
+class _Lanes(np.ndarray):
+    """A vector of a kernel, for a pointer is an array, too."""
+
+
 def _number(like: Any, value: float) -> Any:
     assert isinstance(value, int | float | np.number)  # NumPy makes NaN of None
-    return like.dtype.type(value)
+    return np.full_like(like, value) if isinstance(like, _Lanes) else like.dtype.type(value)
+
+
+def _from_integer(like: Any, value: Any) -> Any:
+    return value.astype(like.dtype) if isinstance(like, _Lanes) else _number(like, value)
 
 
 def _shift(pointer: Any, offset: int) -> Any:
@@ -68,13 +77,33 @@ def _pointer_to(array: Any) -> Any:
     return array.ravel()
 
 
-def _bits(value: Any) -> int:
-    return int(value.view(f"int{8 * value.dtype.itemsize}"))
+def _bits(value: Any) -> Any:
+    word = value.view(f"int{8 * value.dtype.itemsize}")
+    return word if isinstance(value, _Lanes) else int(word)
 
 
-def _from_bits(like: Any, value: int) -> Any:
+def _from_bits(like: Any, value: Any) -> Any:
+    if isinstance(like, _Lanes):
+        return value.astype(f"int{8 * like.dtype.itemsize}").view(like.dtype)
     size = 8 * like.dtype.itemsize
     return np.array(int(value) & ((1 << size) - 1), f"uint{size}").view(like.dtype)[()]
+
+
+def _load_lanes(tile: Any, pointer: Any, offset: int) -> Any:
+    assert 0 <= offset <= len(pointer) - tile.lanes
+    return pointer[offset : offset + tile.lanes].copy().view(_Lanes)
+
+
+def _store_lanes(pointer: Any, offset: int, lanes: Any) -> None:
+    assert isinstance(lanes, _Lanes)
+    assert lanes.dtype == pointer.dtype
+    assert offset >= 0
+    assert len(pointer[offset : offset + len(lanes)]) == len(lanes)
+    pointer[offset : offset + len(lanes)] = lanes
+
+
+def _where(mask: Any, x: Any, y: Any) -> Any:
+    return np.where(mask, x, y).view(_Lanes) if isinstance(x, _Lanes) else (x if mask else y)
 
 
 STANDING_IN: dict[str, Callable[..., Any]] = {
@@ -84,7 +113,11 @@ STANDING_IN: dict[str, Callable[..., Any]] = {
     "store": _store,
     "bits": _bits,
     "from_bits": _from_bits,
-    "from_integer": _number,
+    "from_integer": _from_integer,
+    "load_lanes": _load_lanes,
+    "store_lanes": _store_lanes,
+    "where": _where,
+    "multiply_add": lambda x, y, z: x * y + z,
     "local_row": lambda tile: np.full(tile.columns, np.nan, tile.dtype),
 }
 
@@ -113,7 +146,8 @@ def _series(intrinsic: Any) -> Callable[[Any], Any] | None:
 def _make_plain(module: ModuleType) -> None:
     for name, value in list(vars(module).items()):
         if isinstance(value, _Intrinsic):
-            stands_in = STANDING_IN.get(name) if getattr(memory, name, None) is value else _series(value)
+            named = any(getattr(source, name, None) is value for source in (memory, lane_values))
+            stands_in = STANDING_IN.get(name) if named else _series(value)
             setattr(module, name, stands_in or value)
 
 

@@ -1,15 +1,20 @@
-"""The cross-entropy of a softmax, of one panel of samples, for targets of two kinds.
+"""The cross-entropy of a softmax, of the samples of one panel, for targets of two kinds.
 
     ℓ = Σ_c p_c (log Σ e^z - z_c),   dℓ/dz = softmax(z) Σ p - p
 
 Logits, probabilities and gradients are rows of a panel, one row an output; see `losses.py`. Exponents are taken from
-the largest logit of each sample, so that none overflows.
+the largest logit of each sample, so that none overflows. A vector of samples at a time goes by all outputs: what is
+summed over them stays close by, and a short batch costs no more vectors than it fills.
+
+The second way by the outputs is from the last to the first, so that of equal logits the first one is what remains.
 """
 
 from typing import Any
 
-from mlp_kernels.cpu.elementary import exp, log
-from mlp_kernels.cpu.memory import load, local_row, number, shift, store
+from mlp_kernels.cpu.compiling import inlined
+from mlp_kernels.cpu.elementary import exp_down, log
+from mlp_kernels.cpu.lane_values import load_lanes, store_lanes, where
+from mlp_kernels.cpu.memory import load, local_row, number, store
 from mlp_kernels.cpu.tile import Tile
 
 
@@ -19,53 +24,33 @@ def cross_entropy(
     t: Any,
     dz: Any,
     outputs: int,
+    samples: int,
     shares: Any,
     values: Any,
     accuracies: Any,
     constant: float,
 ) -> None:
     """For rows of probabilities; right is a prediction whose first largest logit is the first largest probability."""
-    width, zero, one = tile.columns, number(z, 0.0), number(z, 1.0)
-    largest, predicted, most, wanted = local_row(tile), local_row(tile), local_row(tile), local_row(tile)
-    total, weight, loss = local_row(tile), local_row(tile), local_row(tile)
-    for j in range(width):
-        store(largest, j, load(z, j))
-        store(most, j, load(t, j))
-        store(predicted, j, zero)
-        store(wanted, j, zero)
-        store(total, j, zero)
-        store(weight, j, zero)
-        store(loss, j, zero)
-    for c in range(1, outputs):
-        z_row, t_row, label = shift(z, c * width), shift(t, c * width), number(z, float(c))
-        for j in range(width):
-            v, top = load(z_row, j), load(largest, j)
-            store(largest, j, v if v > top else top)
-            store(predicted, j, label if v > top else load(predicted, j))
-        for j in range(width):
-            p, top = load(t_row, j), load(most, j)
-            store(most, j, p if p > top else top)
-            store(wanted, j, label if p > top else load(wanted, j))
-    for c in range(outputs):
-        z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
-        for j in range(width):
-            e = exp(load(z_row, j) - load(largest, j))
-            store(d_row, j, e)
-            store(total, j, load(total, j) + e)
-            store(weight, j, load(weight, j) + load(t_row, j))
-    logarithm, scale = most, weight  # the maximum of the targets is used up, their sum goes into the scale
-    for j in range(width):
-        store(logarithm, j, log(load(total, j)))
-        store(scale, j, load(shares, j) * load(weight, j) / load(total, j))
-    for c in range(outputs):
-        z_row, t_row, d_row = shift(z, c * width), shift(t, c * width), shift(dz, c * width)
-        for j in range(width):
-            short = load(logarithm, j) - (load(z_row, j) - load(largest, j))
-            store(loss, j, load(loss, j) + load(t_row, j) * short)
-            store(d_row, j, load(d_row, j) * load(scale, j) - load(shares, j) * load(t_row, j))
-    for j in range(width):
-        store(values, j, load(loss, j))
-        store(accuracies, j, one if load(predicted, j) == load(wanted, j) else zero)
+    width = tile.columns
+    for j in range(0, samples, tile.lanes):
+        largest, most = _maximum(tile, z, j, outputs), _maximum(tile, t, j, outputs)
+        zero, one = number(largest, 0.0), number(largest, 1.0)
+        predicted = wanted = total = weight = loss = zero
+        for c in range(outputs - 1, -1, -1):
+            place, label = c * width + j, number(largest, float(c))
+            below, p = load_lanes(tile, z, place) - largest, load_lanes(tile, t, place)
+            e = exp_down(below)
+            store_lanes(dz, place, e)
+            total, weight, loss = total + e, weight + p, loss - p * below
+            predicted, wanted = where(below == zero, label, predicted), where(p == most, label, wanted)
+        store_lanes(values, j, loss + weight * log(total))
+        store_lanes(accuracies, j, where(predicted == wanted, one, zero))
+        share = load_lanes(tile, shares, j)
+        scale = share * weight / total
+        for c in range(outputs):
+            place = c * width + j
+            store_lanes(dz, place, load_lanes(tile, dz, place) * scale - share * load_lanes(tile, t, place))
+    _clear_the_rest(tile, dz, outputs, samples)
 
 
 def cross_entropy_of_labels(
@@ -74,6 +59,7 @@ def cross_entropy_of_labels(
     labels: Any,
     dz: Any,
     outputs: int,
+    samples: int,
     shares: Any,
     values: Any,
     accuracies: Any,
@@ -83,41 +69,50 @@ def cross_entropy_of_labels(
 
     No row of probabilities is written or read, most of which would be zeros.
     """
-    width, zero, one = tile.columns, number(z, 0.0), number(z, 1.0)
-    certain, even = number(z, 1.0 - smoothing), number(z, smoothing / outputs)
-    largest, predicted, total, below = local_row(tile), local_row(tile), local_row(tile), local_row(tile)
-    for j in range(width):
-        store(largest, j, load(z, j))
-        store(predicted, j, zero)
-        store(total, j, zero)
-        store(below, j, zero)
+    width, top, certain = tile.columns, local_row(tile), number(z, 1.0 - smoothing)
+    for j in range(0, samples, tile.lanes):
+        largest = _maximum(tile, z, j, outputs)
+        zero, one = number(largest, 0.0), number(largest, 1.0)
+        predicted = total = loss = zero
+        for c in range(outputs - 1, -1, -1):
+            place, label = c * width + j, number(largest, float(c))
+            below = load_lanes(tile, z, place) - largest
+            e = exp_down(below)
+            store_lanes(dz, place, e)
+            total, predicted = total + e, where(below == zero, label, predicted)
+        if smoothing > 0.0:
+            part = number(largest, smoothing / outputs)
+            for c in range(outputs):
+                loss = loss + part * (largest - load_lanes(tile, z, c * width + j))
+        store_lanes(values, j, loss + log(total))
+        store_lanes(accuracies, j, where(predicted == load_lanes(tile, labels, j), one, zero))
+        share = load_lanes(tile, shares, j)
+        scale, low = share / total, share * number(largest, smoothing / outputs)
+        for c in range(outputs):
+            place = c * width + j
+            store_lanes(dz, place, load_lanes(tile, dz, place) * scale - low)
+        store_lanes(top, 0, largest)
+        for i in range(j, min(j + tile.lanes, samples)):
+            place = int(load(labels, i)) * width + i
+            store(values, i, load(values, i) - certain * (load(z, place) - load(top, i - j)))
+            store(dz, place, load(dz, place) - certain * load(shares, i))
+    _clear_the_rest(tile, dz, outputs, samples)
+
+
+@inlined
+def _maximum(tile: Tile, z: Any, j: int, outputs: int) -> Any:
+    """The largest number of each of the samples from `j` on."""
+    top = load_lanes(tile, z, j)
     for c in range(1, outputs):
-        row, label = shift(z, c * width), number(z, float(c))
-        for j in range(width):
-            v, top = load(row, j), load(largest, j)
-            store(largest, j, v if v > top else top)
-            store(predicted, j, label if v > top else load(predicted, j))
-    for c in range(outputs):
-        z_row, d_row = shift(z, c * width), shift(dz, c * width)
-        for j in range(width):
-            shifted = load(z_row, j) - load(largest, j)
-            e = exp(shifted)
-            store(d_row, j, e)
-            store(total, j, load(total, j) + e)
-            store(below, j, load(below, j) + shifted)
-    scale, low = local_row(tile), local_row(tile)
-    for j in range(width):
-        logarithm = log(load(total, j))
-        # What of the loss all classes share: Σ_c ε/C (log Σ e^z - z_c).
-        store(values, j, even * (number(z, float(outputs)) * logarithm - load(below, j)) + certain * logarithm)
-        store(accuracies, j, one if load(predicted, j) == load(labels, j) else zero)
-        store(scale, j, load(shares, j) / load(total, j))
-        store(low, j, load(shares, j) * even)
-    for c in range(outputs):
-        row = shift(dz, c * width)
-        for j in range(width):
-            store(row, j, load(row, j) * load(scale, j) - load(low, j))
-    for j in range(width):
-        place = int(load(labels, j)) * width + j
-        store(values, j, load(values, j) - certain * (load(z, place) - load(largest, j)))
-        store(dz, place, load(dz, place) - certain * load(shares, j))
+        row = load_lanes(tile, z, c * tile.columns + j)
+        top = where(row > top, row, top)
+    return top
+
+
+@inlined
+def _clear_the_rest(tile: Tile, dz: Any, outputs: int, samples: int) -> None:
+    """No gradient in the vectors that have no sample: sums over a row read them."""
+    zero = number(load_lanes(tile, dz, 0), 0.0)
+    for j in range((samples + tile.lanes - 1) // tile.lanes * tile.lanes, tile.columns, tile.lanes):
+        for c in range(outputs):
+            store_lanes(dz, c * tile.columns + j, zero)

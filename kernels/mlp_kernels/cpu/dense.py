@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.few_samples import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
@@ -52,7 +53,10 @@ def even_block(size: int, most: int, multiple: int) -> int:
 
 @kernel
 def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
-    """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's rows."""
+    """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's rows.
+
+    For few samples it is a multiple of the tile's columns.
+    """
     width = tile.columns
     depth, rows, in_rows, w_rows = (
         stage(f, s, N_IN),
@@ -63,6 +67,11 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     weights, bias = shift(f.packed, stage(f, s, WEIGHTS)), shift(f.packed, stage(f, s, BIAS))
     least = number(f.arena, -np.inf)
+    if few_forward(f, s, n):
+        floor = number(f.arena, 0.0) if stage(f, s, CUT) else least
+        panel, to, start = shift(weights, begin * w_rows), shift(z, begin * width), shift(bias, begin)
+        forward_panels(tile, panel, w_rows * width, x, depth, to, start, floor, end - begin, n)
+        return
     block = even_block(depth, DEPTH, 1)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
@@ -84,13 +93,19 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
 
 
 @kernel
+def few_forward(f: Any, s: int, n: int) -> bool:
+    """Whether stage `s` takes the way of `few_samples`: storing its results one by one has to pay."""
+    return n <= MOST_FORWARD and stage(f, s, N_IN) >= 8 * n
+
+
+@kernel
 def ends_in_relu(f: Any, s: int) -> bool:
     """Whether the product of stage `s` and its own ReLU are all that the stage does."""
     return stage(f, s, CUT) != 0 and stage(f, s, FIRST_OP) == stage(f, s, LAST_OP)
 
 
 @kernel
-def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end: int, n: int) -> None:
+def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any, begin: int, end: int, n: int) -> None:
     """dx = Wᵀ dz of stage `s`, inputs `begin` to `end`; `begin` is a multiple of the tile's rows.
 
     Where all that stage `s` - 1 does after its product is the product's own ReLU, dx goes on to before that.
@@ -105,6 +120,13 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, dx: Any, begin: int, end
     weights = shift(f.packed, stage(f, s, WEIGHTS))
     hop = w_rows * width
     x = shift(f.arena, stage(f, s, INPUT))
+    if n <= MOST_BACKWARD and depth >= 32 * n:  # below, adding up the lanes of the sums takes longer than the sums
+        dz_hop, cut = load(f.places, PANELS) * width * width, 1 if ends_in_relu(f, s - 1) else 0
+        for i in range(begin, end, tile.rows):
+            place = i * width
+            dx_rows, x_rows = shift(dx, place), shift(x, place)
+            input_rows(tile, shift(weights, place), hop, transposed, dz_hop, depth, dx_rows, x_rows, cut, n)
+        return
     block = even_block(depth, DEPTH, width)
     for k in range(0, depth, block):
         steps = min(block, depth - k)

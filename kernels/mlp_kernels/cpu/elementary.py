@@ -16,12 +16,20 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from scipy.special import erfcx
 
 from mlp_kernels.cpu.compiling import inlined
-from mlp_kernels.cpu.memory import bits, from_bits, from_integer, number
+from mlp_kernels.cpu.lane_values import LanesType, spread, where
+from mlp_kernels.cpu.memory import (
+    bits,
+    from_bits,
+    from_integer,
+    fused_multiply_add,
+    multiply_add,
+    number,
+    scalar_of,
+)
 
 
 def _polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
@@ -29,15 +37,14 @@ def _polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
 
     @intrinsic  # type: ignore[untyped-decorator]  # Numba's
     def polynomial(_context: Any, x: Any) -> Any:
-        coefficients = double if x == types.float64 else single
+        coefficients = double if scalar_of(x) == types.float64 else single
 
-        def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-            kind = arguments[0].type
-            name = "llvm.fmuladd.f64" if x == types.float64 else "llvm.fmuladd.f32"
-            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
-            y = ir.Constant(kind, coefficients[0])
-            for c in coefficients[1:]:
-                y = builder.call(function, [y, arguments[0], ir.Constant(kind, c)])
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+            kind, scalar = arguments[0].type, context.get_value_type(scalar_of(x))
+            first, *rest = (spread(builder, ir.Constant(scalar, c), kind) for c in coefficients)
+            y = first
+            for c in rest:
+                y = fused_multiply_add(builder, y, arguments[0], c)
             return y
 
         return x(x), generate
@@ -50,11 +57,15 @@ def _either(single: float, double: float) -> Any:
 
     @intrinsic  # type: ignore[untyped-decorator]  # Numba's
     def either(_context: Any, like: Any) -> Any:
-        value = double if like == types.float64 else single
-        kind = like if isinstance(value, float) else types.int64
+        wide = scalar_of(like) == types.float64
+        value = double if wide else single
+        kind = like
+        if isinstance(value, int):
+            kind = like.of(types.int64 if wide else types.int32) if isinstance(like, LanesType) else types.int64
 
-        def generate(context: Any, _builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
-            return ir.Constant(context.get_value_type(kind), value)
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
+            scalar = ir.Constant(context.get_value_type(scalar_of(kind)), value)
+            return spread(builder, scalar, context.get_value_type(kind))
 
         return kind(like), generate
 
@@ -87,10 +98,16 @@ _tail_polynomial = _polynomial(_tail_coefficients(11), _tail_coefficients(22))
 # ln 2 in two parts; the first has so few digits that n times it is exact.
 _ln2_high = _either(0.693359375, 0.69314718036912381649)
 _ln2_low = _either(-2.12194440054690583e-4, 1.90821492927058770002e-10)
+_minus_ln2_high, _minus_ln2_low = (
+    _either(-0.693359375, -0.69314718036912381649),
+    _either(2.12194440054690583e-4, -1.90821492927058770002e-10),
+)
 # 1.5 · 2^(fraction bits): adding it rounds to an integer, which is then the low bits of the sum.
 _rounder = _either(12582912.0, 6755399441055744.0)
 # Beyond these e^x is infinite or zero, and half of n would leave the exponent's range.
 _limit = _either(160.0, 1200.0)
+# Below these e^x is close to the smallest normal number.
+_lowest = _either(-87.0, -708.0)
 _fraction_bits = _either(23, 52)
 _bias = _either(127, 1023)
 _root_half_bits = _either(0x3F3504F3, 0x3FE6A09E667F3BCD)
@@ -103,15 +120,21 @@ def _power_of_two(n: Any, like: Any) -> Any:
 
 
 @inlined
+def _remainder(x: Any) -> Any:
+    """(n + the rounder, n, r) with e^x = 2^n e^r and |r| <= ln 2 / 2."""
+    shifted = multiply_add(x, number(x, 1.4426950408889634), _rounder(x))
+    whole = shifted - _rounder(x)
+    return shifted, whole, multiply_add(whole, _minus_ln2_low(x), multiply_add(whole, _minus_ln2_high(x), x))
+
+
+@inlined
 def _reduce(x: Any) -> Any:
     """(h, k, e^r - 1) with e^x = 2^h 2^k e^r: 2^n in two factors, for n may lie outside the exponent's range."""
     limit = _limit(x)
     x = limit if x > limit else x  # in this order NaN passes
     x = -limit if x < -limit else x
-    shifted = x * number(x, 1.4426950408889634) + _rounder(x)
+    shifted, whole, r = _remainder(x)
     n = bits(shifted) - bits(_rounder(x))
-    whole = shifted - _rounder(x)
-    r = (x - whole * _ln2_high(x)) - whole * _ln2_low(x)
     # A half of n by rounding, too: a shift to the right would need integers of 64 bits, at half of the speed.
     half = bits(whole * number(x, 0.5) + _rounder(x)) - bits(_rounder(x))
     return _power_of_two(half, x), _power_of_two(n - half, x), r * _exponential_series(r)
@@ -122,6 +145,16 @@ def exp(x: Any) -> Any:
     """e^x."""
     h, k, p = _reduce(x)
     return (number(x, 1.0) + p) * h * k
+
+
+@inlined
+def exp_down(x: Any) -> Any:
+    """e^x for x <= 0, which a softmax asks for, in half the time; where it would be no normal number, 0."""
+    shifted, _, r = _remainder(x)
+    mantissa = multiply_add(r, _exponential_series(r), number(x, 1.0))
+    # Shifted to where the exponent is, nothing is left of the rounder, and n adds to the exponent.
+    power = from_bits(x, bits(mantissa) + (bits(shifted) << _fraction_bits(x)))
+    return where(x < _lowest(x), number(x, 0.0), power)  # in this order NaN passes
 
 
 @inlined

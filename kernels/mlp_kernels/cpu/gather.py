@@ -6,8 +6,8 @@
     | sample 9 |  x0 x1 x2 ...             ...
 
 A data set is an address, two strides in bytes and the code for its type; nothing of its size is copied. Where the
-features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers. Lanes beyond
-the last sample repeat it: they hold nothing that the data does not.
+features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers; there, lanes
+beyond the last sample repeat it. What other lanes beyond it hold is no matter: nothing that a lane computes leaves it.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,9 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 TYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 """The number types that are read as they lie in memory."""
 
+SINGLY = 2
+"""Samples up to which elements are copied one by one: a square would be transposed for one or two of its rows."""
+
 ADDRESS, ROW_STRIDE, COLUMN_STRIDE, GATHER = range(4)
 """The fields of a data set's description, int64; GATHER is the address of the code that reads its number type, in a
 description of targets 1 for class indices and else 0."""
@@ -48,14 +51,14 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
         address, row_stride, step = load(data, ADDRESS), load(data, ROW_STRIDE), load(data, COLUMN_STRIDE)
         for j in range(width):
             store(sources, j, address + load(order, min(b * width + j, n - 1)) * row_stride)
-        panel = shift(x, b * rows * width)
+        panel, here = shift(x, b * rows * width), min(width, n - b * width)
         done = begin
-        if step == size:
+        if step == size and here > SINGLY:
             done = begin + (end - begin) // lanes * lanes
-            for k in range(begin, done, lanes):
-                for j in range(0, width, lanes):
+            for j in range(0, here, lanes):  # along the features first: of few samples at a time the CPU reads ahead
+                for k in range(begin, done, lanes):
                     gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
-        for j in range(width):
+        for j in range(here):
             for k in range(done, end):
                 store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
 

@@ -10,7 +10,7 @@ from typing import Self
 from llvmlite import ir
 from numba.core import cgutils
 
-from mlp_kernels.cpu.features import vector_unit
+from mlp_kernels.cpu.features import numba_target, vector_unit
 from mlp_kernels.cpu.vector_ir import Vectors
 
 CONTRACT = ("contract",)
@@ -53,9 +53,10 @@ class Lanes:
         return self * q
 
     def _reciprocal_estimate(self) -> Self:
-        all_lanes = ir.IntType(16)
+        all_lanes = ir.IntType(max(8, self.v.lanes))
         kind = ir.FunctionType(self.v.type, [self.v.type, self.v.type, all_lanes])
-        function = cgutils.get_or_insert_function(self.v.builder.module, kind, "llvm.x86.avx512.rcp14.ps.512")
+        name = f"llvm.x86.avx512.rcp14.ps.{32 * self.v.lanes}"
+        function = cgutils.get_or_insert_function(self.v.builder.module, kind, name)
         return self._new(self.v.builder.call(function, [self.value, self.v.constant(0.0), ir.Constant(all_lanes, -1)]))
 
     def _new(self, value: ir.Value) -> Self:
@@ -64,12 +65,15 @@ class Lanes:
 
 def has_reciprocal(v: Vectors) -> bool:
     """Whether the CPU estimates reciprocals of these vectors well enough for one Newton step: float32 with AVX-512."""
-    return v.suffix == "v16f32" and _is_avx512()
+    return v.suffix in _reciprocals()
 
 
 @cache
-def _is_avx512() -> bool:
-    return vector_unit().name == "AVX-512"
+def _reciprocals() -> tuple[str, ...]:
+    if vector_unit().name != "AVX-512":
+        return ()
+    _, features = numba_target()
+    return ("v16f32", "v8f32", "v4f32") if "+avx512vl" in features else ("v16f32",)
 
 
 class Words:

@@ -32,6 +32,12 @@ from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
+def relu_slope(v: Vectors, y: ir.Value, offset: int) -> ir.Value:
+    """The derivative of a ReLU where its results y lie: 1 above 0, else 0."""
+    one, zero = v.constant(1.0), v.constant(0.0)
+    return v.builder.select(v.builder.fcmp_ordered(">", v.load(y, offset), zero), one, zero)
+
+
 def _forward_tile(rows_of: Callable[[Tile], int]) -> Any:
     """The tile of z with as many rows as `rows_of` says of the register tile."""
 
@@ -111,16 +117,13 @@ def _input_tile(rows_of: Callable[[Tile], int]) -> Any:
             _, w, hop, dz, depth, dx, first, x, cut, columns = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
-                zero, one = v.constant(0.0), v.constant(1.0)
+                zero = v.constant(0.0)
 
                 def stored(i: int, j: int) -> ir.Value:
                     return v.load(dx, place(v, i, j))
 
                 def through_relu(sums: Block) -> Block:
-                    slopes = []
-                    for i, j, _ in places(sums, vectors):
-                        above = builder.fcmp_ordered(">", v.load(x, place(v, i, j)), zero)
-                        slopes.append(builder.select(above, one, zero))
+                    slopes = [relu_slope(v, x, place(v, i, j)) for i, j, _ in places(sums, vectors)]
                     return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
 
                 start = start_of(v, (rows, vectors), first, lambda _i, _j: zero, stored)

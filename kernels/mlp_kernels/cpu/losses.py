@@ -100,7 +100,10 @@ FUNCTIONS: dict[str, tuple[Scalar, Scalar, Scalar]] = {
 
 @cache
 def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[..., None]:
-    """The loss ℓ = mean_k of value(z_k, t_k, constant)."""
+    """The loss ℓ = mean_k of value(z_k, t_k, constant), of the whole panel whatever the number of its samples.
+
+    The loops are over elements, for a user's functions are of one element each; LLVM makes vectors of them.
+    """
 
     def panel_loss(
         tile: Tile,
@@ -108,6 +111,7 @@ def mean_of(value: Scalar, derivative: Scalar, accuracy: Scalar) -> Callable[...
         t: Any,
         dz: Any,
         outputs: int,
+        samples: int,
         shares: Any,
         values: Any,
         accuracies: Any,
@@ -142,4 +146,4 @@ def loss_address(name: str, tile: Tile, *, labels: bool = False) -> int:
 
 def panel_address(panel_loss: Callable[..., None], tile: Tile, *, kept: bool = True) -> int:
     """The same for any loss of a panel."""
-    return address(panel_loss, (FLOATS, FLOATS, FLOATS, INT, FLOATS, FLOATS, FLOATS, REAL), tile, kept)
+    return address(panel_loss, (FLOATS, FLOATS, FLOATS, INT, INT, FLOATS, FLOATS, FLOATS, REAL), tile, kept)

@@ -11,6 +11,8 @@ from numba import from_dtype, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from mlp_kernels.cpu.lane_values import LanesType, spread
+
 
 @intrinsic  # type: ignore[untyped-decorator]
 def pointer_to(_context: Any, array: Any) -> Any:
@@ -104,47 +106,78 @@ def store(_context: Any, pointer: Any, offset: Any, value: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def number(_context: Any, like: Any, value: Any) -> Any:
-    """`value` in the float type of `like`, a pointer or a number.
+    """`value` in the float type of `like`: a pointer, a number or a vector of them, which then has it in every lane.
 
     A float64 literal in float32 arithmetic would turn all of it into float64, at half of the speed.
     """
     kind = like.dtype if isinstance(like, types.CPointer) else like
 
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        return arguments[1] if kind == types.float64 else builder.fptrunc(arguments[1], ir.FloatType())
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        scalar = arguments[1] if scalar_of(kind) == types.float64 else builder.fptrunc(arguments[1], ir.FloatType())
+        return spread(builder, scalar, context.get_value_type(kind))
 
     return kind(like, types.float64), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def bits(_context: Any, value: Any) -> Any:
-    """The bits of a float as an integer, those of a float32 sign-extended to 64."""
+    """The bits of a float as an integer, those of a float32 sign-extended to 64; of a vector, integers as wide."""
+    single = scalar_of(value) == types.float32
+    kind = value.of(types.int32 if single else types.int64) if isinstance(value, LanesType) else types.int64
 
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        if value == types.float64:
-            return builder.bitcast(arguments[0], ir.IntType(64))
-        return builder.sext(builder.bitcast(arguments[0], ir.IntType(32)), ir.IntType(64))
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        if kind == types.int64:
+            same = builder.bitcast(arguments[0], ir.IntType(32 if single else 64))
+            return builder.sext(same, ir.IntType(64)) if single else same
+        return builder.bitcast(arguments[0], context.get_value_type(kind))
 
-    return types.int64(value), generate
+    return kind(value), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def from_bits(_context: Any, like: Any, value: Any) -> Any:
-    """The float of the type of `like` whose bits are the low ones of an integer."""
+    """The float of the type of `like` whose bits are the low ones of an integer; or a vector of a vector."""
 
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        if like == types.float64:
-            return builder.bitcast(arguments[1], ir.DoubleType())
-        return builder.bitcast(builder.trunc(arguments[1], ir.IntType(32)), ir.FloatType())
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        word = builder.trunc(arguments[1], ir.IntType(32)) if like == types.float32 else arguments[1]
+        return builder.bitcast(word, context.get_value_type(like))
 
-    return like(like, types.int64), generate
+    return like(like, value), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def from_integer(_context: Any, like: Any, value: Any) -> Any:
-    """An integer of at most 32 bits as a float of the type of `like`."""
+    """An integer of at most 32 bits as a float of the type of `like`; or a vector of a vector."""
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
-        return builder.sitofp(builder.trunc(arguments[1], ir.IntType(32)), context.get_value_type(like))
+        word = arguments[1] if isinstance(like, LanesType) else builder.trunc(arguments[1], ir.IntType(32))
+        return builder.sitofp(word, context.get_value_type(like))
 
-    return like(like, types.int64), generate
+    return like(like, value), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply_add(_context: Any, x: Any, y: Any, z: Any) -> Any:
+    """`x * y + z`, rounded once where the CPU can, else twice."""
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        return fused_multiply_add(builder, *arguments)
+
+    return x(x, x, x), generate
+
+
+def scalar_of(kind: Any) -> Any:
+    """The type of one lane of a vector; a scalar's own."""
+    return kind.dtype if isinstance(kind, LanesType) else kind
+
+
+def fused_multiply_add(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """`x * y + z` of scalars or vectors.
+
+    `llvm.fma` would insist on one rounding: without the instruction it calls libm, a hundred times slower.
+    """
+    kind, vector = x.type, isinstance(x.type, ir.VectorType)
+    width = 64 if (kind.element if vector else kind) == ir.DoubleType() else 32
+    name = f"llvm.fmuladd.{f'v{kind.count}' if vector else ''}f{width}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return builder.call(function, [x, y, z])

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.dense import BLOCK_ROWS, ends_in_relu, finish_gradient, input_gradient, product, update_weights
+from mlp_kernels.cpu.dense import (
+    BLOCK_ROWS,
+    ends_in_relu,
+    few_forward,
+    finish_gradient,
+    input_gradient,
+    product,
+    update_weights,
+)
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
 from mlp_kernels.cpu.memory import load, pointer_to, shift
 from mlp_kernels.cpu.native import call
@@ -125,10 +133,10 @@ def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, t
 
 
 @kernel
-def _features(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
+def _features(tile: Tile, f: Any, s: int, n: int, thread: int, threads: int) -> Any:
     """The features of stage `s` that a thread owns on the way forward: whole rows of tiles, or whole panels."""
     features = stage(f, s, N_OUT)
-    unit = tile.columns if _keeps_panels(tile, f, s, threads) else tile.rows
+    unit = tile.columns if few_forward(f, s, n) or _keeps_panels(tile, f, s, threads) else tile.rows
     begin, end = share((features + unit - 1) // unit, thread, threads)
     return begin * unit, min(end * unit, features)
 
@@ -166,7 +174,7 @@ def _forward(
     for s in range(f.n_stages):
         if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
             continue
-        begin, end = _features(tile, f, s, thread, threads)
+        begin, end = _features(tile, f, s, n, thread, threads)
         if s > 0:
             product(tile, f, s, begin, end, n)
         run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
@@ -190,8 +198,8 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
         z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
-        constant = load(f.loss_constants, 0)
-        call(load(f.code, LOSS), (tile, z, t, dz, outputs, shares, values, accuracies, constant))
+        constant, samples = load(f.loss_constants, 0), min(width, n - b * width)
+        call(load(f.code, LOSS), (tile, z, t, dz, outputs, samples, shares, values, accuracies, constant))
 
 
 @kernel
@@ -243,7 +251,7 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
             stop = min(row + BLOCK_ROWS, end)
             if passes_on:
                 dx = _gradient(f, s - 1)
-                input_gradient(tile, f, s, _gradient(f, s), dx, row, stop, n)
+                input_gradient(tile, f, s, _gradient(f, s), _transposed(f, s), dx, row, stop, n)
                 if not ends_in_relu(f, s - 1):
                     run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
                 if s > 1:

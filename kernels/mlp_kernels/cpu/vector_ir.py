@@ -121,12 +121,16 @@ class Vectors:
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.store.{self.suffix}.p0")
         self.builder.call(function, [vector, place, ir.Constant(_INT32, 1), mask])
 
-    def prefetch_for_write(self, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
-        """Ask for a cache line that will be written soon; never faults."""
+    def prefetch(self, pointer: ir.Value, *, to_write: bool = False) -> None:
+        """Ask for the cache line of an address; never faults."""
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        place = self.builder.bitcast(self.address(pointer, offset), _POINTER)
-        self.builder.call(function, [place, *(ir.Constant(_INT32, flag) for flag in (1, 3, 1))])
+        place = self.builder.bitcast(pointer, _POINTER)
+        self.builder.call(function, [place, *(ir.Constant(_INT32, int(flag)) for flag in (to_write, 3, 1))])
+
+    def prefetch_for_write(self, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
+        """Ask for a cache line that will be written soon."""
+        self.prefetch(self.address(pointer, offset), to_write=True)
 
     def transpose(self, rows: list[ir.Value]) -> list[ir.Value]:
         """R vectors, R a power of two, to R vectors that hold the `lanes` columns one after the other.

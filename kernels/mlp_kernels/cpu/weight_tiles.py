@@ -118,10 +118,11 @@ def weights_column(
 
         start = [panels, x, dz, *[v.constant(0.0)] * (rows * vectors)]
         _, _, _, *sums = while_positive(builder, start, one_panel)
-        h = _hyper(v, hyper)
+        few = Vectors(builder, tile.value, max(1, v.lanes // 4))  # a root of one lane takes a third of the time
+        h = _hyper(few, hyper)
         for i in range(rows):
-            gradient = v.first_lane(v.total(sums[i * vectors : (i + 1) * vectors]))
-            _update(v, rule.value, h, gradient, v.address(weights, place(v, i, 0)), slot_step)
+            gradient = few.first_lane(v.total(sums[i * vectors : (i + 1) * vectors]))
+            _update(few, rule.value, h, gradient, v.address(weights, place(v, i, 0)), slot_step)
         return context.get_dummy_value()
 
     return signature, generate

@@ -49,6 +49,17 @@ def test_what_adding_one_lost_is_put_back(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_an_exponential_going_down_is_one_that_ends_at_zero(dtype):
+    x = -np.geomspace(1e-9, 86.9 if dtype == "float32" else 707.9, 4001).astype(dtype)
+    assert_close(over_numbers(elementary.exp_down)(x), np.exp(x.astype(np.longdouble)), 1.5 * eps(dtype) * np.exp(x))
+    far = np.array([-88.0 if dtype == "float32" else -709.0, -1e30, -np.inf, 0.0, np.nan], dtype)
+    with np.errstate(all="ignore"):
+        got = over_numbers(elementary.exp_down)(far)
+    assert got[:4].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert np.isnan(got[4])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "softplus"])
 def test_an_elementary_function_holds_for_every_number(name, dtype):
     ends = {"exp": (0.0, np.inf), "tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softplus": (0.0, np.inf)}[name]

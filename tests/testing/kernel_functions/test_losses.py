@@ -89,20 +89,42 @@ def test_the_cross_entropy_takes_rows_that_do_not_add_up_to_one():
     assert_close(dz, 0.125 * (p * t.sum(axis=0) - t), 1e-15)
 
 
+@pytest.mark.parametrize("function", [cross_entropy.cross_entropy, cross_entropy.cross_entropy_of_labels])
+@pytest.mark.parametrize("samples", [1, 4, 5])
+def test_a_short_batch_leaves_no_gradient_beyond_it(function, samples):
+    """Of vectors without a sample only the gradient is written; of those with one, the whole."""
+    width, rng = tile_of("float64").columns, np.random.default_rng(samples)
+    z, shares = rng.normal(size=(3, width)), np.where(np.arange(width) < samples, 0.2, 0.0)
+    labels = np.arange(width) % 3
+    t = np.ascontiguousarray(np.eye(3)[:, labels]) if function is cross_entropy.cross_entropy else labels.astype(float)
+    whole, short = np.empty_like(z), np.full_like(z, 9.0)
+    values, accuracies = np.full(width, 9.0), np.full(width, 9.0)
+    run = calling_loss(function)
+    run(tile_of("float64"), z, t, whole, 3, shares, values, accuracies, 0.0)
+    full = values.copy()
+    values[:] = 9.0
+    run(tile_of("float64"), z, t, short, 3, shares, values, accuracies, 0.0, samples)
+    assert np.array_equal(short, whole)
+    assert np.array_equal(values[:samples], full[:samples])
+    assert (values[-(-samples // 4) * 4 :] == 9.0).all()
+
+
 def calling_loss(function):
-    """Of (tile, z, t, dz, outputs, shares, values, accuracies, constant): pointers on both sides of a number."""
-    run = calling(reordered(function), 6, 2, tile=True)
-    return lambda tile, z, t, dz, outputs, shares, values, accuracies, constant: run(
-        tile, z, t, dz, shares, values, accuracies, outputs, constant
-    )
+    """Of (tile, z, t, dz, outputs, shares, values, accuracies, constant), for a panel full of samples unless said."""
+    run = calling(reordered(function), 6, 3, tile=True)
+
+    def call(tile, z, t, dz, outputs, shares, values, accuracies, constant, samples=None):
+        run(tile, z, t, dz, shares, values, accuracies, outputs, samples or tile.columns, constant)
+
+    return call
 
 
 @cache
 def reordered(function):
     function = inlining(function)
 
-    def call(tile, z, t, dz, shares, values, accuracies, outputs, constant):
-        function(tile, z, t, dz, outputs, shares, values, accuracies, constant)
+    def call(tile, z, t, dz, shares, values, accuracies, outputs, samples, constant):  # pointers first
+        function(tile, z, t, dz, outputs, samples, shares, values, accuracies, constant)
 
     return call
 

@@ -1,0 +1,167 @@
+"""The products of a dense layer for a batch of a few samples: vectors of outputs, where else lanes are samples.
+
+A tile of `layer_tiles` multiplies a whole vector of samples by each weight. Of one sample it would use one lane. Here
+a vector of weights is multiplied by one number, as the panels of W have it (see `layer_tiles.py` for the layout):
+
+    z  = W x + b     a row of sums for each sample over one panel of outputs; each step reads one row of W's panel and
+                     one number of each sample
+    dx = Wᵀ dz       a dot product for each input and sample over all panels; dz transposed, as dW reads it
+
+The weights are read once, a whole vector at a time, so such a step takes about as long as reading them. The plain
+reference of both is `register_tile.reference`.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.extending import intrinsic
+
+from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.layer_tiles import relu_slope
+from mlp_kernels.cpu.memory import shift
+from mlp_kernels.cpu.panel_loops import place, while_positive
+from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.vector_ir import Vectors, index
+
+MOST_FORWARD, MOST_BACKWARD = 4, 2
+"""Samples up to which this way is the faster one: with more, the sums of one step no longer fit the registers."""
+
+
+def _forward_of(samples: int, panels: int) -> Any:
+    """The product for so many samples, of so many panels of outputs at once.
+
+    A sum waits four cycles for its last addition, so there have to be several sums to work on in the meantime.
+    """
+
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def forward(
+        _context: Any, tile: Any, w: Any, hop: Any, x: Any, depth: Any, z: Any, bias: Any, floor: Any, outputs: Any
+    ) -> Any:
+        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+        signature = types.void(tile, element, ints, element, ints, element, element, element.dtype, ints)
+        width, vectors = tile.value.columns, tile.value.vectors
+        places = [(panel, j) for panel in range(panels) for j in range(vectors)]
+
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+            _, w, hop, x, depth, z, bias, floor, outputs = arguments
+            v = Vectors(builder, tile.value)
+
+            def one_input(carried: list[ir.Value]) -> list[ir.Value]:
+                left, w_here, x_here, *sums = carried
+                numbers = [v.broadcast(x_here, i) for i in range(samples)]
+                added = []
+                for vector, (panel, j) in enumerate(places):
+                    weights = v.load(v.address(w_here, builder.mul(hop, index(panel))), j * v.lanes)
+                    for i, number in enumerate(numbers):
+                        added.append(v.multiply_add(number, weights, sums[vector * samples + i]))
+                return [builder.sub(left, index(1)), v.address(w_here, width), v.address(x_here, width), *added]
+
+            start = [v.load(bias, panel * width + j * v.lanes) for panel, j in places for _ in range(samples)]
+            _, _, _, *sums = while_positive(builder, [depth, w, x, *start], one_input)
+            low = v.splat(floor)
+            for vector in range(len(places)):
+                with builder.if_then(builder.icmp_signed(">", outputs, index(vector * v.lanes))):
+                    for i in range(samples):
+                        value = sums[vector * samples + i]
+                        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+                        for lane in range(v.lanes):
+                            number = builder.extract_element(value, ir.Constant(ir.IntType(32), lane))
+                            builder.store(number, v.address(z, (vector * v.lanes + lane) * width + i))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return forward
+
+
+def _input_of(samples: int) -> Any:
+    """A tile's rows of dx for so many samples."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def gradient(
+        _context: Any, tile: Any, w: Any, hop: Any, dz: Any, dz_hop: Any, outputs: Any, dx: Any, x: Any, cut: Any
+    ) -> Any:
+        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+        signature = types.void(tile, element, ints, element, ints, ints, element, element, ints)
+        rows, width, vectors = tile.value.rows, tile.value.columns, tile.value.vectors
+
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+            _, w, hop, dz, dz_hop, outputs, dx, x, cut = arguments
+            v = Vectors(builder, tile.value)
+            zero = v.constant(0.0)
+
+            def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
+                left, w_here, dz_here, *sums = carried
+                for k in range(vectors):
+                    # Beyond the last output lies anything.
+                    mask = v.first_lanes(builder.sub(left, index(k * v.lanes)))
+                    d = [v.masked_load(dz_here, j * width + k * v.lanes, mask) for j in range(samples)]
+                    for i in range(rows):
+                        weights = v.masked_load(w_here, place(v, i, k), mask)
+                        for j in range(samples):
+                            sums[i * samples + j] = v.multiply_add(weights, d[j], sums[i * samples + j])
+                return [builder.sub(left, index(width)), v.address(w_here, hop), v.address(dz_here, dz_hop), *sums]
+
+            start = [outputs, w, dz, *[zero] * (rows * samples)]
+            _, _, _, *sums = while_positive(builder, start, one_panel)
+            for i in range(rows):
+                row = zero
+                for j in range(samples):
+                    lane = ir.Constant(ir.IntType(32), j)
+                    row = builder.insert_element(row, v.total([sums[i * samples + j]]), lane)
+                (row,) = v.when(
+                    builder.icmp_signed("!=", cut, index(0)),
+                    [row],
+                    lambda old, i=i: [builder.fmul(old[0], relu_slope(v, x, place(v, i, 0)))],
+                )
+                v.store(row, dx, place(v, i, 0))
+                for k in range(1, vectors):
+                    v.store(zero, dx, place(v, i, k))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return gradient
+
+
+_forward_1, _forward_2, _forward_4 = _forward_of(1, 2), _forward_of(2, 2), _forward_of(4, 1)
+_input_1, _input_2 = (_input_of(samples) for samples in (1, 2))
+
+
+@kernel
+def forward_panels(
+    tile: Tile, w: Any, hop: int, x: Any, depth: int, z: Any, bias: Any, floor: float, outputs: int, samples: int
+) -> None:
+    """z[i, j] = b[i] + Σ_k w[k, i] x[k, j], for `outputs`, `depth` >= 1 inputs and up to `MOST_FORWARD` samples.
+
+    The panels of w are `hop` apart. Results below `floor` become `floor`, as those of `layer_tiles.forward_tile` do,
+    and the bits are the same: each sum is taken in the same order. Rows of z are written up to the next multiple of a
+    vector behind `outputs`, and of each row the first `samples` columns, or one more.
+    """
+    width, at_once = tile.columns, 2 if samples <= 2 else 1
+    for h in range(0, outputs, at_once * width):
+        left = outputs - h
+        panel, to, start = shift(w, h // width * hop), shift(z, h * width), shift(bias, h)
+        next_panel = hop if left > width else 0  # where there is none, the last one does once more, for nothing
+        if samples == 1:
+            _forward_1(tile, panel, next_panel, x, depth, to, start, floor, left)
+        elif samples == 2:
+            _forward_2(tile, panel, next_panel, x, depth, to, start, floor, left)
+        else:
+            _forward_4(tile, panel, hop, x, depth, to, start, floor, left)
+
+
+@kernel
+def input_rows(
+    tile: Tile, w: Any, hop: int, dz: Any, dz_hop: int, outputs: int, dx: Any, x: Any, cut: int, samples: int
+) -> None:
+    """dx[i, j] = Σ_k w[i, k] dz[j, k], R rows of inputs, for up to `MOST_BACKWARD` samples.
+
+    The panels of w are `hop` apart, those of dz, transposed, `dz_hop`; there are `outputs` >= 1 outputs. Where `cut`
+    is not 0, `x` are the results of a ReLU and dx goes on to its input. All columns beyond `samples` become zero.
+    """
+    if samples == 1:
+        _input_1(tile, w, hop, dz, dz_hop, outputs, dx, x, cut)
+    else:
+        _input_2(tile, w, hop, dz, dz_hop, outputs, dx, x, cut)
