@@ -100,10 +100,10 @@ else
 fi
 part tests 120 "$python" -m pytest -q -p no:cacheprovider tests/kernels_cuda tests/backends \
   --ignore tests/kernels_cuda/test_in_simulator.py --ignore tests/kernels_cuda/test_assembly.py \
-  --ignore tests/backends/test_cuda.py &
+  --ignore tests/backends/test_cuda.py --ignore tests/backends/simulated_cuda &
 waiting+=("tests:$!")
 # The same networks as in the simulator; on a GPU each way to run them is compiled first.
-part network-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_cuda.py &
+part network-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_cuda &
 waiting+=("network-tests:$!")
 for each in "${waiting[@]}"; do
   wait "${each#*:}" || failed+=("${each%%:*}")

@@ -1,19 +1,23 @@
-"""What the commands share: lists of names and numbers, the progress line, the end of a run."""
+"""What the commands share: options, lists of names and numbers, the progress line, how a run begins and ends."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import click
 
+from mlp_benchmarks.peaks import describe_with_peaks
+from mlp_benchmarks.race import Rules
 from mlp_benchmarks.records import check_writable
+from mlp_scratch import checks
 from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.errors import ArgumentError, unknown_name
 from mlp_scratch.machine import usable_cores
 
 T = TypeVar("T")
+Progress: TypeAlias = Callable[[str], None]
 
 
 def chosen(argument: str, text: str | None, table: Mapping[str, T], *, default: tuple[str, ...]) -> dict[str, T]:
@@ -50,6 +54,34 @@ def thread_counts(text: str) -> list[int]:
     return counts
 
 
+def race_options(*, rounds: int = Rules.rounds) -> Callable[[T], T]:
+    """The options of a command that holds races of one kind: how many threads, rounds and processes, and the file."""
+    options = (
+        click.option(
+            "--threads", default="1", show_default=True, metavar="N,...", help="Threads, and processors, of each."
+        ),
+        click.option("--rounds", type=int, default=rounds, show_default=True, metavar="N"),
+        click.option("--processes", type=int, default=Rules.processes, show_default=True, metavar="N"),
+        click.option("--json", "json_file", metavar="FILE", help="Write the records, in full precision."),
+    )
+
+    def decorate(command: T) -> T:
+        for option in reversed(options):
+            command = option(command)  # type: ignore[type-var]  # click wants to know that it is a function
+        return command
+
+    return decorate
+
+
+def race_rules(rounds: int, processes: int, *, budget: float = Rules.budget) -> Rules:
+    """The rules that the options `--rounds` and `--processes` ask for."""
+    return Rules(
+        rounds=checks.integer("rounds", rounds, at_least=1),
+        processes=checks.integer("processes", processes, at_least=1),
+        budget=budget,
+    )
+
+
 def writable(argument: str, file: str | None) -> Path | None:
     """The path of a file that will be written, looked at before there is anything to lose."""
     if file is None:
@@ -59,7 +91,7 @@ def writable(argument: str, file: str | None) -> Path | None:
 
 
 @contextmanager
-def progress_line() -> Iterator[Callable[[str], None]]:
+def progress_line() -> Iterator[Progress]:
     """A line on standard error that says what is going on: on a terminal, and none in a pipe."""
     if not sys.stderr.isatty():
         yield lambda text: None
@@ -70,16 +102,39 @@ def progress_line() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-class Ended(Protocol):
-    """A report, as far as the exit code needs one."""
+class Report(Protocol):
+    """What a command finds out, as far as they are alike."""
 
+    machine: Mapping[str, Any]
     interrupted: bool
 
     @property
     def any_wrong(self) -> bool: ...
 
+    def write(self, path: Path) -> None: ...
 
-def exit_code(report: Ended, path: Path | None) -> int:
+
+def measure(
+    report: Report,
+    path: Path | None,
+    threads: Sequence[int],
+    work: Callable[[Progress], object],
+    *,
+    dtype: str = "float32",
+) -> None:
+    """Describe the machine, peaks included, and do `work`; Ctrl-C ends it, and what was found by then is written."""
+    with progress_line() as progress:
+        try:
+            progress("measuring the machine's peaks")
+            report.machine = describe_with_peaks(list(threads), dtype)
+            work(progress)
+        except KeyboardInterrupt:
+            report.interrupted = True
+    if path is not None:
+        report.write(path)
+
+
+def exit_code(report: Report, path: Path | None) -> int:
     """That of the command, having said that it was interrupted if it was."""
     if report.interrupted:
         click.echo("mlp-bench: interrupted" + ("" if path is None else f"; {path} has what was measured"), err=True)

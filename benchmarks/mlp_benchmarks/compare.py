@@ -3,10 +3,9 @@
 import click
 
 from mlp_benchmarks.cases import CASES, DEFAULT_CASES, OPTIMIZERS
-from mlp_benchmarks.command import chosen, exit_code, progress_line, thread_counts, writable
+from mlp_benchmarks.command import Progress, chosen, exit_code, measure, thread_counts, writable
 from mlp_benchmarks.contenders import CONTENDERS
 from mlp_benchmarks.page import write_page
-from mlp_benchmarks.peaks import describe_with_peaks
 from mlp_benchmarks.race import Rules
 from mlp_benchmarks.random_shapes import RANDOM_CONTENDERS, random_cases, slower_lines
 from mlp_benchmarks.records import Report
@@ -84,15 +83,12 @@ def compare_command(
     path, page = writable("json", json_file), writable("html", html_file)
     report = Report(machine={})
     left_out = 0
-    with progress_line() as progress:
-        try:
-            progress("measuring the machine's peaks")
-            report.machine = describe_with_peaks(list(races.threads))
-            left_out = len(raced) - races.run(report, progress=progress, path=path)
-        except KeyboardInterrupt:
-            report.interrupted = True
-    if path is not None:
-        report.write(path)
+
+    def hold_races(progress: Progress) -> None:
+        nonlocal left_out
+        left_out = len(raced) - races.run(report, progress=progress, path=path)
+
+    measure(report, path, races.threads, hold_races)
     if report.machine:
         print_report(report)
         if page is not None:

@@ -8,7 +8,7 @@ time, and ten thousand.
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ import click
 import numpy as np
 
 from mlp_benchmarks.cases import CASES, Case
-from mlp_benchmarks.command import chosen, exit_code, progress_line, writable
+from mlp_benchmarks.command import Progress, chosen, exit_code, measure, writable
 from mlp_benchmarks.contenders import CONTENDERS, Entry
-from mlp_benchmarks.peaks import describe_with_peaks
 from mlp_benchmarks.predictions import PREDICTORS, PredictJob
 from mlp_benchmarks.process import Worker, WorkerError, choose_cpus
 from mlp_benchmarks.race import Race, Rules
@@ -113,27 +112,23 @@ def costs_command(cases: str | None, contenders: str | None, repetitions: int, j
     wanted = [CASES[name] for name in chosen("case", cases, TARGETS, default=COSTED)]
     path = writable("json", json_file)
     report = CostReport({})
-    with progress_line() as progress:
-        try:
-            progress("measuring the machine's peaks")
-            report.machine = describe_with_peaks([1])
-            for case in wanted:
-                measure_starts(case, entries, repeated, report, progress)
-                predictors = {name: entry for name, entry in PREDICTORS.items() if name in (*entries, "onnxruntime")}
-                measure_predictions(case, predictors, report, progress)
-                if path is not None:
-                    report.write(path)
-        except KeyboardInterrupt:
-            report.interrupted = True
-    if path is not None:
-        report.write(path)
+
+    def measure_all(progress: Progress) -> None:
+        for case in wanted:
+            measure_starts(case, entries, repeated, report, progress)
+            predictors = {name: entry for name, entry in PREDICTORS.items() if name in (*entries, "onnxruntime")}
+            measure_predictions(case, predictors, report, progress)
+            if path is not None:
+                report.write(path)
+
+    measure(report, path, [1], measure_all)
     if report.machine:
         _print(report)
     return exit_code(report, path)
 
 
 def measure_starts(
-    case: Case, entries: Mapping[str, Entry], repetitions: int, report: CostReport, progress: Callable[[str], None]
+    case: Case, entries: Mapping[str, Entry], repetitions: int, report: CostReport, progress: Progress
 ) -> None:
     """Cold and warm starts of every contender, one process at a time."""
     work = make_work(case, "adam", threads=1)
@@ -186,9 +181,7 @@ def measure_starts(
         )
 
 
-def measure_predictions(
-    case: Case, entries: Mapping[str, Entry], report: CostReport, progress: Callable[[str], None]
-) -> None:
+def measure_predictions(case: Case, entries: Mapping[str, Entry], report: CostReport, progress: Progress) -> None:
     """Latency and throughput of every predictor, in a race."""
     jobs = [PredictJob(case, batch) for batch in (LATENCY_BATCH, THROUGHPUT_BATCH)]
     with Race(jobs, entries, Rules(), progress=progress) as race:

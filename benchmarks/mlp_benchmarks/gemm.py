@@ -9,12 +9,21 @@ from typing import Any
 import click
 import numpy as np
 
-from mlp_benchmarks.command import chosen, exit_code, integers, progress_line, thread_counts, writable
+from mlp_benchmarks.command import (
+    Progress,
+    chosen,
+    exit_code,
+    integers,
+    measure,
+    race_options,
+    race_rules,
+    thread_counts,
+    writable,
+)
 from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.contenders.products import PRODUCT_CONTENDERS
-from mlp_benchmarks.peaks import describe_with_peaks
 from mlp_benchmarks.products import LAYOUTS, UNIT_ROUNDOFF, Product
-from mlp_benchmarks.race import Lane, Race, Rules
+from mlp_benchmarks.race import Lane, Race
 from mlp_benchmarks.records import SCHEMA, write_json
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.statistics import paired_ratio
@@ -129,13 +138,10 @@ class GemmReport:
 @click.option("--shape", "shapes", metavar="MxNxK,...", help="Others.  [default: those of a 784-256-10 network]")
 @click.option("--layout", "layouts", metavar="NN,...", help="Of NN, NT, TN.  [default: all]")
 @click.option("--dtype", type=click.Choice(list(UNIT_ROUNDOFF)), default="float32", show_default=True)
-@click.option("--threads", default="1", show_default=True, metavar="N,...", help="Threads, and processors, of each.")
 @click.option("--lda", "pad", type=int, default=0, metavar="N", help="Unused elements behind each stored row.")
 @click.option("--offset", type=int, default=0, metavar="BYTES", help="From a multiple of 64 to each matrix.")
 @click.option("--contender", "contenders", metavar="NAME,...", help=f"Of {', '.join(PRODUCT_CONTENDERS)}.")
-@click.option("--rounds", type=int, default=Rules.rounds, show_default=True, metavar="N")
-@click.option("--processes", type=int, default=Rules.processes, show_default=True, metavar="N")
-@click.option("--json", "json_file", metavar="FILE", help="Write the records, in full precision.")
+@race_options()
 def gemm_command(
     sizes: str | None,
     shapes: str | None,
@@ -160,31 +166,24 @@ def gemm_command(
         raise ArgumentError("offset", given=offset, expected=f"a multiple of {item}, the bytes of a {dtype}")
     path, counts = writable("json", json_file), thread_counts(threads)
     entries = chosen("contender", contenders, PRODUCT_CONTENDERS, default=tuple(PRODUCT_CONTENDERS))
-    rules = Rules(
-        rounds=checks.integer("rounds", rounds, at_least=1),
-        processes=checks.integer("processes", processes, at_least=1),
-    )
+    rules = race_rules(rounds, processes)
     wanted = list(chosen("layout", layouts, {name: name for name in LAYOUTS}, default=LAYOUTS))
     report = GemmReport({})
-    with progress_line() as progress:
-        try:
-            progress("measuring the machine's peaks")
-            report.machine = describe_with_peaks(counts, dtype)
-            for count in counts:
-                products = [
-                    Product(m=m, n=n, k=k, dtype=dtype, layout=layout, pad=pad, offset=offset, threads=count)
-                    for m, n, k, layout in _products(sizes, shapes, wanted)
-                ]
-                with Race(products, entries, rules, threads=count, progress=progress) as race:
-                    try:
-                        race.run()
-                    finally:
-                        for product, lanes in zip(products, race.lanes, strict=True):
-                            report.add(product, lanes)
-        except KeyboardInterrupt:
-            report.interrupted = True
-    if path is not None:
-        report.write(path)
+
+    def hold_races(progress: Progress) -> None:
+        for count in counts:
+            products = [
+                Product(m=m, n=n, k=k, dtype=dtype, layout=layout, pad=pad, offset=offset, threads=count)
+                for m, n, k, layout in _products(sizes, shapes, wanted)
+            ]
+            with Race(products, entries, rules, threads=count, progress=progress) as race:
+                try:
+                    race.run()
+                finally:
+                    for product, lanes in zip(products, race.lanes, strict=True):
+                        report.add(product, lanes)
+
+    measure(report, path, counts, hold_races, dtype=dtype)
     if report.machine:
         print_table(HEADER, _rows(report.records), [(r.m, r.n, r.k, r.layout, r.threads) for r in report.records])
         for line in [*machine_lines(report.machine), *_not_timed_lines(report.not_timed)]:

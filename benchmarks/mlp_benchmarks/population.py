@@ -11,11 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_benchmarks.cases import CASES, Case
-from mlp_benchmarks.command import chosen, exit_code, progress_line, thread_counts, writable
+from mlp_benchmarks.command import (
+    Progress,
+    chosen,
+    exit_code,
+    measure,
+    race_options,
+    race_rules,
+    thread_counts,
+    writable,
+)
 from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.contenders.base import Entry
-from mlp_benchmarks.peaks import describe_with_peaks
-from mlp_benchmarks.race import Lane, Race, Rules, Verdict
+from mlp_benchmarks.race import Lane, Race, Verdict
 from mlp_benchmarks.records import SCHEMA, write_json
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.report import machine_lines, number, print_table
@@ -192,10 +200,7 @@ class PopulationReport:
 @click.option("--networks", type=int, default=NETWORKS, show_default=True, metavar="N", help="4 at least.")
 @click.option("--epochs", type=int, default=EPOCHS, show_default=True, metavar="N")
 @click.option("--contender", "contenders", metavar="NAME,...", help=f"Of {', '.join(POPULATION_CONTENDERS)}.")
-@click.option("--threads", default="1", show_default=True, metavar="N,...", help="Threads, and processors, of each.")
-@click.option("--rounds", type=int, default=3, show_default=True, metavar="N")
-@click.option("--processes", type=int, default=Rules.processes, show_default=True, metavar="N")
-@click.option("--json", "json_file", metavar="FILE", help="Write the records, in full precision.")
+@race_options(rounds=3)
 def population_command(
     networks: int,
     epochs: int,
@@ -211,30 +216,22 @@ def population_command(
     """
     count = checks.integer("networks", networks, at_least=CHECKED)
     entries = chosen("contender", contenders, POPULATION_CONTENDERS, default=tuple(POPULATION_CONTENDERS))
-    rules = Rules(
-        rounds=checks.integer("rounds", rounds, at_least=1),
-        processes=checks.integer("processes", processes, at_least=1),
-        budget=60.0,
-    )
+    rules = race_rules(rounds, processes, budget=60.0)
     works = [
         PopulationWork(count, checks.integer("epochs", epochs, at_least=1), each) for each in thread_counts(threads)
     ]
     path = writable("json", json_file)
     report = PopulationReport({})
-    with progress_line() as progress:
-        try:
-            progress("measuring the machine's peaks")
-            report.machine = describe_with_peaks([work.threads for work in works])
-            for work in works:
-                with Race([work], entries, rules, threads=work.threads, progress=progress) as race:
-                    try:
-                        race.run()
-                    finally:
-                        report.add(work, race.lanes[0])
-        except KeyboardInterrupt:
-            report.interrupted = True
-    if path is not None:
-        report.write(path)
+
+    def hold_races(progress: Progress) -> None:
+        for work in works:
+            with Race([work], entries, rules, threads=work.threads, progress=progress) as race:
+                try:
+                    race.run()
+                finally:
+                    report.add(work, race.lanes[0])
+
+    measure(report, path, [work.threads for work in works], hold_races)
     if report.machine:
         print_table(HEADER, [_row(record) for record in report.records])
         for line in machine_lines(report.machine):

@@ -7,9 +7,8 @@ from itertools import combinations, pairwise
 import click
 
 from mlp_benchmarks.cases import OPTIMIZERS, Case
-from mlp_benchmarks.command import chosen, exit_code, progress_line, thread_counts, writable
+from mlp_benchmarks.command import chosen, exit_code, measure, thread_counts, writable
 from mlp_benchmarks.contenders import BASELINE, CONTENDERS, CONTROL
-from mlp_benchmarks.peaks import describe_with_peaks
 from mlp_benchmarks.race import Rules
 from mlp_benchmarks.records import Record, Report
 from mlp_benchmarks.report import print_report
@@ -66,15 +65,7 @@ def scaling_command(
     )
     path = writable("json", json_file)
     report = Report(machine={})
-    with progress_line() as progress:
-        try:
-            progress("measuring the machine's peaks")
-            report.machine = describe_with_peaks(list(races.threads))
-            races.run(report, progress=progress, path=path)
-        except KeyboardInterrupt:
-            report.interrupted = True
-    if path is not None:
-        report.write(path)
+    measure(report, path, races.threads, lambda progress: races.run(report, progress=progress, path=path))
     if report.machine:
         print_report(report)
         for line in crossing_lines(report.records):

@@ -17,8 +17,7 @@ from mlp_scratch.backends.cuda_device import ROOM, free_memory
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_code import refusal
-from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.layers import BatchNorm
+from mlp_scratch.backends.numpy import check_statistics
 from mlp_scratch.program import Program
 
 SECONDS_A_LAUNCH = 0.05
@@ -70,10 +69,8 @@ class CudaBackend:
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
     ) -> tuple[float, Array]:
         n = len(samples.X)
-        if training and n == 1 and any(isinstance(op.layer, BatchNorm) for op in program.operations):
-            return NumpyBackend().loss_and_gradient(
-                program, state, samples, seed=seed, step=step, training=training
-            )  # which says what is wrong
+        if training:
+            check_statistics(program, n)
         fleet = Fleet(program, 1, n, "gradient")
         fleet.begin(Course.of_plan(_one_batch(n, seed), step, training=training), DataSet(samples, program.dtype))
         fleet.load([state])

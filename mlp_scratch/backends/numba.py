@@ -27,8 +27,8 @@ from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_code import refusal
 from mlp_scratch.backends.numba_tables import Tables
-from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.layers import BatchNorm, Dense
+from mlp_scratch.backends.numpy import check_statistics
+from mlp_scratch.layers import Dense
 from mlp_scratch.program import Program
 
 SECONDS_A_CALL = 0.05
@@ -81,10 +81,8 @@ class NumbaBackend:
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
     ) -> tuple[float, Array]:
         n = len(samples.X)
-        if training and n == 1 and any(isinstance(op.layer, BatchNorm) for op in program.operations):
-            return NumpyBackend().loss_and_gradient(
-                program, state, samples, seed=seed, step=step, training=training
-            )  # which says what is wrong
+        if training:
+            check_statistics(program, n)
         tables = Tables(program, n, self._threads_for(program, n), gradient=True, labels=_are_labels(samples))
         plan = Plan(np.arange(n), n, np.zeros(1), seed)
         run = _Run(tables, tables.memory(), samples, plan, step)

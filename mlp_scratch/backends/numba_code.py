@@ -3,6 +3,7 @@
 Each of the functions here gives addresses for the tables, compiling what no network has needed before.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mlp_kernels.cpu import activations, given, losses, updates
@@ -67,12 +68,22 @@ def _refused(part: Layer | Loss | Optimizer, functions: bool) -> str:
     return next((f"{part.kind}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
 
 
-def activation_code(layer: Layer, tile: Tile) -> tuple[int, int]:
-    """Where the loops of an activation and of its derivative lie."""
+def forward_code(layer: Layer, tile: Tile) -> int:
+    """Where the loop of an activation lies."""
     if isinstance(layer, ScalarActivation):
-        return given.activation_addresses(layer.f, layer.df, tile)
-    name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
-    return activations.addresses(name, tile)
+        return given.forward_address(layer.f, tile)
+    return activations.forward_address(_function(layer), tile)
+
+
+def backward_code(layer: Layer, tile: Tile) -> int:
+    """Where the loop of its derivative lies."""
+    if isinstance(layer, ScalarActivation):
+        return given.backward_address(layer.df, tile)
+    return activations.backward_address(_function(layer), tile)
+
+
+def _function(layer: Layer) -> str:
+    return "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
 
 
 def loss_code(loss: Loss, tile: Tile, labels: bool) -> int:
@@ -82,14 +93,17 @@ def loss_code(loss: Loss, tile: Tile, labels: bool) -> int:
     return losses.loss_address(loss.kind, tile, labels=labels)
 
 
-def optimizer_code(optimizer: Optimizer | None, tile: Tile) -> tuple[int, int, int]:
-    """Where the forms of an optimiser lie, in the order of `network`; with None the gradient is stored instead."""
+def optimizer_code(optimizer: Optimizer | None, tile: Tile, outputs: Sequence[int]) -> tuple[int, int, int]:
+    """Where the forms of an optimiser lie, in the order of `network`; with None the gradient is stored instead.
+
+    `outputs` are those of each dense layer: a form that none of them needs is not compiled, its address 0.
+    """
     if optimizer is None:
-        return updates.addresses(Rule("gradient"), Rule("gradient"), tile)
+        return updates.addresses(Rule("gradient"), Rule("gradient"), tile, outputs)
     name = optimizer.kind
     if isinstance(optimizer, SGD) and optimizer.momentum:
         name = "nesterov" if optimizer.nesterov else "momentum"
     decays = optimizer.weight_decay != 0
     weights = Rule(name, decays, fast=isinstance(optimizer, Adam) and optimizer.eps >= LEAST_EPS)
     vectors = replace(weights, decays=decays and optimizer.decay == "all")
-    return updates.addresses(weights, vectors, tile)
+    return updates.addresses(weights, vectors, tile, outputs)

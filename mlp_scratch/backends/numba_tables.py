@@ -14,7 +14,7 @@ from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack, unpack
 from mlp_scratch._types import Array
-from mlp_scratch.backends.numba_code import activation_code, loss_code, optimizer_code, refusal
+from mlp_scratch.backends.numba_code import backward_code, forward_code, loss_code, optimizer_code, refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
 from mlp_scratch.losses import CrossEntropy
@@ -51,7 +51,7 @@ class Tables:
         threads: how many will run it.
         gradient: whether to store the gradient in the first slot instead of updating.
         labels: whether targets are class labels.
-        inference: whether only logits are wanted; then neither loss nor optimiser is compiled.
+        inference: whether only logits are wanted; then nothing is compiled that only training calls.
     """
 
     program: Program
@@ -165,8 +165,9 @@ class Tables:
             row[nw.ROWS] = rows
             output = row[nw.PRODUCT] = self._reserve_panels(rows)
             if s and layers and isinstance(layers[0].layer, ReLU):
-                row[nw.CUT] = activation_code(layers[0].layer, self.tile)[1]
-                layers = layers[1:]
+                cut, layers = layers[0].layer, layers[1:]
+                way_back = not self.inference and (layers or stage is stages[-1])  # elsewhere the next product's
+                row[nw.CUT] = backward_code(cut, self.tile) if way_back else 1
             row[nw.FIRST_OP] = o
             for placed in layers:
                 if isinstance(placed.layer, Identity):
@@ -204,7 +205,8 @@ class Tables:
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)
         else:
             row[nw.KIND] = nw.ACTIVATION
-            row[nw.FORWARD], row[nw.BACKWARD] = activation_code(layer, self.tile)
+            row[nw.FORWARD] = forward_code(layer, self.tile)
+            row[nw.BACKWARD] = 0 if self.inference else backward_code(layer, self.tile)
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
 
@@ -247,7 +249,8 @@ class Tables:
         optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
-        return loss_code(self.program.loss, tile, self.labels), *optimizer_code(optimizer, self.tile)
+        forms = optimizer_code(optimizer, self.tile, [matrix.outputs for matrix in self.weights])
+        return loss_code(self.program.loss, tile, self.labels), *forms
 
     def _optimizer_constants(self) -> Array:
         optimizer = self.program.optimizer

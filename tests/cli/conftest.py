@@ -13,6 +13,9 @@ from mlp_scratch.cli import main
 
 COMMAND = [sys.executable, "-c", "import sys; from mlp_scratch.cli import main; sys.exit(main())"]
 
+QUICK = ("--hidden", 8, "--epochs", 2)
+"""Options of a training that takes no time."""
+
 
 @dataclass(frozen=True)
 class Result:

@@ -160,7 +160,8 @@ tile = Tile(np.dtype("float32"), lanes=4, rows=4, vectors=2)
 compiled, codes = native._compiled, []
 native._compiled = lambda *arguments: codes.append(compiled(*arguments)) or codes[-1]
 adam = rules.Rule("adam")
-activations.addresses("elu", tile), losses.loss_address("mae", tile), updates.addresses(adam, adam, tile)
+activations.forward_address("elu", tile), activations.backward_address("elu", tile)
+losses.loss_address("mae", tile), updates.addresses(adam, adam, tile, [1, 2])
 gather.describe(np.zeros((2, 2), np.int16), tile)
 print([code.cache_hits for code in codes])
 """

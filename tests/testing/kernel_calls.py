@@ -26,9 +26,21 @@ from mlp_kernels.cpu import (
     slopes,
     updates,
 )
+from mlp_kernels.cpu.tile import Tile
 
 PLAIN = bool(config.DISABLE_JIT)
 MODULES = (activations, batch_norm, cross_entropy, dropout, elementary, losses, shuffling, slopes, updates)
+
+DTYPES = ("float32", "float64") if PLAIN else ("float64",)
+"""Compiled float32 is held to the specification by tests/backends; here each dtype takes seconds to compile."""
+
+ORDINARY = np.array([0.0, 0.25, -0.25, 1.0, -1.0, 1.5, 1.5625, -1.5, 2.0, 3.0, -3.0, 7.0, -7.0, 40.0, -40.0])
+"""On and around every kink: 0, and 1.5, where a softplus of slope 2 becomes a line at a threshold of 3."""
+
+
+def tile_of(dtype: str, lanes: int = 4) -> Tile:
+    """A small tile for numbers of `dtype`."""
+    return Tile(np.dtype(dtype), lanes=lanes, rows=2, vectors=2)
 
 
 class _Lanes(np.ndarray):

@@ -186,15 +186,16 @@ def backward_of(derivative: Scalar) -> Callable[..., None]:
     return backward
 
 
-def addresses(name: str, tile: Tile) -> tuple[int, int]:
-    """Where the compiled loops of a function and its derivative lie."""
-    return loop_addresses(*FUNCTIONS[name], tile)
+def forward_address(name: str, tile: Tile) -> int:
+    """Where the compiled loop of a function lies."""
+    return loop_address(forward_of(FUNCTIONS[name][0]), tile)
 
 
-def loop_addresses(function: Scalar, derivative: Scalar, tile: Tile, *, kept: bool = True) -> tuple[int, int]:
-    """The same for any pair of scalar functions."""
-    signature = (FLOATS, FLOATS, INT, REAL, REAL)
-    return (
-        address(forward_of(function), signature, tile, kept),
-        address(backward_of(derivative), signature, tile, kept),
-    )
+def backward_address(name: str, tile: Tile) -> int:
+    """Where the compiled loop of its derivative lies."""
+    return loop_address(backward_of(FUNCTIONS[name][1]), tile)
+
+
+def loop_address(loop: Callable[..., None], tile: Tile, *, kept: bool = True) -> int:
+    """The same for the loop of any scalar function."""
+    return address(loop, (FLOATS, FLOATS, INT, REAL, REAL), tile, kept)

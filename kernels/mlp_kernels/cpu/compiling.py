@@ -8,6 +8,7 @@ from numba import config, njit
 from numba.extending import register_jitable
 
 from mlp_kernels.cpu.caching import KernelCache
+from mlp_kernels.cpu.compilers import KernelCompiler, PartCompiler
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -25,7 +26,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     """
     if config.DISABLE_JIT:  # Numba's own switch: for stepping through a kernel as the Python that it is
         return function
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    dispatcher = njit(nogil=True, error_model="numpy", pipeline_class=KernelCompiler)(function)
     with suppress(RuntimeError):  # no folder can be written
         dispatcher._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
     _as_a_part(dispatcher)
@@ -33,12 +34,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def _as_a_part(dispatcher: Any) -> None:
-    """Compile the kernel for other kernels without what only Python needs of it.
-
-    Most kernels are parts of another one. The code that converts Python's arguments, and a copy on disk that nothing
-    would ever read, took a seventh of the time until the first step.
-    """
-    part = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(dispatcher.py_func)
+    """Compile the kernel for other kernels without what only Python needs of it; nor is that kept on disk."""
+    part = njit(error_model="numpy", pipeline_class=PartCompiler)(dispatcher.py_func)
     dispatcher.get_call_template, dispatcher.get_overload = part.get_call_template, part.get_overload
 
 
@@ -48,4 +45,4 @@ def inlined(function: Callable[..., Any]) -> Any:
     >>> inlined(abs)(-1)
     1
     """
-    return register_jitable(no_cfunc_wrapper=True)(function)
+    return register_jitable(pipeline_class=PartCompiler)(function)

@@ -13,6 +13,8 @@ from numba.core import cgutils
 from numba.core.imputils import lower_constant
 from numba.extending import NativeValue, models, overload_attribute, register_model, typeof_impl, unbox
 
+from mlp_kernels.cpu.compilers import PartCompiler
+
 _Class = TypeVar("_Class")
 _attributes: set[str] = set()
 
@@ -48,7 +50,7 @@ def compile_time(*attributes: str) -> Callable[[type[_Class]], type[_Class]]:
 
 
 def _register_attribute(name: str) -> None:
-    @overload_attribute(ConstantType, name)  # type: ignore[untyped-decorator]  # Numba's
+    @overload_attribute(ConstantType, name, jit_options={"pipeline_class": PartCompiler})  # type: ignore[untyped-decorator]  # Numba's
     def attribute(constant: Any) -> Any:
         if not hasattr(constant.value, name):
             return None  # to Numba: there is no such attribute

@@ -42,9 +42,14 @@ def fault(function: Scalar, arguments: int) -> str:
     return "" if result in types.real_domain | types.integer_domain | {types.boolean} else f"it returns {result}"
 
 
-def activation_addresses(function: Scalar, derivative: Scalar, tile: Tile) -> tuple[int, int]:
-    """Where the compiled loops of an activation and its derivative lie, both functions of one number."""
-    return activations.loop_addresses(_of_one(function), _of_one(derivative), tile, kept=False)
+def forward_address(function: Scalar, tile: Tile) -> int:
+    """Where the compiled loop of an activation lies, a function of one number."""
+    return activations.loop_address(activations.forward_of(_of_one(function)), tile, kept=False)
+
+
+def backward_address(derivative: Scalar, tile: Tile) -> int:
+    """Where that of its derivative lies."""
+    return activations.loop_address(activations.backward_of(_of_one(derivative)), tile, kept=False)
 
 
 def loss_address(value: Scalar, derivative: Scalar, tile: Tile) -> int:

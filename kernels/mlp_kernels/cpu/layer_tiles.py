@@ -26,8 +26,8 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.panel_loops import accumulate_panels, narrowest, place, places, start_of
-from mlp_kernels.cpu.register_tile import Block, accumulate
+from mlp_kernels.cpu.panel_loops import accumulate_panels, place, places, start_of
+from mlp_kernels.cpu.register_tile import Block, accumulate, narrowest
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 

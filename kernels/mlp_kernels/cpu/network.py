@@ -34,7 +34,7 @@ PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT = range(8, 14)
 STAGE_COLUMNS = 14
 """PRODUCT is where z goes, OUTPUT what the next stage reads; FIRST_OP to LAST_OP are its operations, the last not
 included. Where CUT is not 0 the product itself replaces negative values by 0, a ReLU that needs no pass of its own,
-and CUT is the address of its way back."""
+and CUT is the address of its way back, or 1 where the product of the next stage is all that needs one."""
 
 # Columns of the operations.
 KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(9)

@@ -6,7 +6,6 @@ from typing import TypeAlias
 from llvmlite import ir
 
 from mlp_kernels.cpu.register_tile import Block, accumulate
-from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 Start: TypeAlias = Callable[[int, int], ir.Value]
@@ -57,22 +56,6 @@ def while_positive(
     builder.cbranch(builder.icmp_signed(">", following[0], index(0)), loop, after)
     builder.position_at_end(after)
     return following
-
-
-def narrowest(builder: ir.IRBuilder, tile: Tile, columns: ir.Value, emit: Callable[[Vectors, int], None]) -> None:
-    """Emit a tile three times, of all its vectors, of one and of half of one; the narrowest with `columns` is run.
-
-    `emit` gets the vectors to work with and how many of them make a row.
-    """
-    half = Vectors(builder, tile, tile.half_lanes)
-    with builder.if_else(builder.icmp_signed(">", columns, index(tile.lanes))) as (wide, narrow):
-        with wide:
-            emit(Vectors(builder, tile), tile.vectors)
-        with narrow, builder.if_else(builder.icmp_signed(">", columns, index(half.lanes))) as (one, less):
-            with one:
-                emit(Vectors(builder, tile), 1)
-            with less:
-                emit(half, 1)
 
 
 def start_of(v: Vectors, shape: tuple[int, int], first: ir.Value, fresh: Start, stored: Start) -> Block:

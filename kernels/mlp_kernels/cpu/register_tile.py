@@ -18,6 +18,7 @@ operands hold beyond them may be anything: lanes never mix, so a NaN there stays
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index, keep_rolled
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -164,6 +166,22 @@ class Destination:
         return self.v.builder.select(self.v.builder.icmp_signed(">", self.rows, index(i)), self.masks[j], none)
 
 
+def narrowest(builder: ir.IRBuilder, tile: Tile, columns: ir.Value, emit: Callable[[Vectors, int], None]) -> None:
+    """Emit a tile three times, of all its vectors, of one and of half of one; the narrowest with `columns` is run.
+
+    `emit` gets the vectors to work with and how many of them make a row.
+    """
+    half = Vectors(builder, tile, tile.half_lanes)
+    with builder.if_else(builder.icmp_signed(">", columns, index(tile.lanes))) as (wide, narrow):
+        with wide:
+            emit(Vectors(builder, tile), tile.vectors)
+        with narrow, builder.if_else(builder.icmp_signed(">", columns, index(half.lanes))) as (one, less):
+            with one:
+                emit(Vectors(builder, tile), 1)
+            with less:
+                emit(half, 1)
+
+
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def multiply_tile(
     _context: Any,
@@ -194,9 +212,8 @@ def multiply_tile(
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, _, a, a_row, a_depth, b, bias, c, c_row_bytes, depth, rows, columns, add, last = arguments
-        lanes, few = tile.value.lanes, tile.value.few_rows
 
-        def emit(v: Vectors, most_rows: int, vectors: int) -> None:
+        def emit(most_rows: int, v: Vectors, vectors: int) -> None:
             # Rows beyond the last are computed too: from the last, for there may be no memory beyond.
             last_row = builder.sub(rows, index(1))
             within = [builder.icmp_signed("<", index(i), rows) for i in range(1, most_rows)]
@@ -217,22 +234,11 @@ def multiply_tile(
             block = to.add_to(block, add)
             to.store(v.when(last, block, lambda sums: epilogue.value.emit(sums, to, bias)))
 
-        def emit_rows(most_rows: int) -> None:
-            whole, half = Vectors(builder, tile.value), Vectors(builder, tile.value, tile.value.half_lanes)
-            with builder.if_else(builder.icmp_signed(">", columns, index(lanes))) as (wide, narrow):
-                with wide:
-                    emit(whole, most_rows, tile.value.vectors)
-                with narrow, builder.if_else(builder.icmp_signed(">", columns, index(half.lanes))) as (one, less):
-                    with one:
-                        emit(whole, most_rows, 1)
-                    with less:
-                        emit(half, most_rows, 1)
-
-        with builder.if_else(builder.icmp_signed(">", rows, index(few))) as (many, scant):
+        with builder.if_else(builder.icmp_signed(">", rows, index(tile.value.few_rows))) as (many, scant):
             with many:
-                emit_rows(tile.value.rows)
+                narrowest(builder, tile.value, columns, partial(emit, tile.value.rows))
             with scant:
-                emit_rows(few)
+                narrowest(builder, tile.value, columns, partial(emit, tile.value.few_rows))
         return context.get_dummy_value()
 
     return signature, generate

@@ -4,7 +4,7 @@ What a rule remembers lies in slots of the layout of the parameters, `slot_step`
 formula serves a block of weights whose gradient is still in registers, and a vector of biases alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from math import sqrt
 from typing import Any, TypeAlias
@@ -143,13 +143,16 @@ def column_update_of(rule: Rule) -> Update:
     return column_update
 
 
-def addresses(weights: Rule, vectors: Rule, tile: Tile) -> tuple[int, int, int]:
-    """Where the compiled updates of a vector of parameters, of a block of weights and of a column of them lie."""
+def addresses(weights: Rule, vectors: Rule, tile: Tile, outputs: Sequence[int]) -> tuple[int, int, int]:
+    """Where the compiled updates of a vector of parameters, of a block of weights and of a column of them lie.
+
+    `outputs` are those of each layer: of the last two, the one that none of them needs is 0.
+    """
     vector = (FLOATS, INT, FLOATS, INT, FLOATS)
     block = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
     column = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
     return (
         address(vector_update_of(vectors), vector, tile),
-        address(weights_update_of(weights), block, tile),
-        address(column_update_of(weights), column, tile),
+        address(weights_update_of(weights), block, tile) if any(n > 1 for n in outputs) else 0,
+        address(column_update_of(weights), column, tile) if 1 in outputs else 0,
     )

@@ -15,7 +15,8 @@ from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.lanes import Lanes
-from mlp_kernels.cpu.panel_loops import accumulate_panels, narrowest, place, while_positive
+from mlp_kernels.cpu.panel_loops import accumulate_panels, place, while_positive
+from mlp_kernels.cpu.register_tile import narrowest
 from mlp_kernels.cpu.rules import Hyper, Rule
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index

@@ -70,7 +70,15 @@ COMPILED = tuple(
 SLOW = ("numba", "frameworks", "jax")
 """Words in the names of tests that take seconds each."""
 
-COMPILED_ONLY = ("addresses", "loss_address", "_polynomial", "_either")
+COMPILED_ONLY = (
+    "addresses",
+    "loop_address",
+    "forward_address",
+    "backward_address",
+    "loss_address",
+    "_polynomial",
+    "_either",
+)
 """Functions that emit instructions or say where they lie: they have no plain form. tests/backends and tests/kernels
 hold them to the specification."""
 
@@ -118,7 +126,7 @@ def _kernels(group: str, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {group: tuple(f"kernels/mlp_kernels/cpu/{name}" for name in names)}
 
 
-KERNEL_TESTS = ("tests/testing/test_kernel_functions.py",)
+KERNEL_TESTS = ("tests/testing/kernel_functions",)
 STAGES = {
     stage.name: stage
     for stage in (

@@ -1,0 +1,65 @@
+"""How Numba compiles here: kernels as wholes, and as parts of other kernels, which need no machine code of their own.
+
+Numba optimises each function that a kernel calls and compiles it to machine code, for whoever may call it from
+elsewhere, and both once more within each function that calls it. Nobody calls a part from elsewhere, and the kernel
+as a whole is optimised last: doing it only then saves a quarter of the time until the first step, and no step of the
+training takes longer.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+
+
+class PartLibrary(JITCodeLibrary):  # type: ignore[misc]  # Numba's
+    """The IR of a part and of the parts that it calls, as it was written: the kernel that links it in is optimised."""
+
+    def _optimize_functions(self, _module: Any) -> None:
+        pass
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True  # and nothing goes to the linker: no address of anything here is ever asked for
+
+
+class PartCompiler(Compiler):  # type: ignore[misc]  # Numba's
+    """Numba's compiler, less what only a function needs that is called from Python."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        state = self.state
+        state.library = PartLibrary(state.targetctx.codegen(), func.__qualname__)
+        state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
+        state.flags.no_compile = True  # of the library, so that there is no function of C to stand for the part ...
+        result = super().compile_extra(func)._replace(entry_point=[].append)  # ... so here is one, which nobody calls
+        state.targetctx.insert_user_function(result.entry_point, result.fndesc, [result.library])
+        return result
+
+
+class KernelCompiler(Compiler):  # type: ignore[misc]  # Numba's
+    """Numba's compiler for what is called from Python or through an address."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        with _garbage_left():
+            return super().compile_extra(func)
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Put off the search for unreachable cycles of objects: a compiler makes many objects and keeps nearly all.
+
+    Looking through them again and again took a tenth of the time.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,73 @@
+"""exp, log and what is made of them, beside NumPy's in long double."""
+
+import numpy as np
+import pytest
+
+from mlp_kernels.cpu import elementary
+from tests.testing.kernel_calls import DTYPES, over_numbers
+from tests.tolerances import assert_close, eps
+
+pytestmark = pytest.mark.filterwarnings("ignore:(over|under)flow encountered:RuntimeWarning")
+
+
+EXACT = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+}
+
+
+def where_it_holds(name, dtype):
+    """Numbers in a function's range, dense enough to meet each of its cases."""
+    if name == "log":
+        return np.exp(np.linspace(-20, 20, 161))
+    if name == "log1p":
+        return np.concatenate([np.linspace(0, 1, 41), 2.0 ** -np.arange(1, 40)])
+    far = np.log(np.finfo(dtype).max) - 1
+    return np.concatenate([np.linspace(-3, 3, 97), np.linspace(-far, far, 41), [1e-5, -1e-5, 2.0**-26, 0.0]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", EXACT)
+def test_an_elementary_function_errs_by_a_few_roundings(name, dtype):
+    x = where_it_holds(name, dtype).astype(dtype)
+    with np.errstate(all="ignore"):
+        exact = EXACT[name](x.astype(np.longdouble))
+        got = over_numbers(getattr(elementary, name))(x)
+    assert_close(got, exact.astype(dtype), 3 * eps(dtype) * np.abs(exact) + np.finfo(dtype).tiny, name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_adding_one_lost_is_put_back(dtype):
+    """Below log 2 a unit in the last place is eps / 2: the logarithm errs by one, rounding the sum by half of one."""
+    x = np.linspace(0.5, 1, 401).astype(dtype)
+    assert_close(over_numbers(elementary.log1p)(x), np.log1p(x.astype(np.longdouble)), 0.75 * eps(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_exponential_going_down_is_one_that_ends_at_zero(dtype):
+    x = -np.geomspace(1e-9, 86.9 if dtype == "float32" else 707.9, 4001).astype(dtype)
+    assert_close(over_numbers(elementary.exp_down)(x), np.exp(x.astype(np.longdouble)), 1.5 * eps(dtype) * np.exp(x))
+    far = np.array([-88.0 if dtype == "float32" else -709.0, -1e30, -np.inf, 0.0, np.nan], dtype)
+    with np.errstate(all="ignore"):
+        got = over_numbers(elementary.exp_down)(far)
+    assert got[:4].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert np.isnan(got[4])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid", "softplus"])
+def test_an_elementary_function_holds_for_every_number(name, dtype):
+    ends = {"exp": (0.0, np.inf), "tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "softplus": (0.0, np.inf)}[name]
+    denormal = (-99.5, -100.0, -103.0) if dtype == "float32" else (-744.0, -730.0, -720.0)
+    x = np.array([-np.inf, np.inf, -1e5, 1e5, *denormal, np.nan], dtype)
+    with np.errstate(all="ignore"):
+        got = over_numbers(getattr(elementary, name))(x)
+        exact = EXACT[name](np.array(denormal, np.longdouble))
+    assert got[:4].tolist() == [*ends, ends[0], x[3] if name == "softplus" else ends[1]]
+    assert np.isnan(got[-1])
+    assert_close(got[4:-1], exact, np.finfo(dtype).smallest_subnormal + eps(dtype) * np.abs(exact))
