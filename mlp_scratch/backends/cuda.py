@@ -70,7 +70,8 @@ class CudaBackend:
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
     ) -> tuple[float, Array]:
         n = len(samples.X)
-        if training and n == 1 and any(isinstance(op.layer, BatchNorm) for op in program.operations):
+        layers = (op.layer for op in program.operations)
+        if training and n == 1 and any(isinstance(layer, BatchNorm) and layer.trainable for layer in layers):
             return NumpyBackend().loss_and_gradient(
                 program, state, samples, seed=seed, step=step, training=training
             )  # which says what is wrong

@@ -79,7 +79,11 @@ def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) 
         loss = program.loss.value(z, batch.targets, batch.weights)
         dz = program.loss.gradient(z, batch.targets, batch.weights)
         g = backward(program, state, caches, dz)
+        for part in program.frozen:
+            g[part] = 0  # nobody asks for it, so it need not be finite either
         p, slots = program.optimizer.update(state.flat, g, state.slots, step=step, lr=lr, decayed=program.decayed)
+        for part in program.frozen:  # no decay, no momentum
+            p[part], slots[:, part] = state.flat[part], state.slots[:, part]
         buffers = _next_buffers(program, state, caches)
     if not (np.isfinite(loss) and np.isfinite(p).all() and np.isfinite(slots).all() and np.isfinite(buffers).all()):
         raise _diverged(program, step, outputs, float(loss), g)

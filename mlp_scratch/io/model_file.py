@@ -1,4 +1,8 @@
-"""What a model file holds: architecture, weights, optimiser state and the random generator's position."""
+"""What a model file holds: architecture, weights, optimiser state and the random generator's position.
+
+A layer's record in the header is its kind and its fields; a frozen layer's has "trainable": false, which says that
+the layer learns where it is missing.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

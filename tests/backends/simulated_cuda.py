@@ -12,16 +12,35 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
-from mlp_kernels.cuda import gemm, shared_memory
+from mlp_kernels.cuda import gemm, phases, shared_memory
 from mlp_kernels.cuda.tiles import Tile
-from mlp_scratch.backends import cuda, cuda_data, cuda_device, cuda_fleet, cuda_population, cuda_ways, get_backend
+from mlp_scratch.backends import (
+    cuda,
+    cuda_data,
+    cuda_device,
+    cuda_fleet,
+    cuda_lowering,
+    cuda_population,
+    cuda_ways,
+    get_backend,
+)
 from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.cuda_lowering import Lowered
 from mlp_scratch.backends.cuda_ways import Way
 from mlp_scratch.errors import ArgumentError, BackendUnavailableError, DivergedError
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy
 from mlp_scratch.program import lower
 from mlp_scratch.testing import Problem, check_backend
-from tests.backends.test_parity import LAYERS, LOSSES, OPTIMIZERS, build, check_gradients, check_training
+from tests.backends.test_parity import (
+    FROZEN,
+    LAYERS,
+    LOSSES,
+    OPTIMIZERS,
+    build,
+    check_gradients,
+    check_training,
+    everything_that_learns,
+)
 from tests.tolerances import assert_parity, eps
 
 OWN_LAYERS, OWN_LOSSES = ([name for name in table if not name.startswith("given")] for table in (LAYERS, LOSSES))
@@ -105,6 +124,41 @@ def test_every_optimizer(name, monkeypatch, rng):
     check_training(partial(build, layers), X, y, backend="cuda", **options)
 
 
+@pytest.mark.parametrize("frozen", FROZEN, ids=str)
+def test_frozen_layers(frozen, monkeypatch, rng):
+    use(monkeypatch, "block")
+    layers = everything_that_learns(3, 4, 2, frozen)
+    X, y = rng.normal(size=(8, 3)), rng.integers(0, 2, 8)
+    options = {"loss": "cross_entropy", "batch_size": 4, "epochs": 2}
+    options["optimizer"] = ms.SGD(0.02, momentum=0.9, weight_decay=0.1)
+    check_training(partial(build, layers), X, y, backend="cuda", **options)
+    check_gradients(layers, X, y, CrossEntropy(), backend="cuda")
+    model = build(layers)
+    before = model.flat.copy()
+    model.fit(X, y, backend="cuda", progress=False, **options)
+    for part in lower(model, CrossEntropy(), ms.SGD()).frozen:
+        assert np.array_equal(model.flat[part], before[part])
+        assert not model.training.slots[:, part].any()
+
+
+def test_the_way_back_ends_at_the_lowest_stage_that_learns():
+    def phases_of(*frozen, update="train"):
+        program = lower(build(everything_that_learns(3, 4, 2, frozen)), ms.MSE(), ms.Adam())
+        rows = Lowered(program, 4, cuda_lowering.row_in_memory, update).phases.tolist()
+        return [(kind, s) for kind, s in rows if kind in (phases.BACK, phases.COLUMNS_BACK, phases.LEARN)]
+
+    columns_back, back, learn = phases.COLUMNS_BACK, phases.BACK, phases.LEARN
+    whole = phases_of()
+    assert whole == [(columns_back, 3), (back, 3), (columns_back, 2), (back, 2), (columns_back, 1), (back, 1),
+                     (columns_back, 0), (learn, 0)]  # fmt: skip
+    assert phases_of(0) == [*whole[:5], (learn, 1)]
+    assert phases_of(0, 1) == phases_of(0)
+    assert phases_of(0, 1, 2) == [*whole[:3], (learn, 2)]
+    assert phases_of(0, 1, 2, 4, 5) == [*whole[:1], (learn, 2)]
+    assert phases_of(*range(8)) == [(learn, 2)]
+    assert phases_of(*range(8), update="gradient") == whole
+
+
 def test_a_hundred_steps(monkeypatch, rng):
     use(monkeypatch, "block")
     layers = [ms.Dense(3, 4), ms.PReLU(), ms.BatchNorm(), ms.Dropout(0.2), ms.Dense(4, 2)]
@@ -156,6 +210,7 @@ def test_the_suite_of_every_backend(monkeypatch, rng):
 def test_the_same_bits_in_every_way_with_any_number_of_threads_and_any_tile(monkeypatch, rng):
     """All that a stage can be, so that the other tests need not go every way."""
     layers = [ms.PReLU(), ms.Dense(4, 5), ms.BatchNorm(), ms.ReLU(), ms.Dropout(0.2), ms.Dense(5, 3), ms.GELU()]
+    layers += [ms.Dense(3, 3, trainable=False), ms.PReLU(trainable=False)]
     X, y = rng.normal(size=(10, 4)), rng.integers(0, 3, 10)
     results = []
     for way, side, threads in [(way, 2, 3) for way in WAYS] + [("launches", 4, 1), ("block", 1, 32)]:
@@ -181,6 +236,7 @@ def test_products_by_matrix_kernels(monkeypatch, rng):
     monkeypatch.setattr(gemm, "choose", lambda *_: tile)
     use(monkeypatch, "matrices")
     layers = [ms.Dense(3, 5), ms.GELU(), ms.Dropout(0.2), ms.Dense(5, 2, bias=False), ms.PReLU(), ms.Dense(2, 3)]
+    layers += [ms.Dense(3, 3, trainable=False)]
     X, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
     options = {"loss": "cross_entropy", "optimizer": "adam", "batch_size": 3, "epochs": 1}
     check_training(partial(build, layers), X, y, backend="cuda", **options)
@@ -328,7 +384,7 @@ def test_threads_of_the_cpu_change_nothing(rng):
 @pytest.mark.parametrize("shuffled", ["on the GPU", "by the CPU", "never"])
 def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled, monkeypatch, rng):
     X, y = rng.normal(size=(7, 2)), rng.normal(size=7)
-    layers = [ms.Dense(2, 3), ms.BatchNorm(), ms.PReLU(), ms.Dropout(0.2), ms.Dense(3, 1)]
+    layers = [ms.Dense(2, 3), ms.BatchNorm(), ms.PReLU(), ms.Dropout(0.2), ms.Dense(3, 1, trainable=False)]
     options = {"batch_size": 4, "epochs": 3, "loss": "mae", "backend": "cuda", "shuffle": shuffled != "never"}
     options["sample_weight"] = rng.uniform(size=7) if shuffled == "by the CPU" else None
     nets = ms.Population(
@@ -345,6 +401,18 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
         assert np.array_equal(network.history.losses, alone.history.losses)
         assert np.array_equal(network.history.column("loss"), alone.history.column("loss"))
         assert network.training.epoch == 3
+
+
+def test_networks_of_a_population_that_differ_in_what_is_frozen_are_not_mixed_up(rng):
+    X, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+    architectures = [ms.MLP([2, 3, 1]) for _ in range(3)]
+    architectures[1].freeze(0)
+    architectures[2].freeze(2)
+    nets = ms.Population(architectures, seeds=[1]).fit(X, y, batch_size=4, epochs=2, backend="cuda")
+    fresh = ms.MLP([2, 3, 1], seed=1)
+    for network, frozen in zip(nets.models, ((), (0,), (2,)), strict=True):
+        for name, view in network.parameters.items():
+            assert np.array_equal(view, fresh.parameters[name]) == (int(name[0]) in frozen), (name, frozen)
 
 
 def test_a_few_large_networks_train_one_after_the_other(monkeypatch, rng):
