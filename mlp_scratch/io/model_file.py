@@ -1,7 +1,7 @@
 """What a model file holds: architecture, weights, optimiser state and the random generator's position.
 
-A layer's record in the header is its kind and its fields; a frozen layer's has "trainable": false, which says that
-the layer learns where it is missing.
+A layer's record in the header is its kind and its fields. That of a frozen layer has "trainable": false; where this is
+missing, the layer learns.
 """
 
 from collections.abc import Mapping, Sequence
