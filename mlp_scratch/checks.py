@@ -27,7 +27,7 @@ def boolean(argument: str, value: object) -> bool:
 
     >>> boolean("trainable", "no")
     Traceback (most recent call last):
-    mlp_scratch.errors.ArgumentTypeError: trainable: got 'no', expected True or False
+    mlp_scratch.errors.ArgumentTypeError: trainable: got 'no' (str), expected True or False
     """
     if not isinstance(value, bool):
         raise ArgumentTypeError(argument, given=describe(value), expected="True or False")
