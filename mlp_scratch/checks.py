@@ -22,6 +22,18 @@ def integer(argument: str, value: object, *, at_least: int, mend: str = "") -> i
     return int(value)
 
 
+def boolean(argument: str, value: object) -> bool:
+    """`value` if it is True or False; numbers and words are refused.
+
+    >>> boolean("trainable", "no")
+    Traceback (most recent call last):
+    mlp_scratch.errors.ArgumentTypeError: trainable: got 'no' (str), expected True or False
+    """
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(argument, given=describe(value), expected="True or False")
+    return value
+
+
 def real(
     argument: str,
     value: object,

@@ -6,7 +6,7 @@ views are PyTorch's: "0.weight" (H, D) and "0.bias" (H,) for a dense layer at po
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -130,6 +130,58 @@ class Model:
                 self.parameters[f"{placed.index}.{name}"] = value
             for name, value in placed.layer.initial_buffers().items():
                 self.buffers[f"{placed.index}.{name}"] = value
+
+    def freeze(self, *positions: int) -> None:
+        """Keep layers as they are in every `fit` from now on: those at `positions`, counted as in `layers`, or all.
+
+        Neither a frozen layer's parameters nor what the optimiser remembers of them change at all, whatever momentum
+        or weight decay there is; after `unfreeze` both go on from where they were. Adam's count of steps is the
+        model's, as in Keras: it runs on. The gradient passes through a frozen layer to those before it, and
+        `loss_and_gradients` and `gradcheck` report the layer's own like any other: freezing is about `fit` alone.
+        Frozen batch normalisation stays at its running statistics, see `BatchNorm`.
+
+        A layer is an immutable record, which models may share, so this puts another one in its place:
+        `layers[0].trainable` tells, and `Dense(2, 3, trainable=False)` makes a layer frozen from the start.
+
+        >>> from mlp_scratch.layers import Dense, ReLU
+        >>> model = Model([Dense(2, 3), ReLU(), Dense(3, 1)])
+        >>> model.freeze(0)
+        >>> [layer.trainable for layer in model.layers if layer.parameter_shapes()]
+        [False, True]
+        >>> model.unfreeze()
+        >>> model.layers[0].trainable
+        True
+
+        Raises:
+            ArgumentError: for a position that there isn't, or where none of the layers given has parameters.
+        """
+        self._set_trainable(positions, False)
+
+    def unfreeze(self, *positions: int) -> None:
+        """Let the layers at `positions`, or all, learn again; the way back of `freeze`."""
+        self._set_trainable(positions, True)
+
+    def _set_trainable(self, positions: Sequence[int], trainable: bool) -> None:
+        n = len(self.layers)
+        numbers = [checks.integer("positions", position, at_least=-n) for position in positions or range(n)]
+        if max(numbers) >= n:
+            raise ArgumentError("positions", given=max(numbers), expected=f"a position in layers, at most {n - 1}")
+        chosen = {range(n)[number] for number in numbers}
+        learning = [placed.index for placed in self.placed if placed.parameters]
+        if chosen.isdisjoint(learning):
+            names = ", ".join(f"{position} ({self.layers[position].kind})" for position in sorted(chosen))
+            raise ArgumentError(
+                "positions",
+                given=f"{names}, without parameters",
+                expected=f"layers that have some, of positions {', '.join(map(str, learning)) or 'none'}",
+            )
+        self.placed = tuple(
+            replace(placed, layer=replace(placed.layer, trainable=trainable))
+            if placed.parameters and placed.index in chosen
+            else placed
+            for placed in self.placed
+        )
+        self.layers = tuple(placed.layer for placed in self.placed)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the views: a copied or pickled view would no longer share the vector's memory."""

@@ -38,6 +38,8 @@ class Column(IntEnum):
     """Where its buffers start in the buffer vector."""
     INDEX = 5
     """Its position in the model, the layer number of its random bits."""
+    TRAINABLE = 6
+    """Whether training changes its parameters, 0 for a frozen layer."""
 
 
 MAX_CONSTANTS = 4
@@ -70,7 +72,7 @@ class Program:
             row[Column.KIND] = kinds.index(op.layer.kind) if op.layer.kind in kinds else -1
             row[Column.N_IN], row[Column.N_OUT] = op.n_in, op.n_out
             row[Column.PARAMETERS], row[Column.BUFFERS] = parameters, buffers
-            row[Column.INDEX] = op.index
+            row[Column.INDEX], row[Column.TRAINABLE] = op.index, op.layer.trainable
             parameters = op.parameters[-1].stop if op.parameters else parameters
             buffers = op.buffers[-1].stop if op.buffers else buffers
         return table
@@ -83,6 +85,12 @@ class Program:
             own = op.layer.constants()
             row[: len(own)] = own
         return constants
+
+    @cached_property
+    def frozen(self) -> tuple[slice, ...]:
+        """Where the parameters of frozen layers lie in the flat vector, and in each slot."""
+        frozen = [op.parameters for op in self.operations if op.parameters and not op.layer.trainable]
+        return tuple(slice(fields[0].start, fields[-1].stop) for fields in frozen)
 
     @property
     def loss_kind(self) -> int:
@@ -113,7 +121,8 @@ class Program:
         for op, row in zip(self.operations, self.table, strict=True):
             numbers = [str(row[c]) for c in (Column.N_IN, Column.N_OUT, Column.PARAMETERS, Column.BUFFERS)]
             constants = " ".join(f"{value:g}" for value in op.layer.constants())
-            rows.append((str(op.index), op.layer.kind, *numbers, constants))
+            kind = op.layer.kind if op.layer.trainable else f"{op.layer.kind}, frozen"
+            rows.append((str(op.index), kind, *numbers, constants))
         widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
         left = {1, len(header) - 1}  # names to the left, numbers to the right
         lines = (

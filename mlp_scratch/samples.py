@@ -74,7 +74,7 @@ def hold_out(
 def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int) -> None:
     """Batch normalisation can't train on one sample: say so before the first step, not in the middle of an epoch."""
     alone = batch_size == 1 or n_samples % batch_size == 1
-    if alone and any(isinstance(layer, BatchNorm) for layer in model.layers):
+    if alone and any(isinstance(layer, BatchNorm) and layer.trainable for layer in model.layers):
         raise ArgumentError(
             "batch_size",
             given=f"{batch_size}, which cuts {n_samples} samples so that a batch has one sample",

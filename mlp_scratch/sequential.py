@@ -77,6 +77,8 @@ class Sequential(Model):
         that was saved and loaded in between: 5 epochs and 5 more give the same bits as 10. It starts afresh, from
         the parameters as they are, with another kind of loss or optimiser, or with `resume=False`.
 
+        Layers that `freeze` was called for stay as they are.
+
         Args:
             X: any float or integer dtype and memory layout; never copied, each batch is cast as it is gathered.
             y: class indices (N,), one-hot or probability rows (N, C), or reals (N,) or (N, K): see the losses.

@@ -143,11 +143,11 @@ def test_table_and_constants():
     kinds = list(LAYERS)
     assert program.table.dtype == np.int64
     assert program.table.tolist() == [
-        [kinds.index("dense"), 6, 4, 0, 0, 0],
-        [kinds.index("batch_norm"), 4, 4, 28, 0, 1],
-        [kinds.index("softplus"), 4, 4, 36, 8, 2],
-        [kinds.index("dropout"), 4, 4, 36, 8, 3],
-        [kinds.index("dense"), 4, 2, 36, 8, 4],
+        [kinds.index("dense"), 6, 4, 0, 0, 0, 1],
+        [kinds.index("batch_norm"), 4, 4, 28, 0, 1, 1],
+        [kinds.index("softplus"), 4, 4, 36, 8, 2, 1],
+        [kinds.index("dropout"), 4, 4, 36, 8, 3, 1],
+        [kinds.index("dense"), 4, 2, 36, 8, 4, 1],
     ]
     assert program.constants.tolist() == [
         [1, 0, 0, 0], [1e-3, 0.3, 0, 0], [2, 10, 0, 0], [0.25, 0, 0, 0], [1, 0, 0, 0],

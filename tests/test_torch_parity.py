@@ -58,7 +58,7 @@ def torch_gradients(net, loss, X, y, weights=None):
     given = None if weights is None else torch.from_numpy(weights)
     value = counterparts.batch_loss(loss, net(torch.from_numpy(X)), tensors(loss, y), given)
     value.backward()
-    return value.item(), {name: p.grad.numpy() for name, p in net.named_parameters()}
+    return value.item(), {name: p.grad.numpy() for name, p in net.named_parameters() if p.requires_grad}
 
 
 def assert_same_gradients(model, net, loss, X, y, *, weights=None, training=True):
@@ -144,7 +144,10 @@ def trajectory(model, row, loss, X, y, *, batch_size=10, epochs=34, weights=None
         assert_parity(view, state[name].numpy(), name)
     for slot, values in zip(row.slots, model.training.slots, strict=True):
         for (name, view), parameter in zip(model.named(values).items(), net.parameters(), strict=True):
-            assert_parity(view, theirs.state[parameter][counterparts.SLOTS[slot]].numpy(), f"{slot} of {name}")
+            known = theirs.state.get(parameter, {})  # PyTorch's optimisers pass over what has no gradient
+            assert bool(known) == parameter.requires_grad
+            expected = known[counterparts.SLOTS[slot]].numpy() if known else np.zeros_like(view)
+            assert_parity(view, expected, f"{slot} of {name}")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -183,6 +186,18 @@ def test_trajectory_of_a_deep_model_with_everything(rng):
     X, y = rng.normal(size=(40, 5)), rng.integers(0, OUTPUTS, 40)
     trajectory(model, SGD(0.05, momentum=0.9, nesterov=True, weight_decay=1e-3), LOSSES["cross_entropy"], X, y,
                batch_size=16)  # fmt: skip
+
+
+@pytest.mark.parametrize("frozen", [(0,), (1,), (2, 4), (5,), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_trajectory_with_frozen_layers(optimizer, frozen, rng):
+    """As with `requires_grad_(False)`, and batch normalisation in evaluation mode."""
+    layers = [Dense(4, 8, bias=False), BatchNorm(), PReLU(per_feature=True), Dense(8, 8), PReLU(), Dense(8, OUTPUTS)]
+    model = Sequential(layers, dtype="float64", seed=SEED)
+    model.buffer_vector[...] = rng.uniform(0.5, 1.5, model.buffer_vector.shape)
+    model.freeze(*frozen)
+    X, y = rng.normal(size=(24, 4)), rng.integers(0, OUTPUTS, 24)
+    trajectory(model, OPTIMIZERS[optimizer], LOSSES["cross_entropy"], X, y)
 
 
 def test_every_row_has_a_counterpart():

@@ -33,6 +33,13 @@ class InjectedDropout(torch.nn.Module):
         return torch.where(keep, x / (1 - self.p), 0.0)
 
 
+class FrozenBatchNorm(torch.nn.BatchNorm1d):
+    """What `trainable=False` means here: parameters without a gradient, and the running statistics at all times."""
+
+    def train(self, mode: bool = True) -> "FrozenBatchNorm":
+        return super().train(False)
+
+
 MODULES: dict[str, Callable[[Any, int], torch.nn.Module]] = {
     "dense": lambda layer, _: torch.nn.Linear(layer.n_in, layer.n_out, bias=layer.bias),
     "identity": lambda layer, _: torch.nn.Identity(),
@@ -46,14 +53,19 @@ MODULES: dict[str, Callable[[Any, int], torch.nn.Module]] = {
     "sigmoid": lambda layer, _: torch.nn.Sigmoid(),
     "softplus": lambda layer, _: torch.nn.Softplus(layer.beta, layer.threshold),
     "dropout": lambda layer, index: InjectedDropout(layer.p, index),
-    "batch_norm": lambda layer, _: torch.nn.BatchNorm1d(layer.n_features, layer.eps, layer.momentum),
+    "batch_norm": lambda layer, _: (torch.nn.BatchNorm1d if layer.trainable else FrozenBatchNorm)(
+        layer.n_features, layer.eps, layer.momentum
+    ),
 }
 """One module a layer kind, from the bound layer and its position."""
 
 
 def module(layers: Sequence[Layer]) -> torch.nn.Sequential:
     """The `nn.Sequential` of the same layers."""
-    return torch.nn.Sequential(*(MODULES[layer.kind](layer, i) for i, layer in enumerate(layers))).double()
+    parts = [MODULES[layer.kind](layer, i) for i, layer in enumerate(layers)]
+    for layer, part in zip(layers, parts, strict=True):
+        part.requires_grad_(layer.trainable)
+    return torch.nn.Sequential(*parts).double()
 
 
 def inject(model: Model, net: torch.nn.Sequential) -> None:

@@ -83,7 +83,7 @@ class Lowered:
         matrices = self.stages[:, nw.N_OUT] * self.stages[:, nw.WEIGHT_ROW]
         self.weight_gradient = self._reserve(int(matrices.max())) if self.stores_gradients else 0
         self.work_size = self._size
-        self.phases = np.array(self._phases(), np.int64).reshape(-1, nw.PHASE_COLUMNS)
+        self.phases = np.array(self._phases(self._lowest(stages)), np.int64).reshape(-1, nw.PHASE_COLUMNS)
 
     def constants(self) -> npt.NDArray[np.float64]:
         """What the kernels read from CONSTANTS on."""
@@ -150,6 +150,7 @@ class Lowered:
                 row[nw.WEIGHTS] = start = self._reserve(dense.n_out * int(row[nw.WEIGHT_ROW]))
                 rows = start + row[nw.WEIGHT_ROW] * np.arange(dense.n_out)
                 self.places[weight.start : weight.stop] = (rows[:, np.newaxis] + np.arange(dense.n_in)).ravel()
+                row[nw.LEARNS] = not self._is_frozen(dense)
                 if len(dense.parameters) > 1:
                     row[nw.BIAS] = self._place_vector(dense, 1)
             for placed in ops:
@@ -186,7 +187,7 @@ class Lowered:
 
     def _fill_op(self, placed: Placed, o: int) -> None:
         layer, row, constants = placed.layer, self.ops[o], self._op_constants[o]
-        row[nw.LAYER] = placed.index
+        row[nw.LAYER], row[nw.OP_LEARNS] = placed.index, not self._is_frozen(placed)
         own = layer.constants()
         constants[: len(own)] = own
         if isinstance(layer, Dropout):
@@ -194,7 +195,7 @@ class Lowered:
             constants[1] = 1 / (1 - layer.p)
         elif isinstance(layer, BatchNorm):
             row[nw.KIND], row[nw.RUNNING] = operations.BATCH_NORM, placed.buffers[0].start
-            row[nw.KEPT] = self._reserve(2 * placed.n_out)
+            row[nw.KEPT], row[nw.BY_BATCH] = self._reserve(2 * placed.n_out), layer.trainable
         elif isinstance(layer, PReLU):
             row[nw.KIND] = operations.SLOPES if layer.per_feature else operations.SLOPE
             row[nw.KEPT] = self._reserve(placed.n_out)
@@ -202,8 +203,19 @@ class Lowered:
             name = "gelu_tanh" if isinstance(layer, GELU) and layer.approximate == "tanh" else layer.kind
             row[nw.KIND] = activations.KINDS[name]
 
-    def _phases(self) -> list[tuple[int, int]]:
-        """A step; between any two of these everybody waits."""
+    def _is_frozen(self, op: Placed) -> bool:
+        """Whether nobody asks for the layer's gradient; where gradients are all that is asked for, it counts too."""
+        return not op.layer.trainable and self.update == "train"
+
+    def _lowest(self, stages: list[tuple[Placed | None, list[Placed]]]) -> int:
+        """The first stage in which anything learns, beyond the last if nothing does."""
+        for s, (dense, ops) in enumerate(stages):
+            if any(op and op.parameters and not self._is_frozen(op) for op in (dense, *ops)):
+                return s
+        return len(stages)
+
+    def _phases(self, lowest: int) -> list[tuple[int, int]]:
+        """A step; between any two of these everybody waits. The way back ends at the lowest stage that learns."""
         by_columns, last = self.stages[:, nw.BY_COLUMNS], len(self.stages) - 1
         rows = [(phases.GATHER, 0)]
         for s in range(len(self.stages)):
@@ -214,14 +226,13 @@ class Lowered:
         if self.update == "infer":
             return rows
         rows.append((phases.LOSS, last))
-        if by_columns[last]:
+        if by_columns[last] and last >= lowest:
             rows.append((phases.COLUMNS_BACK, last))
-        for s in range(last, 0, -1):
-            if s > 1 or by_columns[0]:
-                rows.append((phases.BACK, s))
+        for s in range(last, lowest, -1):
+            rows.append((phases.BACK, s))
             if by_columns[s - 1]:
                 rows.append((phases.COLUMNS_BACK, s - 1))
-        return [*rows, (phases.LEARN, 0 if by_columns[0] else max(0, min(1, last - 1)))]
+        return [*rows, (phases.LEARN, max(0, min(lowest, last - 1)))]
 
     def _reserve(self, size: int) -> int:
         place = self._size

@@ -152,6 +152,8 @@ class MatrixRunner(LaunchRunner):
                 gemm.multiply(dz, self.weights(state, s), dx, layout="NN", precision=self.precision)
                 self.finish(arrays, matrix_network.DIFFERENTIATE, s - 1, i, n * int(stages[s, nw.N_IN]))
             for above in range(s + 1 if kind == phases.BACK else 1, min(s + 2, len(stages))):
+                if not stages[above, nw.LEARNS]:
+                    continue
                 dz, x = self.batch(state, above, nw.GRADIENT, n), self.batch(state, above - 1, nw.OUTPUT, n)
                 dw = self.weights(state, above, self.lowered.weight_gradient)
                 gemm.multiply(dz, x, dw, layout="TN", precision=self.precision)

@@ -80,7 +80,7 @@ class Tables:
         stages, ops = self._cut()
         self.places = np.zeros(nw.PLACES, np.int64)
         self._place_vectors(stages)
-        self.places[nw.VECTORS], self.places[nw.PANELS] = self._packed_size, self.panels
+        self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
         self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
         self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
         self.constants = np.zeros((max(1, len(ops)), 2))
@@ -110,7 +110,7 @@ class Tables:
         dtype = self.program.dtype
         return nw.Memory(
             aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1),
-            aligned_zeros(max(1, int(self.places[nw.VECTORS])), dtype),
+            aligned_zeros(max(1, self._vectors_size), dtype),
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),
             aligned_zeros(8, np.dtype(np.int64)),
@@ -134,14 +134,27 @@ class Tables:
         ops = [op for stage in stages for op in stage if not isinstance(op.layer, Dense)]
         return stages, ops
 
+    def _is_frozen(self, op: Placed) -> bool:
+        """Whether nobody asks for the layer's gradient; where gradients are all that is asked for, it counts too."""
+        return not (op.layer.trainable or self.gradient)
+
+    def _lowest(self, stages: list[list[Placed]]) -> int:
+        """The first stage in which anything learns."""
+        learning = (any(op.parameters and not self._is_frozen(op) for op in stage) for stage in stages)
+        return next((s for s, learns in enumerate(learning) if learns), len(stages))
+
     def _place_vectors(self, stages: list[list[Placed]]) -> None:
         self._packed: dict[tuple[int, str], int] = {}
-        for op in (op for stage in stages for op in stage):
+        ops = [op for stage in stages for op in stage]
+        for op in sorted(ops, key=self._is_frozen):  # frozen ones last: the optimiser's step ends before them
             for part in op.parameters:
                 if not (isinstance(op.layer, Dense) and part.name == "weight"):
                     self._packed[op.index, part.name] = self._new_vector(part)
             if isinstance(op.layer, Dense) and not op.layer.bias:
                 self._packed[op.index, "bias"] = self._reserve_packed(op.n_out)  # zeros, never learned
+            if not self._is_frozen(op):
+                self.places[nw.VECTORS] = self._packed_size
+        self._vectors_size = self._packed_size
 
     def _new_vector(self, part: Field) -> int:
         size = part.stop - part.start
@@ -182,6 +195,7 @@ class Tables:
         row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns)
         assert isinstance(dense.layer, Dense)
         row[nw.BIAS], row[nw.LEARNS_BIAS] = self._packed[dense.index, "bias"], dense.layer.bias
+        row[nw.LEARNS] = not self._is_frozen(dense)
         start = dense.parameters[0].start
         self.weights.append(Weights(start, int(row[nw.WEIGHTS]), dense.n_out, dense.n_in, w_rows))
 
@@ -200,6 +214,7 @@ class Tables:
         elif isinstance(layer, BatchNorm):
             row[nw.KIND], row[nw.KEPT] = nw.BATCH_NORM, self._reserve(2 * placed.n_out)
             row[nw.BUFFERS], row[nw.RESULT] = placed.buffers[0].start, self._reserve_panels(rows)
+            row[nw.BY_BATCH] = layer.trainable
         elif isinstance(layer, PReLU):
             row[nw.KIND] = nw.SLOPES if layer.per_feature else nw.SLOPE
             row[nw.KEPT], row[nw.RESULT] = self._reserve(rows), self._reserve_panels(rows)

@@ -79,7 +79,11 @@ def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) 
         loss = program.loss.value(z, batch.targets, batch.weights)
         dz = program.loss.gradient(z, batch.targets, batch.weights)
         g = backward(program, state, caches, dz)
+        for part in program.frozen:
+            g[part] = 0  # nobody asks for it, so it need not be finite either
         p, slots = program.optimizer.update(state.flat, g, state.slots, step=step, lr=lr, decayed=program.decayed)
+        for part in program.frozen:  # no decay, no momentum
+            p[part], slots[:, part] = state.flat[part], state.slots[:, part]
         buffers = _next_buffers(program, state, caches)
     if not (np.isfinite(loss) and np.isfinite(p).all() and np.isfinite(slots).all() and np.isfinite(buffers).all()):
         raise _diverged(program, step, outputs, float(loss), g)
@@ -91,7 +95,7 @@ def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) 
 def check_statistics(program: Program, n_samples: int) -> None:
     """Raise what batch normalisation raises of a training batch of one sample, which a kernel can't say in words."""
     for op in program.operations:
-        if n_samples == 1 and isinstance(op.layer, BatchNorm):
+        if n_samples == 1 and isinstance(op.layer, BatchNorm) and op.layer.trainable:
             op.layer.forward({}, np.zeros((1, op.n_out), program.dtype), Context(training=True))
 
 

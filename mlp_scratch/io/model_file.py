@@ -1,4 +1,8 @@
-"""What a model file holds: architecture, weights, optimiser state and the random generator's position."""
+"""What a model file holds: architecture, weights, optimiser state and the random generator's position.
+
+A layer's record in the header is its kind and its fields. That of a frozen layer has "trainable": false; where this is
+missing, the layer learns.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

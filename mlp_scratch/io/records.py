@@ -18,7 +18,8 @@ Record = dict[str, Any]
 def encode(thing: Any) -> Record:
     """`thing` as {"kind": ..., field: value, ...}; an initialiser inside it is encoded alike.
 
-    What a user made of functions is encoded by its name: {"kind": ..., "custom": true}.
+    What a user made of functions is encoded by its name: {"kind": ..., "custom": true}. A layer has a "trainable"
+    only where it is frozen, so that without frozen layers files are what they were before there were any.
 
     >>> from mlp_scratch.optimizers import SGD
     >>> encode(SGD(0.1))["lr"]
@@ -29,6 +30,8 @@ def encode(thing: Any) -> Record:
         return record | {"custom": True}
     for field in fields(thing):
         value = getattr(thing, field.name)
+        if field.name == "trainable" and value:
+            continue
         record[field.name] = encode(value) if isinstance(value, Initializer) else value
     return record
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.initializers import Glorot, Initializer
 from mlp_scratch.record import Record
@@ -42,13 +43,24 @@ class Context:
 
 @dataclass(frozen=True)
 class Layer(Record):
-    """Base class of all layers; a new one overrides `forward` and `backward` and whatever else it has."""
+    """Base class of all layers; a new one overrides `forward` and `backward` and whatever else it has.
+
+    Args:
+        trainable: whether `fit` changes the parameters, False for a frozen layer; see `Model.freeze`. Where a layer
+            has no parameters it means nothing.
+    """
+
+    trainable: bool = field(default=True, kw_only=True)
 
     kind: ClassVar[str]
     """The layer's name in the tables, in model files and in messages."""
 
     analytic: ClassVar[bool] = True
     """Whether `forward` is analytic in x and the parameters, so that a complex step through it is exact."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.boolean("trainable", self.trainable)
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Any]:
         """Compute y, (N, H), and the cache that `backward` needs."""

@@ -29,6 +29,10 @@ class BatchNorm(Layer):
     running = (1 - momentum) · running + momentum · batch, with the unbiased variance, N / (N - 1) · σ². Otherwise
     the running ones are used. PyTorch's convention; S. Ioffe, C. Szegedy, ICML 2015, arXiv:1502.03167.
 
+    Frozen (`trainable=False`), the layer is a fixed function of its input: it uses the running statistics while
+    training, too, and they stay as they are. That is Keras' rule (keras.io/api/layers/normalization_layers, "About
+    setting layer.trainable = False"); in PyTorch `requires_grad=False` keeps γ and β alone, and `.eval()` the rest.
+
     Because μ and σ depend on every sample of the batch,
 
         dx = γ / √(σ² + eps) · (dy - mean(dy) - x̂ · mean(dy · x̂)).
@@ -37,6 +41,13 @@ class BatchNorm(Layer):
         n_features: H; filled in by the model when left out.
         eps: keeps a feature without variance finite.
         momentum: the weight of the newest batch in the running statistics.
+
+    >>> layer, x = BatchNorm(2, trainable=False), np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> running = {"running_mean": np.array([1.0, 2.0]), "running_var": np.ones(2)}
+    >>> parameters = {"weight": np.ones(2), "bias": np.zeros(2)}
+    >>> layer.forward(parameters, x, Context(training=True, buffers=running))[0].round(3)
+    array([[0., 0.],
+           [2., 2.]])
 
     Raises:
         ArgumentError: for a training batch of one sample, whose variance says nothing.
@@ -57,7 +68,7 @@ class BatchNorm(Layer):
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Cache]:
         mean: Array | None = None
         variance: Array | None = None
-        if context.training:
+        if context.training and self.trainable:
             n = len(x)
             if n == 1:
                 raise ArgumentError(
@@ -88,8 +99,8 @@ class BatchNorm(Layer):
         return scale * (dy - grads["bias"] / n - x_hat * (grads["weight"] / n)), grads
 
     def next_buffers(self, buffers: Parameters, cache: Cache) -> dict[str, Array]:
-        assert cache.mean is not None  # only a training pass is followed by this
-        assert cache.variance is not None
+        if cache.mean is None or cache.variance is None:  # frozen
+            return dict(buffers)
         old, new = 1 - self.momentum, self.momentum
         return {
             "running_mean": old * buffers["running_mean"] + new * cache.mean,

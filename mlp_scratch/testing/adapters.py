@@ -105,8 +105,10 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
         return layer.forward({name: inputs[name] for name in values}, inputs["x"], Context(buffers=buffers))[0]
 
     batch: BatchRule = "independent"
-    if training:
-        batch = {BatchNorm: "coupled", Dropout: "positional"}.get(type(layer), "independent")  # type: ignore[assignment]
+    if training and type(layer) is Dropout:
+        batch = "positional"
+    elif training and type(layer) is BatchNorm and layer.trainable:
+        batch = "coupled"
     given = ", ".join(f"{name!r}: {literal(value)}" for name, value in values.items())
     code = (
         f"from mlp_scratch.layers import {type(layer).__name__}\n"

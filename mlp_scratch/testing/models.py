@@ -44,7 +44,8 @@ def batch_permutation(network: Network) -> None:
 def batch_additivity(network: Network) -> None:
     """The batch's loss and gradient are the weighted means of its samples'."""
     problem, n = network.problem, len(network.problem.X)
-    if n < 2 or any(isinstance(layer, Dropout | BatchNorm) for layer in network.model.layers):
+    coupled = (isinstance(layer, BatchNorm) and layer.trainable for layer in network.model.layers)
+    if n < 2 or any(coupled) or any(isinstance(layer, Dropout) for layer in network.model.layers):
         return
     w = np.ones(n) if problem.sample_weight is None else problem.sample_weight
     shares = w / w.sum()

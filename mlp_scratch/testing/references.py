@@ -89,6 +89,7 @@ def reference_gradients(
         z = arrays[-1]  # the samples, last, so that every array is one of the framework's
         for placed in model.placed:
             own = {field.name: parameters[f"{placed.index}.{field.name}"] for field in placed.parameters}
+            own |= {f.name: fw.xp.asarray(model.buffers[f"{placed.index}.{f.name}"]) for f in placed.buffers}
             z = layer_output(fw, placed.layer, own, z)
         return sum(float(share) * sample_loss(fw, loss, z[n], targets[n]) for n, share in enumerate(shares))
 
@@ -97,12 +98,15 @@ def reference_gradients(
 
 
 def layer_output(fw: Framework, layer: Layer, parameters: Mapping[str, Any], x: Any) -> Any:
-    """What `layer` computes while training, by its definition."""
+    """What `layer` computes while training, by its definition; `parameters` has its buffers, too."""
     xp, zero = fw.xp, x * 0
     match layer:
         case Dense():
             y = x @ parameters["weight"].T
             return y + parameters["bias"] if layer.bias else y
+        case BatchNorm(trainable=False):
+            deviation = xp.sqrt(parameters["running_var"] + layer.eps)
+            return parameters["weight"] * (x - parameters["running_mean"]) / deviation + parameters["bias"]
         case BatchNorm():
             centred = x - x.mean(0)
             return parameters["weight"] * centred / xp.sqrt((centred**2).mean(0) + layer.eps) + parameters["bias"]

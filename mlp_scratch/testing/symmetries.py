@@ -58,7 +58,8 @@ def bias_before_normalisation(network: Network) -> None:
     """Batch normalisation takes out the mean: the bias of a dense layer right before it has the gradient 0."""
     for index, (layer, following) in enumerate(pairwise(network.model.layers)):
         name = f"{index}.bias"
-        if isinstance(layer, Dense) and isinstance(following, BatchNorm) and name in network.gradients:
+        normalised = isinstance(following, BatchNorm) and following.trainable  # a frozen one knows no batch's mean
+        if isinstance(layer, Dense) and normalised and name in network.gradients:
             claim = "a bias in front of batch normalisation has no effect"
             # What cancels is what the normalised features pass back.
             size = network.size(f"{index}.weight", name, f"{index + 1}.weight", f"{index + 1}.bias")

@@ -5,6 +5,7 @@ The tests that loop over a table find a new row by themselves; the property draw
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -192,6 +193,8 @@ def networks(draw):
     batch = draw(st.integers(2, n).filter(lambda size: n % size != 1))
     X, y = rng.normal(size=(n, widths[0])), targets(rng, n, widths[-1])
     weights = rng.uniform(0.1, 2, n) if draw(st.booleans()) else None
+    if draw(st.booleans()):
+        layers = [replace(layer, trainable=draw(st.booleans())) for layer in layers]
     return layers, X, y, loss, weights, batch
 
 
@@ -206,6 +209,32 @@ def test_any_network_in_training(network, optimizer):
     layers, X, y, loss, weights, batch = network
     problem = Problem(layers, loss, OPTIMIZERS[optimizer], X, y, weights, batch_size=batch)
     check_backend("numba", problem, only=["same_training"])
+
+
+FROZEN = [
+    *((0,), (1,), (2,), (4,), (5,), (6,), (7,)),
+    *((0, 1), (0, 1, 2), (0, 1, 2, 4), (4, 5), (1, 2, 4, 5), (1, 5), range(8)),
+]
+"""Positions in `everything_that_learns`: each layer, both ends, the middle, all; whole stages and parts of them."""
+
+
+def everything_that_learns(n_in, width, outputs, frozen) -> list[Layer]:
+    layers = [ms.BatchNorm(), ms.Dense(n_in, width), ms.PReLU(), ms.Dropout(0.2), ms.Dense(width, width, bias=False)]
+    layers += [ms.BatchNorm(), ms.Dense(width, outputs), ms.PReLU(per_feature=True)]
+    return [replace(layer, trainable=i not in frozen) for i, layer in enumerate(layers)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd, decay", "nesterov, decoupled decay", "adam, decoupled decay of weights"])
+@pytest.mark.parametrize("frozen", FROZEN, ids=str)
+def test_frozen_layers(frozen, optimizer, rng):
+    X, y = rng.normal(size=(70, 6)), rng.integers(0, 2, 70)
+    for width, outputs in ((40, 5), (3, 1)):
+        layers = everything_that_learns(6, width, outputs, frozen)
+        targets = y if outputs > 1 else y[:, np.newaxis].astype(float)
+        loss = "cross_entropy" if outputs > 1 else "mse"
+        options = {"loss": loss, "optimizer": OPTIMIZERS[optimizer], "batch_size": 16, "epochs": 3}
+        check_training(partial(build, layers), X, targets, **options)
+    check_gradients(everything_that_learns(6, 33, 5, frozen), X, y, CrossEntropy())
 
 
 def test_no_dense_layer_at_all(rng):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import small_batch, layer_tiles, squares, weight_tiles
+from mlp_kernels.cpu import layer_tiles, small_batch, squares, weight_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift

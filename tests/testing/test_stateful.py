@@ -2,7 +2,7 @@
 
 Two models live side by side: one is trained, interrupted, saved, loaded and moved between backends; its shadow takes
 the same epochs in one go on the NumPy backend. After every rule the views alias the flat vector, both have the same
-parameters, and nothing that only reads has changed anything. Freezing layers is not part of it: the engine has none.
+parameters, nothing that only reads has changed anything, and what is frozen is as it was, bit for bit.
 """
 
 import signal
@@ -59,6 +59,7 @@ class Training(RuleBasedStateMachine):
             self.optimizer = replace(self.optimizer, eps=0.125)
         self.model, self.shadow = problem.model(), problem.model()
         self.saves = 0
+        self.kept = {}  # what frozen layers held when this was last looked at
 
     def fit(self, model, epochs, backend="numpy", **options):
         """Whether the fit came to its end; where a problem diverges, it does so for both models, at the same step."""
@@ -146,6 +147,25 @@ class Training(RuleBasedStateMachine):
         value = np.full(self.model.parameters[name].shape, 0.125)
         self.model.parameters[name] = value
         self.shadow.parameters[name] = value
+        self.kept = {}
+
+    @rule(data=st.data())
+    def freeze_a_layer(self, data):
+        position = data.draw(st.sampled_from(learning(self.model)))
+        self.model.freeze(position)
+        self.shadow.freeze(position)
+
+    @rule(data=st.data())
+    def unfreeze_a_layer(self, data):
+        position = data.draw(st.sampled_from(learning(self.model)))
+        self.model.unfreeze(position)
+        self.shadow.unfreeze(position)
+
+    @rule()
+    def freeze_or_unfreeze_all(self):
+        anything_learns = any(self.model.layers[i].trainable for i in learning(self.model))
+        for model in (self.model, self.shadow):
+            (model.freeze if anything_learns else model.unfreeze)()
 
     @invariant()
     def views_alias_the_flat_vector(self):
@@ -160,6 +180,18 @@ class Training(RuleBasedStateMachine):
                 assert np.shares_memory(view, vector)
             joined = [view.ravel() for view in views.values()]
             assert np.array_equal(np.concatenate(joined) if joined else vector, vector)
+
+    @invariant()
+    def frozen_layers_stay_as_they_are(self):
+        """Parameters, slots and running statistics of a layer that is still frozen: every bit."""
+        if not hasattr(self, "model"):
+            return
+        now = {who: frozen(getattr(self, who), self.optimizer) for who in ("model", "shadow")}
+        for who, layers in self.kept.items():
+            for position in layers.keys() & now[who].keys():
+                assert layers[position] == now[who][position], (who, position)
+        assert now["model"].keys() == now["shadow"].keys()
+        self.kept = now
 
     @invariant()
     def parts_make_the_whole(self):
@@ -179,6 +211,25 @@ class Training(RuleBasedStateMachine):
 def counts(model):
     """Steps and whole epochs taken."""
     return (0, 0) if model.training is None else (model.training.step, model.training.epoch)
+
+
+def learning(model):
+    """Positions of the layers that have parameters."""
+    return [placed.index for placed in model.placed if placed.parameters]
+
+
+def frozen(model, optimizer):
+    """For each frozen layer, by position, the bytes of its parameters, their slots and its running statistics."""
+    slots = np.zeros((len(optimizer.slots), model.n_parameters), model.dtype)
+    slots = slots if model.training is None else model.training.slots
+    return {
+        placed.index: [
+            *(field.view(vector).tobytes() for vector in (model.flat, *slots) for field in placed.parameters),
+            *(field.view(model.buffer_vector).tobytes() for field in placed.buffers),
+        ]
+        for placed in model.placed
+        if placed.parameters and not placed.layer.trainable
+    }
 
 
 TestTraining = Training.TestCase

@@ -69,6 +69,8 @@ def test_kinds_and_defaults(kind, row):
     wanted = DEFAULTS[kind, row]
     if row is Dense:
         wanted = {"n_in": 3, "n_out": 4, "bias": True, "weight_init": None, "bias_init": None}
+    if kind in LAYERS:
+        wanted = wanted | {"trainable": True}
     assert {field.name: getattr(thing, field.name) for field in fields(thing)} == wanted
 
 

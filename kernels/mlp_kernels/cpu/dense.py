@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
@@ -22,6 +21,7 @@ from mlp_kernels.cpu.network import (
     INPUT,
     INPUT_ROWS,
     LAST_OP,
+    LEARNS,
     LEARNS_BIAS,
     N_IN,
     N_OUT,
@@ -35,6 +35,7 @@ from mlp_kernels.cpu.network import (
     WEIGHTS,
     stage,
 )
+from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.squares import row_total, transpose_block
 from mlp_kernels.cpu.tile import Tile
 
@@ -149,6 +150,8 @@ def update_weights(
     tile: Tile, f: Any, s: int, dz: Any, transposed: Any, panel: int, last: int, begin: int, end: int, n: int
 ) -> None:
     """dW = x dzᵀ of stage `s` and the optimiser's step: inputs `begin` to `end`, panels from `panel` to `last`."""
+    if not stage(f, s, LEARNS):
+        return
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
@@ -170,6 +173,8 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
 
     `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
     """
+    if not stage(f, s, LEARNS):
+        return
     width, lanes = tile.columns, tile.lanes
     rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
     learned = stage(f, s, LEARNS_BIAS)

@@ -12,8 +12,8 @@ others. Stages and operations are rows of int64, whatever the architecture: one 
 
 Memory, in elements; rows are rounded up to `row_multiple`, so that tiles write whole blocks:
 
-    packed       parameters, then slot after slot in the same order: vectors (biases, slopes) first, then the
-                 weights in panels
+    packed       parameters, then slot after slot in the same order: vectors (biases, slopes) first, those of frozen
+                 layers behind the others, then the weights in panels
     arena        one panel set [ceil(N/w)][rows][w] for each output that is kept, and what a step needs besides
 """
 
@@ -30,17 +30,19 @@ Floats = npt.NDArray[np.floating]
 
 # Columns of the stages.
 N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, BIAS, LEARNS_BIAS, INPUT, INPUT_ROWS = range(8)
-PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT = range(8, 14)
-STAGE_COLUMNS = 14
+PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT, LEARNS = range(8, 15)
+STAGE_COLUMNS = 15
 """PRODUCT is where z goes, OUTPUT what the next stage reads; FIRST_OP to LAST_OP are its operations, the last not
 included. Where CUT is not 0 the product itself replaces negative values by 0, a ReLU that needs no pass of its own,
-and CUT is the address of its way back, or 1 where the product of the next stage is all that needs one."""
+and CUT is the address of its way back, or 1 where the product of the next stage is all that needs one. LEARNS is 0
+where the dense layer is frozen."""
 
 # Columns of the operations.
-KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER = range(9)
-OP_COLUMNS = 9
+KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER, BY_BATCH = range(10)
+OP_COLUMNS = 10
 """FORWARD and BACKWARD are the addresses of an activation's code, SOURCE and RESULT panel sets, KEPT what the operation
-keeps for its way back: a mask, or a row of features."""
+keeps for its way back: a mask, or a row of features; BY_BATCH is 1 for a batch normalisation that uses the batch's own
+statistics while training, 0 for a frozen one."""
 
 # Kinds of operations.
 ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
@@ -48,11 +50,12 @@ ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
 
 # Places in the arena, and sizes.
 GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, HYPER, SCRATCH = range(9)
-SCRATCH_STEP, PANELS, VECTORS, UNUSED = range(9, 13)
-PLACES = 13
+SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST = range(9, 14)
+PLACES = 14
 """Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
-for each thread; PANELS is the largest number of panels of a batch, VECTORS where the weights begin in `packed`; UNUSED
-takes gradients that nobody wants."""
+for each thread; PANELS is the largest number of panels of a batch, VECTORS how much of `packed` is vectors that learn;
+UNUSED takes gradients that nobody wants; LOWEST is the first stage with anything that learns, beyond the last if there
+is none."""
 
 
 # What `Network.code` holds.

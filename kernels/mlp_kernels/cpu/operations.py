@@ -14,6 +14,7 @@ from mlp_kernels.cpu.network import (
     BACKWARD,
     BATCH_NORM,
     BUFFERS,
+    BY_BATCH,
     CUT,
     DROPOUT,
     FIRST_OP,
@@ -92,9 +93,10 @@ def _normalise(tile: Tile, f: Any, s: int, o: int, begin: int, end: int, n: int,
     running = shift(f.buffers, op(f, o, BUFFERS))
     kept = shift(f.arena, op(f, o, KEPT))
     eps, momentum = load(f.constants, 2 * o), load(f.constants, 2 * o + 1)
+    by_batch = training and op(f, o, BY_BATCH) != 0
     for h in range(begin, end):
         x = shift(f.arena, op(f, o, SOURCE) + h * width)
-        if training:
+        if by_batch:
             mean, variance = batch_norm.statistics(x, step, n, width, lanes)
             batch_norm.move(running, h, mean, momentum)
             batch_norm.move(running, features + h, variance * number(x, n / (n - 1.0)), momentum)
@@ -192,6 +194,7 @@ def _unnormalise(
     place = op(f, o, PARAMETERS)
     bias_place = place + _bias_place(features, tile)
     kept = shift(f.arena, op(f, o, KEPT))
+    by_batch = training and op(f, o, BY_BATCH) != 0
     for h in range(begin, end):
         x = shift(f.arena, op(f, o, SOURCE) + h * width)
         d_weight, d_bias = batch_norm.backward(
@@ -203,7 +206,7 @@ def _unnormalise(
             load(kept, h),
             load(kept, features + h),
             load(f.packed, place + h),
-            training,
+            by_batch,
             lanes,
         )
         store(f.gradients, place + h, d_weight)
@@ -212,7 +215,7 @@ def _unnormalise(
 
 @kernel
 def update_vectors(tile: Tile, f: Any) -> None:
-    """One optimiser step of all parameters that are no weights, from their stored gradients. For one thread."""
+    """One optimiser step of all learning parameters that are no weights, from their gradients. For one thread."""
     _add_up_shared_slopes(tile, f)
     count, hyper = load(f.places, VECTORS), shift(f.arena, load(f.places, HYPER))
     call(load(f.code, UPDATE_VECTOR), (tile, f.packed, f.slot_step, f.gradients, count, hyper))

@@ -34,6 +34,7 @@ from mlp_kernels.cpu.network import (
     HYPER,
     LAST_OP,
     LOSS,
+    LOWEST,
     N_OUT,
     OUTPUT,
     PRODUCT,
@@ -156,7 +157,7 @@ def _keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
 @kernel
 def _passes_on(f: Any, s: int) -> bool:
     """Whether there is anything to learn below stage `s`, so that it has to hand on a gradient."""
-    return s > 1 or stage(f, 0, FIRST_OP) < stage(f, 0, LAST_OP)
+    return s > load(f.places, LOWEST)
 
 
 @kernel
@@ -244,14 +245,14 @@ def _transposed(f: Any, s: int) -> Any:
 
 @kernel
 def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: int, round_: int) -> int:
-    """All stages in reverse, with the update of their parameters; returns the number of the next meeting."""
+    """All stages down to the lowest that learns, with the updates; returns the number of the next meeting."""
     last = f.n_stages - 1
     begin, end = _inputs(tile, stage(f, last, N_OUT), thread, threads)
     dz = _gradient(f, last)
     run_backward(tile, f, last, dz, begin, end, n, training, thread)
     finish_gradient(tile, f, last, dz, _transposed(f, last), begin, end, n)
     round_ = meet(f.meeting, round_, threads)
-    for s in range(last, 0, -1):
+    for s in range(last, max(load(f.places, LOWEST), 1) - 1, -1):
         inputs, passes_on = stage(f, s - 1, N_OUT), _passes_on(f, s)
         panel, last_panel = 0, (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
         if _keeps_panels(tile, f, s, threads):

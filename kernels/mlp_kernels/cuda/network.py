@@ -55,17 +55,19 @@ HEADER = 35
 
 # Columns of the stages; places are in `work`.
 N_IN, N_OUT, WEIGHTS, WEIGHT_ROW, BIAS, PRODUCT, OUTPUT, GRADIENT, ROW, FIRST_OP, LAST_OP, BY_COLUMNS = range(12)
-STAGE_COLUMNS = 12
+LEARNS = 12
+STAGE_COLUMNS = 13
 """WEIGHT_ROW and ROW are distances from row to row, of W and of the batch. PRODUCT is where z goes, OUTPUT what the
 next stage reads, GRADIENT the gradient with respect to z. BIAS is -1 where there is none. LAST_OP is not included.
-BY_COLUMNS is 1 for a stage of columns."""
+BY_COLUMNS is 1 for a stage of columns. LEARNS is 0 where the dense layer is frozen."""
 
 # Columns of the operations.
-KIND, LAYER, SOURCE, RESULT, KEPT, SCALES, OFFSETS, RUNNING, THRESHOLD = range(9)
-OP_COLUMNS = 9
+KIND, LAYER, SOURCE, RESULT, KEPT, SCALES, OFFSETS, RUNNING, THRESHOLD, OP_LEARNS, BY_BATCH = range(11)
+OP_COLUMNS = 11
 """LAYER and THRESHOLD are dropout's: its number among the layers, and the smallest random word that keeps. SOURCE and
 RESULT are matrices like the stage's, where the stage is one of columns; KEPT two rows that the way back reads; SCALES
-and OFFSETS parameters; RUNNING is counted from the network's BUFFERS."""
+and OFFSETS parameters; RUNNING is counted from the network's BUFFERS. OP_LEARNS is 0 where the operation is frozen;
+BY_BATCH is 1 for a batch normalisation that uses the batch's own statistics while training, 0 for a frozen one."""
 
 # Columns of the phases.
 PHASE, OF_STAGE = range(2)

@@ -17,6 +17,7 @@ from mlp_kernels.cuda.device import ld1, st1
 from mlp_kernels.cuda.dropout import random_word
 from mlp_kernels.cuda.network import (
     BUFFERS,
+    BY_BATCH,
     FIRST_OP,
     GRADIENT,
     KEPT,
@@ -26,6 +27,7 @@ from mlp_kernels.cuda.network import (
     N_OUT,
     N_STAGES,
     OFFSETS,
+    OP_LEARNS,
     RESULT,
     ROW,
     RUNNING,
@@ -98,7 +100,7 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
         features, row, running = stage(f, s, N_OUT), stage(f, s, ROW), about(f, BUFFERS) + op(f, o, RUNNING)
         source, result, kept = op(f, o, SOURCE) + h, op(f, o, RESULT) + h, op(f, o, KEPT)
         mean, variance = ld1(f.state, running + h), ld1(f.state, running + features + h)
-        if about(f, TRAINING) != 0:
+        if about(f, TRAINING) != 0 and op(f, o, BY_BATCH) != 0:
             total, count, momentum = zero, element(n), op_constant(f, o, 1)
             j = 0
             while j < n:
@@ -138,7 +140,7 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
             d_bias += dy
             j += 1
         share, shear, count = d_bias, d_weight, element(n)
-        if about(f, TRAINING) == 0:  # running statistics do not depend on x
+        if about(f, TRAINING) == 0 or op(f, o, BY_BATCH) == 0:  # running statistics do not depend on x
             share = shear = zero
         share, shear = share / count, shear / count
         scale = ld1(f.work, op(f, o, SCALES) + h) * inverse
@@ -147,8 +149,9 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
             x_hat = (ld1(f.work, source + j * row) - mean) * inverse
             st1(f.work, d + j * row, scale * (ld1(f.work, d + j * row) - share - x_hat * shear))
             j += 1
-        learn(f, i, op(f, o, SCALES) + h, d_weight, False)
-        learn(f, i, op(f, o, OFFSETS) + h, d_bias, False)
+        if op(f, o, OP_LEARNS) != 0:
+            learn(f, i, op(f, o, SCALES) + h, d_weight, False)
+            learn(f, i, op(f, o, OFFSETS) + h, d_bias, False)
 
     @pure
     def forward(f: Any, s: int, i: int, n: int) -> None:
@@ -214,9 +217,9 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
                 total += x * dy
                 st1(f.work, d + j * row, a * dy)
             j += 1
-        if kind == SLOPES:
+        if kind == SLOPES and op(f, o, OP_LEARNS) != 0:
             learn(f, i, place, total, False)
-        else:
+        elif kind == SLOPE:
             st1(f.work, op(f, o, KEPT) + h, total)
 
     @pure
@@ -224,7 +227,7 @@ def columns_of(element: Any) -> tuple[Any, Any, Any]:
         """The slopes that all features share, from what each column kept, in their order."""
         for s in range(about(f, N_STAGES)):
             for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):
-                if op(f, o, KIND) == SLOPE:
+                if op(f, o, KIND) == SLOPE and op(f, o, OP_LEARNS) != 0:
                     total = zero
                     for h in range(stage(f, s, N_OUT)):
                         total += ld1(f.work, op(f, o, KEPT) + h)

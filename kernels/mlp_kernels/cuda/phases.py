@@ -8,7 +8,7 @@
     BACK s             the gradient of the stage below s, while the weights of the stage above s learn: nobody reads
                        those any more
     LEARN s            the last phase: the weights of the stages 1 to s + 1 learn, those that have not yet, and slopes
-                       that are shared; the figures of the step
+                       that are shared; the figures of the step. Weights that are frozen are passed over
     CONCLUDE           the last two of these alone, where something else has done the rest
 
 Every thread runs this same code on its share of rows, columns or tiles. What it computes depends on where it works
@@ -28,6 +28,7 @@ from mlp_kernels.cuda.network import (
     FIRST_OP,
     GRADIENT,
     LAST_OP,
+    LEARNS,
     N_OUT,
     N_STAGES,
     N_TARGETS,
@@ -149,7 +150,8 @@ def phases_of(element: Any, side: int) -> Any:
                 backward(f, s, i, n)
             above = s + 1 if phase == BACK else 1
             while phase != CONCLUDE and above <= s + 1 and above < about(f, N_STAGES):
-                learn_weights(f, above, i, n)
+                if stage(f, above, LEARNS) != 0:
+                    learn_weights(f, above, i, n)
                 above += 1
             if phase != BACK:
                 conclude(f, i, n)

@@ -73,7 +73,12 @@ def layers(width: int, max_width: int = 70, *, kind: str | None = None) -> st.Se
         "gelu": st.sampled_from([GELU(), GELU("tanh")]),
         "softplus": st.builds(Softplus, _eighths(4, 16), threshold=st.sampled_from([20.0, 2.0])),
         "dropout": _eighths(0, 6).map(Dropout),
-        "batch_norm": st.builds(BatchNorm, eps=st.sampled_from([1e-5, 1e-2]), momentum=_eighths(0, 8)),
+        "batch_norm": st.builds(
+            BatchNorm,
+            eps=st.sampled_from([1e-5, 1e-2]),
+            momentum=_eighths(0, 8),
+            trainable=st.sampled_from([True, False]),
+        ),
     }
     # A row of the table that is not known here is drawn as it is without arguments.
     kinds = list(LAYERS) if kind is None else [kind]

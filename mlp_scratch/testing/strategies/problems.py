@@ -1,8 +1,10 @@
 """Whole training problems: any network, loss, optimiser and batch size."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from mlp_scratch.layers import BatchNorm
+from mlp_scratch.layers import BatchNorm, Dense, PReLU
 from mlp_scratch.testing.problem import Problem
 from mlp_scratch.testing.strategies.arrays import batches, dtypes, sample_weights
 from mlp_scratch.testing.strategies.networks import architectures
@@ -21,6 +23,8 @@ def problems(
 ) -> Problem:
     """A problem of any network, loss, optimiser and batch size; every batch has two samples where it needs them.
 
+    In one of four problems some layers may be frozen.
+
     Args:
         draw: given by Hypothesis.
         max_depth: the largest number of hidden dense layers.
@@ -30,9 +34,13 @@ def problems(
         dtype: of the network; None draws it.
     """
     layers = draw(architectures(max_depth=max_depth, max_width=max_width, random_layers=random_layers))
+    learning = [i for i, layer in enumerate(layers) if isinstance(layer, Dense | BatchNorm | PReLU)]
+    if draw(st.sampled_from([False, False, False, True])):
+        for i in draw(st.sets(st.sampled_from(learning))):
+            layers[i] = replace(layers[i], trainable=False)
     n_outputs = layers[-1].out_features(0)  # the last one is dense
     loss = draw(losses(n_outputs))
-    normalised = any(isinstance(layer, BatchNorm) for layer in layers)
+    normalised = any(isinstance(layer, BatchNorm) and layer.trainable for layer in layers)
     X = draw(batches(layers[0].in_features() or 1, min_size=2 if normalised else 1, max_size=max_samples))
     n = len(X)
     # Batch normalisation refuses a batch of one: a size that leaves a rest of 1 becomes the whole data set.

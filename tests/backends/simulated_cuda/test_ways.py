@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NaN and inf
 def test_the_same_bits_in_every_way_with_any_number_of_threads_and_any_tile(monkeypatch, rng):
     """All that a stage can be, so that the other tests need not go every way."""
     layers = [ms.PReLU(), ms.Dense(4, 5), ms.BatchNorm(), ms.ReLU(), ms.Dropout(0.2), ms.Dense(5, 3), ms.GELU()]
+    layers += [ms.Dense(3, 3, trainable=False), ms.PReLU(trainable=False)]
     X, y = rng.normal(size=(10, 4)), rng.integers(0, 3, 10)
     results = []
     for way, side, threads in [(way, 2, 3) for way in WAYS] + [("launches", 4, 1), ("block", 1, 32)]:
@@ -37,6 +38,7 @@ def test_products_by_matrix_kernels(monkeypatch, rng):
     monkeypatch.setattr(gemm, "choose", lambda *_: tile)
     use(monkeypatch, "matrices")
     layers = [ms.Dense(3, 5), ms.GELU(), ms.Dropout(0.2), ms.Dense(5, 2, bias=False), ms.PReLU(), ms.Dense(2, 3)]
+    layers += [ms.Dense(3, 3, trainable=False)]
     X, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
     options = {"loss": "cross_entropy", "optimizer": "adam", "batch_size": 3, "epochs": 1}
     check_training(partial(build, layers), X, y, backend="cuda", **options)
