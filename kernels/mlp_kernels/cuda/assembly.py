@@ -100,7 +100,7 @@ def configurations(tiles: str = "all") -> Iterator[Configuration]:
     for name, rung in [("naive", naive), ("coalesced", coalesced), ("shared tile", shared_tile)]:
         yield Configuration(name, "any", "32 x 32", 1024, True, partial(rung.make_kernel, types.float32), square)
     flat, sizes = types.float32[::1], (types.int64,) * 6
-    tile = gemm.TILES["fp32"][0]
+    tile = gemm.TILES["float32"][0]
     for layout in EPILOGUES:
         make = partial(register_tile.make_kernel, types.float32, tile, layout)
         yield Configuration("register tile", layout, _block(tile), tile.threads, True, make, (flat,) * 3 + sizes)
