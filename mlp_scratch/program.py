@@ -18,8 +18,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array, IntArray
-from mlp_scratch.errors import ArgumentError, unknown_name
+from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import LAYERS, Dense
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model, Placed
@@ -149,14 +150,13 @@ def checked_precision(precision: str | None, dtype: "np.dtype[np.floating]") -> 
     if precision is None:
         return dtype.name
     fitting = {name: own for own, names in PRECISIONS.items() for name in names}
-    if precision not in list(fitting):
-        raise unknown_name("precision", precision, fitting)
-    if fitting[precision] != dtype.name:
+    fits = checks.named("precision", precision, fitting, str)
+    if fits != dtype.name:
         raise ArgumentError(
             "precision",
             given=f"{precision!r} for a model in {dtype.name}",
             expected=" or ".join(map(repr, PRECISIONS[dtype.name])),
-            mend=f"make the model with dtype={fitting[precision]!r}",
+            mend=f"make the model with dtype={fits!r}",
         )
     return precision
 

@@ -190,6 +190,8 @@ OPTIONS = {
         r"backend: got 'nunpy', expected one of auto, .*numpy; did you mean 'numpy'\?"),
     "unknown precision": ({"precision": "tf23"}, UnknownNameError,
         r"precision: got 'tf23', expected one of 3xtf32, bf16, float32, float64, tf32; did you mean 'tf32'\?"),
+    "a precision that is a dtype": ({"precision": np.float32}, ArgumentTypeError,
+        r"precision: got <class 'numpy\.float32'> \(type\), expected a str or one of the names 3xtf32, bf16, .*"),
     "a precision of a GPU on numba": ({"precision": "tf32", "backend": "numba"}, ArgumentError,
         r"precision: got 'tf32' with backend 'numba', expected 'float32'; only a GPU has the others: "
         r"use backend='cuda'"),

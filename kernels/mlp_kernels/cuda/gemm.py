@@ -62,8 +62,8 @@ def dtype_of(precision: Precision) -> np.dtype[Any]:
 def choose(precision: Precision, rows: int, columns: int, multiprocessors: int) -> Tile:
     """The largest tile that gives every multiprocessor a block; the smallest, where none does.
 
-    >>> choose("float32", 4096, 4096, 132).rows, choose("float32", 512, 512, 132).rows, choose("float32", 10, 10, 132).rows
-    (128, 32, 32)
+    >>> [choose("float32", size, size, 132).rows for size in (4096, 512, 10)]
+    [128, 32, 32]
     """
     for tile in TILES[precision]:
         (across, down), _ = tile.grid(rows, columns)

@@ -142,7 +142,7 @@ def _make_walk(slab: Slab, each: int, bring: Callable[..., None]) -> Callable[..
                 left = (depth - k if row < rows else 0) if k_along_rows else (rows - row if k < depth else 0)
                 bring(memory, at, source, source_at, left)
 
-    return walk  # type: ignore[no-any-return]  # Numba's
+    return walk
 
 
 @cache
