@@ -18,7 +18,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array, IntArray
+from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import LAYERS, Dense
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model, Placed
@@ -44,6 +46,15 @@ class Column(IntEnum):
 
 MAX_CONSTANTS = 4
 
+PRECISIONS = {"float32": ("float32", "3xtf32", "tf32", "bf16"), "float64": ("float64",)}
+"""What the products of dense layers may be made in while a model of each float type trains; its own type is first.
+
+    of |A| |B|   an operand is rounded by   a product is off by, beside its sum
+    3xtf32       1.5 · 2⁻²²                 3 · 2⁻²²    two tf32 numbers an operand: about as near as float32
+    tf32         2⁻¹¹                       2 · 2⁻¹¹    10 bits of fraction
+    bf16         2⁻⁸                        2 · 2⁻⁸     7 bits of fraction
+"""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -53,6 +64,7 @@ class Program:
         operations: the layers in order, with widths and places in the flat vectors.
         n_parameters, n_buffers: lengths of the flat vectors.
         dtype: of parameters and arithmetic.
+        precision: of the products of dense layers in training: the dtype's name, or one of the narrower `PRECISIONS`.
     """
 
     operations: tuple[Placed, ...]
@@ -61,6 +73,12 @@ class Program:
     n_parameters: int
     n_buffers: int
     dtype: "np.dtype[np.floating]"
+    precision: str
+
+    @property
+    def rounds_products(self) -> bool:
+        """Whether operands of products are rounded to less than the dtype, which takes tensor cores."""
+        return self.precision != self.dtype.name
 
     @cached_property
     def table(self) -> IntArray:
@@ -132,8 +150,28 @@ class Program:
         return "\n".join(line.rstrip() for line in lines)
 
 
-def lower(model: Model, loss: Loss, optimizer: Optimizer) -> Program:
-    """The program that trains `model` with `loss` and `optimizer`.
+def checked_precision(precision: str | None, dtype: "np.dtype[np.floating]") -> str:
+    """The precision of products for a model of `dtype`, whose own it is where none is asked for.
+
+    >>> checked_precision(None, np.dtype("float64")), checked_precision("tf32", np.dtype("float32"))
+    ('float64', 'tf32')
+    """
+    if precision is None:
+        return dtype.name
+    fitting = {name: own for own, names in PRECISIONS.items() for name in names}
+    fits = checks.named("precision", precision, fitting, str)
+    if fits != dtype.name:
+        raise ArgumentError(
+            "precision",
+            given=f"{precision!r} for a model in {dtype.name}",
+            expected=" or ".join(map(repr, PRECISIONS[dtype.name])),
+            mend=f"make the model with dtype={fits!r}",
+        )
+    return precision
+
+
+def lower(model: Model, loss: Loss, optimizer: Optimizer, *, precision: str | None = None) -> Program:
+    """The program that trains `model` with `loss` and `optimizer`; `precision` is one of `PRECISIONS`.
 
     >>> from mlp_scratch.layers import Dense, ReLU
     >>> from mlp_scratch.losses import CrossEntropy
@@ -145,4 +183,12 @@ def lower(model: Model, loss: Loss, optimizer: Optimizer) -> Program:
         1  relu     32     32        2080        0
         2  dense    32     10        2080        0  1
     """
-    return Program(model.placed, loss, optimizer, model.n_parameters, int(model.buffer_vector.size), model.dtype)
+    return Program(
+        model.placed,
+        loss,
+        optimizer,
+        model.n_parameters,
+        int(model.buffer_vector.size),
+        model.dtype,
+        checked_precision(precision, model.dtype),
+    )

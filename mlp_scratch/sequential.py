@@ -67,6 +67,7 @@ class Sequential(Model):
         callbacks: Sequence[Callback] = (),
         backend: str = "auto",
         threads: int | None = None,
+        precision: str | None = None,
         seed: int | None = None,
         resume: bool = True,
         progress: bool | None = None,
@@ -92,6 +93,8 @@ class Sequential(Model):
             callbacks: called after each epoch.
             backend: "auto", or a backend's name.
             threads: at most so many; None leaves the choice to the backend. The numbers are the same for any.
+            precision: of the dense layers' products in training; None is the model's dtype. The tensor cores of a GPU
+                also have "tf32", "bf16" and, about as near as float32, "3xtf32": see `PRECISIONS` in `program.py`.
             seed: of data order and dropout; None takes the last fit's, at first the model's.
             resume: whether to go on where the last fit stopped.
             progress: whether to show a bar; None shows it where standard error is a terminal.
@@ -116,7 +119,7 @@ class Sequential(Model):
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise ArgumentTypeError("callbacks", given=checks.describe(callback), expected="Callback objects")
-        program = lower(self, training.loss, training.optimizer)
+        program = lower(self, training.loss, training.optimizer, precision=precision)
         runner = get_backend(backend, program, threads=threads)
         schedule = Schedule(rows, held_out, size, count, shuffle, callbacks, progress)
         run = Run(self, History(), reported(training.loss, held_out))

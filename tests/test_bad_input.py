@@ -188,6 +188,18 @@ OPTIONS = {
         r"optimizer: got <class 'mlp_scratch\.optimizers\.adam\.Adam'> \(type\), expected a Optimizer or one .*"),
     "unknown backend": ({"backend": "nunpy"}, UnknownNameError,
         r"backend: got 'nunpy', expected one of auto, .*numpy; did you mean 'numpy'\?"),
+    "unknown precision": ({"precision": "tf23"}, UnknownNameError,
+        r"precision: got 'tf23', expected one of 3xtf32, bf16, float32, float64, tf32; did you mean 'tf32'\?"),
+    "a precision that is a dtype": ({"precision": np.float32}, ArgumentTypeError,
+        r"precision: got <class 'numpy\.float32'> \(type\), expected a str or one of the names 3xtf32, bf16, .*"),
+    "a precision of a GPU on numba": ({"precision": "tf32", "backend": "numba"}, ArgumentError,
+        r"precision: got 'tf32' with backend 'numba', expected 'float32'; only a GPU has the others: "
+        r"use backend='cuda'"),
+    "a precision of a GPU on numpy": ({"precision": "bf16", "backend": "numpy"}, ArgumentError,
+        r"precision: got 'bf16' with backend 'numpy', expected 'float32'; .*"),
+    "a precision of other models": ({"precision": "float64"}, ArgumentError,
+        r"precision: got 'float64' for a model in float32, expected 'float32' or '3xtf32' or 'tf32' or 'bf16'; "
+        r"make the model with dtype='float64'"),
     "no threads": ({"threads": 0}, ArgumentError, r"threads: got 0, expected an integer of at least 1"),
     "negative seed": ({"seed": -1}, ArgumentError, r"seed: got -1, expected an integer of at least 0"),
     "fractional seed": ({"seed": 0.5}, ArgumentTypeError, r"seed: got 0\.5 \(float\), expected an integer"),

@@ -80,6 +80,34 @@ def rounded_gemm_bound(
     return np.asarray((grown - 1 + grown * terms * eps(np.float32)) * magnitude)
 
 
+OPERAND_ROUNDING = {
+    "float32": (0.0, 1),
+    "3xtf32": (1.5 * 2.0**-22, 3),
+    "tf32": (2.0**-11, 1),
+    "bf16": (2.0**-8, 1),
+}
+"""By precision, the `unit` and the `products` of `rounded_gemm_bound`: half the distance to the next number."""
+
+
+def inexact_gemm_bound(
+    A: npt.NDArray[np.floating],
+    B: npt.NDArray[np.floating],
+    precision: str,
+    off_a: npt.ArrayLike = 0.0,
+    off_b: npt.ArrayLike = 0.0,
+) -> npt.NDArray:
+    """How far a product at a precision may be from A @ B where its operands are off by `off_a` and `off_b` before.
+
+    They are at most |A| + off_a and |B| + off_b large, which bounds the product's own error; and
+    (A + E)(B + F) - AB = AF + EB + EF.
+    """
+    a, b = np.abs(A).astype(np.float64), np.abs(B).astype(np.float64)
+    e, f = np.broadcast_to(off_a, a.shape), np.broadcast_to(off_b, b.shape)
+    unit, products = OPERAND_ROUNDING[precision]
+    own = rounded_gemm_bound(a + e, b + f, unit, products=products)
+    return np.asarray(own + a @ f + e @ b + e @ f)
+
+
 def summation_bound(terms: int, magnitude: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[np.float64]:
     """How far a sum of `terms` numbers, whose absolute values add up to `magnitude`, may be off: γ_n Σ|x|."""
     return np.asarray(terms * eps(dtype) * np.asarray(magnitude, dtype=np.float64))

@@ -12,7 +12,7 @@ from mlp_scratch.backends.base import Records as Records
 from mlp_scratch.backends.base import Samples as Samples
 from mlp_scratch.backends.base import State as State
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import BackendUnavailableError, MissingDependencyError, unknown_name
+from mlp_scratch.errors import ArgumentError, BackendUnavailableError, MissingDependencyError, unknown_name
 from mlp_scratch.program import Program
 
 
@@ -22,11 +22,11 @@ def _numba(threads: int | None) -> Backend:
     return NumbaBackend(threads)
 
 
-def _cuda(threads: int | None) -> Backend:
+def _cuda(threads: int | None, mend: str = "use backend='numba'") -> Backend:
     from mlp_kernels.cuda.availability import unavailability
 
     if reason := unavailability():
-        raise BackendUnavailableError(f"backend 'cuda' can't run here: {reason}; use backend='numba'")
+        raise BackendUnavailableError(f"backend 'cuda' can't run here: {reason}; {mend}")
     from mlp_scratch.backends.cuda import CudaBackend
 
     return CudaBackend(threads)
@@ -56,7 +56,7 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
     """The backend called `name`, on at most `threads` threads; "auto" is the fastest that can run `program` here.
 
     Raises:
-        ArgumentError: for a name that is not known.
+        ArgumentError: for a name that is not known, and for one that hasn't the precision of `program`.
         BackendUnavailableError: where the backend asked for can't run on this machine; "auto" passes over it.
 
     >>> get_backend("numpy").name
@@ -66,6 +66,15 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
         checks.integer("threads", threads, at_least=1)
     if name not in (*BACKENDS, "auto"):
         raise unknown_name("backend", name, [*BACKENDS, "auto"])
+    if program is not None and program.rounds_products:
+        if name not in ("auto", "cuda"):
+            raise ArgumentError(
+                "precision",
+                given=f"{program.precision!r} with backend {name!r}",
+                expected=repr(program.dtype.name),
+                mend="only a GPU has the others: use backend='cuda'",
+            )
+        return _cuda(threads, f"precision {program.precision!r} needs it, so leave that out or use another machine")
     if name != "auto":
         return BACKENDS[name](threads)
     backends = _fastest_first(threads)

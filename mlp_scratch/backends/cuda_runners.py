@@ -136,7 +136,9 @@ class MatrixRunner(LaunchRunner):
     def __init__(self, lowered: Lowered, way: cuda_ways.Way, work_at: int) -> None:
         super().__init__(lowered, way)
         self.finish_kernel = matrix_network.matrix_network_of(self.element)
-        self.precision: gemm.Precision = "float64" if lowered.program.dtype == np.float64 else "fp32"
+        # Inference is always in the model's own type: the scores of a fit are those that `evaluate` gives afterwards.
+        program, rounds = lowered.program, lowered.update != "infer"
+        self.precision: Any = program.precision if rounds else program.dtype.name
         self.work_at = work_at
         self.matrices: dict[tuple[int, int, int, int], gemm.Matrix] = {}
 

@@ -43,9 +43,12 @@ class Way:
 
 
 def way_for(program: Program, batch_size: int, update: str, *, networks: int = 1) -> Way:
-    """The fastest way to run a program, by its size; each of several networks gets one block."""
+    """The fastest way to run a program, by its size; each of several networks gets one block.
+
+    A precision that rounds products is asked for by name, so networks of any size get it, by the only kernels with it.
+    """
     work = 3 * batch_size * sum(op.n_in * op.n_out for op in program.operations if isinstance(op.layer, Dense))
-    if networks == 1 and work > GRID_LIMIT:
+    if networks == 1 and (work > GRID_LIMIT or (program.rounds_products and update != "infer")):
         return Way(MATRICES, 4)
     if update == "infer":
         return Way(LAUNCHES, 4)

@@ -44,5 +44,5 @@ def divergence(program: Program, state: State, samples: Samples, plan: Plan, ste
         diverged = DivergedError(state.step + 1, error.argument, "value")
         diverged.__cause__ = error
         return diverged
-    # A sum in another order can stay just below the largest number.
+    # A sum in another order, or of operands that are not rounded, can stay just below the largest number.
     return DivergedError(state.step + 1, f"the loss ({program.loss.kind})", "value")

@@ -16,6 +16,7 @@ from mlp_scratch.layers import ACTIVATIONS
 from mlp_scratch.losses import LOSSES, BinaryCrossEntropy, Loss
 from mlp_scratch.mlp import MLP
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
+from mlp_scratch.program import checked_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class Options:
     patience: int | None
     backend: str
     dtype: str
+    precision: str | None
     seed: int
     threads: int | None
     out: str | None
@@ -60,7 +62,7 @@ class Options:
             if name is not None and name not in table:
                 raise unknown_name(argument, name, table)
         get_backend(self.backend, threads=self.threads)
-        checks.float_dtype("dtype", self.dtype)
+        checked_precision(self.precision, checks.float_dtype("dtype", self.dtype))
         checks.integer("seed", self.seed, at_least=0)
 
     @property

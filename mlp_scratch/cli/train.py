@@ -56,6 +56,11 @@ from mlp_scratch.optimizers import OPTIMIZERS
 @backend_option
 @click.option("--dtype", default="float32", show_default=True, metavar="NAME", help="float32 or float64.")
 @click.option(
+    "--precision",
+    metavar="NAME",
+    help="tf32, bf16 or 3xtf32 for products on a GPU's tensor cores.  [default: the dtype]",
+)
+@click.option(
     "--seed",
     type=int,
     default=0,
@@ -106,6 +111,7 @@ def _train(options: Options) -> int:
             callbacks=[report, *choices.callbacks],
             backend=options.backend,
             threads=options.threads,
+            precision=options.precision,
         )
     except KeyboardInterrupt:
         return _interrupted(model, options.out)

@@ -37,13 +37,14 @@ class Report(Callback):
         layers = self.options.activation if choices.hidden else "linear"
         layers += ", batch norm" if self.options.batch_norm else ""
         layers += f", dropout {self.options.dropout:g}" if self.options.dropout else ""
+        precision = f", products in {self.options.precision}" if self.options.precision else ""
         click.echo(
             f"data      {data.name}: {len(data.X_train)} training and {len(data.X_test)} test samples, "
             f"{data.n_features} features, {data.n_outputs} {kind}\n"
             f"model     {'-'.join(map(str, self._widths()))}, {layers}, {model.n_parameters} parameters, "
             f"{model.dtype}, seed {self.options.seed}\n"
             f"training  {choices.loss.kind}, {_summary(choices.optimizer)}, batch {choices.batch_size}, "
-            f"{choices.epochs} epochs, backend {self.options.backend_name}"
+            f"{choices.epochs} epochs, backend {self.options.backend_name}{precision}"
         )
 
     def show(self, scores: Scores) -> None:
@@ -89,6 +90,7 @@ class Report(Callback):
                 "validation": options.validation,
                 "backend": options.backend_name,
                 "threads": options.threads,
+                "precision": options.precision or str(self.model.dtype),
             },
             "history": json.loads(self.model.history.to_json()),
             "scores": scores,

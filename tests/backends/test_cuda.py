@@ -17,9 +17,10 @@ from mlp_scratch.errors import BackendUnavailableError
 ROOT = Path(__file__).parents[2]
 
 
-def test_everything_in_the_simulator():
+@pytest.mark.parametrize("module", ["simulated_cuda", "simulated_precisions.py"])
+def test_everything_in_the_simulator(module):
     """A process decides once, when it loads Numba, whether GPUs are simulated."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/backends/simulated_cuda"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/backends/{module}"]
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
     outcome = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert outcome.returncode == 0, outcome.stdout[-6000:] + outcome.stderr[-2000:]
@@ -44,6 +45,18 @@ def test_what_is_asked_for_and_cannot_run_is_refused_with_the_reason(a_broken_gp
     with pytest.raises(BackendUnavailableError, match=expected):
         ms.Population(ms.MLP([1, 1]), seeds=[0]).fit([[0.0]], [0.0], backend="cuda")
     assert usable_backends() == ["numpy", "numba"]
+
+
+@pytest.mark.parametrize("backend", ["auto", "cuda"])
+def test_a_precision_of_tensor_cores_is_never_replaced_by_another(backend, a_broken_gpu):
+    model = ms.MLP([1, 1])
+    expected = (
+        r"backend 'cuda' can't run here: the GPU has compute capability 7\.0; "
+        r"precision 'tf32' needs it, so leave that out or use another machine"
+    )
+    with pytest.raises(BackendUnavailableError, match=expected):
+        model.fit([[0.0]], [0.0], backend=backend, precision="tf32")
+    assert model.training is None
 
 
 def test_auto_says_once_why_it_passes_over_a_gpu(a_broken_gpu):

@@ -74,6 +74,7 @@ def test_json_has_what_was_printed_in_full_precision(run):
     assert (record["data"]["training_samples"], record["data"]["test_samples"]) == (1438, 359)
     assert record["model"]["widths"] == [64, 8, 10]
     assert record["training"]["optimizer"]["kind"] == "adam"
+    assert record["training"]["precision"] == "float32"
     assert [epoch["epoch"] for epoch in record["history"]["epochs"]] == [1, 2]
     assert len(record["history"]["steps"]["loss"]) == 2 * -(-1438 * 3 // 4 // 32)
     assert record["history"]["epochs"][1]["val_accuracy"] is not None
@@ -92,9 +93,10 @@ def test_every_option_reaches_the_model(run):
     result = run(
         "train", "--hidden", "12,6", "--activation", "gelu", "--dropout", 0.25, "--batch-norm", "--optimizer",
         "nesterov", "--lr", 0.03, "--batch-size", 50, "--epochs", 1, "--dtype", "float64", "--seed", 7, "--threads", 1,
-        "--backend", "numpy", "--loss", "cross_entropy", "--out", "m.safetensors",
+        "--backend", "numpy", "--precision", "float64", "--loss", "cross_entropy", "--out", "m.safetensors",
     )  # fmt: skip
     assert result.code == 0, result.err
+    assert "backend numpy, products in float64\n" in result.out
     model = ms.load("m.safetensors")
     kinds = [layer.kind for layer in model.layers]
     assert kinds == ["dense", "batch_norm", "gelu", "dropout"] * 2 + ["dense"]

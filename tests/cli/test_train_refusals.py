@@ -20,6 +20,8 @@ from tests.cli.conftest import QUICK
         (["--task", "regression"], ["--task: got 'regression'", "digits"]),
         (["--target", "age"], ["--target: got 'age'"]),
         (["--dtype", "float16"], ["--dtype: got 'float16'", "float32"]),
+        (["--precision", "tf32", "--dtype", "float64"], ["--precision: got 'tf32'", "dtype='float32'"]),
+        (["--precision", "tf32", "--backend", "numpy"], ["--precision: got 'tf32' with backend 'numpy'"]),
         (["--batch-size", 0], ["--batch-size: got 0", "try 32"]),
         (["--batch-size", -3], ["--batch-size: got -3"]),
         (["--epochs", 0], ["--epochs: got 0"]),
@@ -51,7 +53,7 @@ def test_bad_options(run, arguments, words):
     run("train", *arguments).refused(*words)
 
 
-@pytest.mark.parametrize("option", ["activation", "loss", "optimizer", "backend", "dtype", "task"])
+@pytest.mark.parametrize("option", ["activation", "loss", "optimizer", "backend", "dtype", "precision", "task"])
 def test_names_are_checked_before_data_are_read(run, option):
     run("train", "--data", "none.csv", f"--{option}", "nonsense").refused(f"--{option}: got 'nonsense'")
 

@@ -37,7 +37,7 @@ KINDS = {
     "adam": (None, None),
 }
 TILES = {
-    "fp32": SMALL["one warp, two stages"],
+    "float32": SMALL["one warp, two stages"],
     "tf32": Tile(16, 16, 8, warp_rows=16, warp_columns=16, padding=8),
 }
 

@@ -15,7 +15,7 @@ from tests.tolerances import assert_close, rounded_gemm_bound
 def small_tiles(monkeypatch):
     tile = SMALL["one warp, two stages"]
     tensor = gemm.Tile(16, 16, 16, warp_rows=16, warp_columns=16)
-    tiles = {precision: (tile if precision in ("fp32", "float64") else tensor,) for precision in gemm.TILES}
+    tiles = {precision: (tile if precision in ("float32", "float64") else tensor,) for precision in gemm.TILES}
     monkeypatch.setattr(gemm, "TILES", tiles)
 
 
@@ -92,7 +92,7 @@ def test_other_dimensions_are_refused():
 
 
 def test_large_matrices_get_large_tiles():
-    sizes = [gemm.choose("fp32", size, size, 132).rows for size in (16, 512, 1024, 4096)]
+    sizes = [gemm.choose("float32", size, size, 132).rows for size in (16, 512, 1024, 4096)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
     for precision, tiles in gemm.TILES.items():

@@ -26,7 +26,7 @@ def small(monkeypatch, tmp_path):
         return 1.0 + next(ticks) % 3
 
     tensor = gemm.Tile(16, 16, 16, warp_rows=16, warp_columns=16)
-    tiles = {p: (SMALL["one warp, two stages"] if p in ("fp32", "float64") else tensor,) for p in gemm.TILES}
+    tiles = {p: (SMALL["one warp, two stages"] if p in ("float32", "float64") else tensor,) for p in gemm.TILES}
     monkeypatch.setattr(gemm, "TILES", tiles)
     monkeypatch.setattr(ladder, "EDGE", 4)
     monkeypatch.setattr(ladder, "milliseconds", milliseconds)
@@ -69,7 +69,7 @@ def test_a_wrong_rung_is_not_measured(small, monkeypatch):
     def broken(a, b, c):
         return lambda: None  # leaves the NaN that C was filled with
 
-    monkeypatch.setitem(ladder.RUNGS, "5 warp tile", ("fp32", broken))
+    monkeypatch.setitem(ladder.RUNGS, "5 warp tile", ("float32", broken))
     with pytest.raises(ArithmeticError, match="5 warp tile: the product is off by nan"):
         ladder.measure("5 warp tile", size=8, seconds=0)
 

@@ -10,19 +10,24 @@ from mlp_kernels.cuda import gemm, simulated, tensor_core
 from mlp_kernels.cuda.device import IS_SIMULATOR, jit, ld1, pack_bf16, st1, to_tf32
 from mlp_kernels.cuda.tiles import Tile
 from tests.kernels_cuda.on_gpu import needs_gpu, normal, placed_operands
-from tests.tolerances import assert_close, rounded_gemm_bound, summation_bound
+from tests.tolerances import (
+    OPERAND_ROUNDING,
+    assert_close,
+    inexact_gemm_bound,
+    rounded_gemm_bound,
+    summation_bound,
+)
 
 LAYOUTS = ["NN", "NT", "TN"]
 TILES = {
     "one warp": Tile(16, 16, 16, warp_rows=16, warp_columns=16, padding=8),
     "two warps, three stages": Tile(32, 16, 16, warp_rows=16, warp_columns=16, padding=4, stages=3),
 }
-UNITS = {"tf32": (2.0**-11, 1), "bf16": (2.0**-8, 1), "3xtf32": (1.5 * 2.0**-22, 3)}
-"""How far an operand is rounded, and how many products a pair of operands has; see `rounded_gemm_bound`."""
+ROUNDED = [precision for precision, (unit, _) in OPERAND_ROUNDING.items() if unit]
 
 
 @needs_gpu
-@pytest.mark.parametrize("precision", UNITS)
+@pytest.mark.parametrize("precision", ROUNDED)
 @pytest.mark.parametrize("tile", TILES)
 @settings(max_examples=3)
 @given(
@@ -46,8 +51,8 @@ def test_product(precision, tile, m, n, k, layout, aligned):
         tile=TILES[tile],
     )
     exact = a.astype(np.float64) @ b.astype(np.float64)
-    unit, products = UNITS[precision]
-    assert_close(c.read(), exact, rounded_gemm_bound(a, b, unit, products=products), "near the product")
+    assert_close(c.read(), exact, inexact_gemm_bound(a, b, precision), "near the product")
+    products = OPERAND_ROUNDING[precision][1]
     as_rounded = tensor_core.reference(a, b, precision)
     assert_close(c.read(), as_rounded, rounded_gemm_bound(a, b, 0.0, products=products), "the rounded operands'")
     bound = summation_bound(k + 1, np.abs(a).sum(axis=1), "float32")
@@ -61,12 +66,12 @@ def test_three_products_are_needed_for_3xtf32(layout):
     a, b = normal(1, 16, 16), normal(2, 16, 16)
     wrong = tensor_core.reference(a, b, "tf32")
     with pytest.raises(AssertionError):
-        assert_close(wrong, a.astype(np.float64) @ b, rounded_gemm_bound(a, b, 1.5 * 2.0**-22, products=3))
+        assert_close(wrong, a.astype(np.float64) @ b, inexact_gemm_bound(a, b, "3xtf32"))
 
 
 @needs_gpu
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator is NumPy, which warns of them
-@pytest.mark.parametrize("precision", UNITS)
+@pytest.mark.parametrize("precision", ROUNDED)
 def test_nan_and_infinity_are_not_hidden(precision):
     a, b = np.ones((17, 16), "float32"), np.ones((16, 9), "float32")
     a[0, 1], a[16, 2] = np.nan, np.inf

@@ -14,7 +14,6 @@ from tests.kernels_cuda.on_gpu import SMALL, Placed, needs_gpu, normal, placed_o
 from tests.tolerances import assert_close, summation_bound
 
 LAYOUTS = ["NN", "NT", "TN"]
-PRECISIONS = {"float32": "fp32", "float64": "float64"}
 
 
 @needs_gpu
@@ -57,7 +56,7 @@ def test_warp_tile(tile, layout, m, n, k, aligned, dtype):
         in_b.matrix,
         c.matrix,
         layout=layout,
-        precision=PRECISIONS[dtype],
+        precision=dtype,
         row_sums=sums,
         tile=SMALL[tile],
     )

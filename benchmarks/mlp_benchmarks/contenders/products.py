@@ -147,8 +147,9 @@ class Cuda(OpenBlas):
 
         product = self._job.product
         layout: Any = product.layout
+        precision: Any = product.dtype
         for _ in range(steps):
-            multiply(*self._operands, layout=layout, precision="float64" if product.dtype == "float64" else "fp32")
+            multiply(*self._operands, layout=layout, precision=precision)
 
     def evidence(self, outcome: None) -> npt.NDArray[np.float64]:
         out = self._operands[2]

@@ -100,7 +100,7 @@ def configurations(tiles: str = "all") -> Iterator[Configuration]:
     for name, rung in [("naive", naive), ("coalesced", coalesced), ("shared tile", shared_tile)]:
         yield Configuration(name, "any", "32 x 32", 1024, True, partial(rung.make_kernel, types.float32), square)
     flat, sizes = types.float32[::1], (types.int64,) * 6
-    tile = gemm.TILES["fp32"][0]
+    tile = gemm.TILES["float32"][0]
     for layout in EPILOGUES:
         make = partial(register_tile.make_kernel, types.float32, tile, layout)
         yield Configuration("register tile", layout, _block(tile), tile.threads, True, make, (flat,) * 3 + sizes)
@@ -207,25 +207,27 @@ def listing(configuration: Configuration, capability: tuple[int, int], ptxas: st
 
 
 def table(listings: list[Listing]) -> str:
-    """Markdown: one row for each kernel that is launched with aligned rows."""
-    lines = [
-        "| kernel | block | threads | registers NN, NT, TN | shared memory, KB | spills |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
+    """Markdown: one row for each kernel that is launched with aligned rows, and its registers by capability."""
+    capabilities = list(dict.fromkeys(one.capability for one in listings))
+    header = ["kernel", "block", "threads", *(f"registers at {each}" for each in capabilities), "shared KB", "spills"]
+    lines = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
     rows: dict[tuple[str, str, int], list[Listing]] = {}
     for one in listings:
         if one.aligned:
             rows.setdefault((one.name, one.block, one.threads), []).append(one)
     for (name, block, threads), group in rows.items():
-        by_layout = {one.layout: one for one in group}
-        registers = ", ".join(str(by_layout[key].registers) for key in ("NN", "NT", "TN", "any") if key in by_layout)
+        registers = {(one.capability, one.layout): str(one.registers) for one in group}
+        cells = [
+            ", ".join(registers[each, layout] for layout in ("NN", "NT", "TN", "any") if (each, layout) in registers)
+            for each in capabilities
+        ]
         shared = max(one.shared_bytes or 0 for one in group) / 1024
         spills = sum(one.spilled_bytes or 0 for one in group)
-        lines.append(f"| {name} | {block} | {threads} | {registers} | {shared:.1f} | {spills} |")
-    capability = listings[0].capability
+        lines.append(f"| {name} | {block} | {threads} | {' | '.join(cells)} | {shared:.1f} | {spills} |")
     return "\n".join(lines) + (
-        f"\n\nFor compute capability {capability}, by numba-cuda {metadata.version('numba-cuda')} and "
-        f"{_ptxas_version()}; NT with bias and ReLU, NN with ReLU's slope, TN with Adam and the bias gradient."
+        f"\n\nFor compute capability {', '.join(capabilities)}, by numba-cuda {metadata.version('numba-cuda')} and "
+        f"{_ptxas_version()}.\nRegisters of NN, NT, TN: NT with bias and ReLU, NN with ReLU's slope, TN with Adam and "
+        "the bias gradient."
     )
 
 
@@ -238,7 +240,7 @@ def _ptxas_version() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m mlp_kernels.cuda.assembly", description=__doc__.splitlines()[0])
-    parser.add_argument("--capability", default="9.0", help="compute capabilities, with commas between them")
+    parser.add_argument("--capability", default="8.0,9.0,12.0", help="compute capabilities, with commas between them")
     parser.add_argument("--tiles", choices=["all", "largest"], default="all", help="tiles of each precision")
     parser.add_argument("--json", metavar="FILE", help="write the listings there, or to - for the standard output")
     parser.add_argument("--write", action="store_true", help="write the table of kernels/README.md")

@@ -1,7 +1,7 @@
 """C = epilogue(op(A) @ op(B)) on the GPU: the right rung, tile and precision behind one function.
 
     precision   operands in memory   products and sums                            off by, relative to |A| |B|
-    fp32        float32              float32                                      K · 2⁻²⁴
+    float32     float32              float32                                      K · 2⁻²⁴
     3xtf32      float32              tensor cores, two tf32 numbers an operand    3 · 2⁻²² and the sums'
     tf32        float32              tensor cores, 10 bits of fraction            2 · 2⁻¹¹ and the sums'
     bf16        float32              tensor cores, 7 bits of fraction             2 · 2⁻⁸ and the sums'
@@ -25,7 +25,7 @@ from mlp_kernels.cuda.epilogues import STORE, Epilogue
 from mlp_kernels.cuda.slabs import Layout
 from mlp_kernels.cuda.tiles import Tile
 
-Precision: TypeAlias = Literal["fp32", "tf32", "3xtf32", "bf16", "float64"]
+Precision: TypeAlias = Literal["float32", "tf32", "3xtf32", "bf16", "float64"]
 
 _LARGE = Tile(128, 128, 16, warp_rows=64, warp_columns=32)
 _MIDDLE = Tile(64, 64, 16, warp_rows=32, warp_columns=32, lane_rows=4, lane_columns=8)
@@ -41,7 +41,7 @@ def _for_tensor_cores(padding: int) -> tuple[Tile, ...]:
 
 
 TILES: dict[str, tuple[Tile, ...]] = {
-    "fp32": (_LARGE, _MIDDLE, _SMALL),
+    "float32": (_LARGE, _MIDDLE, _SMALL),
     "tf32": _for_tensor_cores(8),
     "3xtf32": _for_tensor_cores(8),
     "bf16": _for_tensor_cores(4),
@@ -62,8 +62,8 @@ def dtype_of(precision: Precision) -> np.dtype[Any]:
 def choose(precision: Precision, rows: int, columns: int, multiprocessors: int) -> Tile:
     """The largest tile that gives every multiprocessor a block; the smallest, where none does.
 
-    >>> choose("fp32", 4096, 4096, 132).rows, choose("fp32", 512, 512, 132).rows, choose("fp32", 10, 10, 132).rows
-    (128, 32, 32)
+    >>> [choose("float32", size, size, 132).rows for size in (4096, 512, 10)]
+    [128, 32, 32]
     """
     for tile in TILES[precision]:
         (across, down), _ = tile.grid(rows, columns)
@@ -77,7 +77,7 @@ def kernel_for(
     precision: Precision, tile: Tile, layout: Layout, epilogue: Epilogue, *, aligned: bool, row_sums: bool
 ) -> Any:
     """The kernel of one configuration; `pipeline.make_kernel` says what it takes."""
-    if precision in ("fp32", "float64"):
+    if precision in ("float32", "float64"):
         element = element_of(dtype_of(precision))
         return warp_tile.make_kernel(element, tile, layout, epilogue, aligned=aligned, row_sums=row_sums)
     return tensor_core.make_kernel(precision, tile, layout, epilogue, aligned=aligned, row_sums=row_sums)
@@ -125,7 +125,7 @@ def multiply(
     c: Matrix,
     *,
     layout: Layout = "NN",
-    precision: Precision = "fp32",
+    precision: Precision = "float32",
     epilogue: Epilogue = STORE,
     u: Any = None,
     v: Any = None,
@@ -196,7 +196,7 @@ def gemm(
 ) -> Any:
     """A @ B for two matrices, either transposed first where asked, but not both; the result is on the GPU.
 
-    `a` and `b` are float32 or float64, C-contiguous; NumPy arrays are copied to the GPU. The precision is "fp32" or
+    `a` and `b` are float32 or float64, C-contiguous; NumPy arrays are copied to the GPU. The precision is "float32" or
     "float64" unless another is asked for. `out`, a device array, takes the result without being waited for.
 
     >>> gemm(np.ones((2, 3)), np.ones((3, 1))).copy_to_host()  # doctest: +SKIP
@@ -206,7 +206,7 @@ def gemm(
     if transpose_a and transpose_b:
         raise ValueError("transpose_a, transpose_b: got both, expected one at most; A.T @ B.T is (B @ A).T")
     operands = [cuda.to_device(x, stream) if isinstance(x, np.ndarray) else x for x in (a, b)]
-    precision = precision or ("float64" if operands[0].dtype == np.float64 else "fp32")
+    precision = precision or ("float64" if operands[0].dtype == np.float64 else "float32")
     layout: Layout = "TN" if transpose_a else "NT" if transpose_b else "NN"
     left, right = (matrix(x) for x in operands)
     rows, columns = _shape(left, layout[0])[0], _shape(right, layout[1])[1]

@@ -39,7 +39,7 @@ def _plain(rung: Any, a: Any, b: Any, c: Any) -> Run:
 
 
 def _register_tile(a: Any, b: Any, c: Any) -> Run:
-    tile = gemm.TILES["fp32"][0]
+    tile = gemm.TILES["float32"][0]
     x, y, z = (gemm.matrix(each) for each in (a, b, c))
     aligned = x.aligned and y.aligned and z.aligned
     kernel = register_tile.make_kernel(element_of(c.dtype), tile, aligned=aligned)
@@ -54,11 +54,11 @@ def _entry(precision: gemm.Precision, a: Any, b: Any, c: Any) -> Run:
 
 
 RUNGS: dict[str, tuple[gemm.Precision, Callable[[Any, Any, Any], Run]]] = {
-    "1 naive": ("fp32", lambda a, b, c: _plain(naive, a, b, c)),
-    "2 coalesced": ("fp32", lambda a, b, c: _plain(coalesced, a, b, c)),
-    "3 shared-memory tile": ("fp32", lambda a, b, c: _plain(shared_tile, a, b, c)),
-    "4 register tile": ("fp32", _register_tile),
-    "5 warp tile": ("fp32", lambda a, b, c: _entry("fp32", a, b, c)),
+    "1 naive": ("float32", lambda a, b, c: _plain(naive, a, b, c)),
+    "2 coalesced": ("float32", lambda a, b, c: _plain(coalesced, a, b, c)),
+    "3 shared-memory tile": ("float32", lambda a, b, c: _plain(shared_tile, a, b, c)),
+    "4 register tile": ("float32", _register_tile),
+    "5 warp tile": ("float32", lambda a, b, c: _entry("float32", a, b, c)),
     "5 warp tile, float64": ("float64", lambda a, b, c: _entry("float64", a, b, c)),
     "6 tensor cores, 3xtf32": ("3xtf32", lambda a, b, c: _entry("3xtf32", a, b, c)),
     "6 tensor cores, tf32": ("tf32", lambda a, b, c: _entry("tf32", a, b, c)),
@@ -66,7 +66,7 @@ RUNGS: dict[str, tuple[gemm.Precision, Callable[[Any, Any, Any], Run]]] = {
 }
 """Every rung's precision, and what prepares its launch from A, B and C on the GPU."""
 
-ERROR = {"fp32": 1e-4, "3xtf32": 1e-4, "tf32": 1e-2, "bf16": 1e-1, "float64": 1e-10}
+ERROR = {"float32": 1e-4, "3xtf32": 1e-4, "tf32": 1e-2, "bf16": 1e-1, "float64": 1e-10}
 """How far a product may be off, relative to its largest element, before its speed counts for nothing."""
 
 
@@ -86,7 +86,7 @@ class Record:
 
 
 def cublas(precision: gemm.Precision, a: Any, b: Any) -> Run | None:
-    """cuBLAS at a precision, fp32 for 3xtf32, on matrices that lie on the GPU; None where none is installed."""
+    """cuBLAS at a precision, float32 for 3xtf32, on matrices that lie on the GPU; None where none is installed."""
     if util.find_spec("torch") is not None:
         import torch
 

@@ -107,79 +107,21 @@ def slabs_for(tile: Tile, layout: Layout, *, by_k: bool) -> tuple[Slab, Slab]:
     return slab_a, slab_b
 
 
-@cache
-def make_loader(element: Any, slab: Slab, *, aligned: bool) -> Callable[..., None]:
-    """A function of one thread of a block, all of which together bring a slab by K to shared memory, in registers.
+def _make_walk(slab: Slab, each: int, bring: Callable[..., None]) -> Callable[..., None]:
+    """A function of one thread of a block, all of which together bring a slab to shared memory.
 
-    It is called as `load(memory, place, source, step, first_row, first_k, rows, depth, thread)`: `place` is where
+    It is called as `walk(memory, place, source, step, first_row, first_k, rows, depth, thread)`: `place` is where
     the slab begins, `step` the distance from row to row of the operand as stored, `rows` and `depth` the sizes of all
-    of op(A), or of op(B) turned. With `aligned`, four neighbours are read at once: the operand begins at a multiple
-    of 16 bytes and `step` is a multiple of 4.
-    """
-    k_along_rows, k_step, zero = slab.k_along_rows, slab.k_step, element(0.0)
-    each = 4 if aligned else 1
-    in_line, lines = slab.lines(each)
-    at_once = slab.threads // in_line
-    rounds = -(-lines // at_once)
-
-    @device
-    def four(source: Any, at: Any, valid: Any) -> Any:
-        if valid >= 4:
-            return ld4(source, at)
-        v0 = ld1(source, at) if valid > 0 else zero
-        v1 = ld1(source, at + 1) if valid > 1 else zero
-        v2 = ld1(source, at + 2) if valid > 2 else zero
-        return v0, v1, v2, zero
-
-    @device
-    def load(
-        memory: Any,
-        place: Any,
-        source: Any,
-        step: Any,
-        first_row: Any,
-        first_k: Any,
-        rows: Any,
-        depth: Any,
-        thread: Any,
-    ) -> None:
-        first_line, in_it = thread // in_line, thread % in_line * each
-        for i in range(rounds):
-            line = first_line + i * at_once
-            if line < lines:
-                row_in, k_in = (line, in_it) if k_along_rows else (in_it, line)
-                row, k, at = first_row + row_in, first_k + k_in, place + k_in * k_step + row_in
-                source_at = row * step + k if k_along_rows else k * step + row
-                if each == 1:
-                    st1(memory, at, ld1(source, source_at) if row < rows and k < depth else zero)
-                elif k_along_rows:
-                    v0, v1, v2, v3 = four(source, source_at, depth - k if row < rows else 0)
-                    st1(memory, at, v0)
-                    st1(memory, at + k_step, v1)
-                    st1(memory, at + 2 * k_step, v2)
-                    st1(memory, at + 3 * k_step, v3)
-                else:
-                    v0, v1, v2, v3 = four(source, source_at, rows - row if k < depth else 0)
-                    st4(memory, at, v0, v1, v2, v3)
-
-    return load
-
-
-@cache
-def make_copier(slab: Slab, *, aligned: bool) -> Callable[..., None]:
-    """What `make_loader` makes, by asynchronous copies: begun, and left to the caller to commit and to wait for.
-
-    No register holds what is on its way. Copies can't turn four neighbours in K around: where K runs along rows and
-    the slab is by K, they take one number at a time.
+    of op(A), or of op(B) turned. For each piece of `each` neighbours in memory, of which `left` lie within the operand
+    (none if it isn't positive, all if it is `each` or more), it calls `bring(memory, at, source, source_at, left)`.
     """
     k_along_rows, k_step, row_step = slab.k_along_rows, slab.k_step, slab.row_step
-    each = 4 if aligned and not (k_along_rows and slab.by_k) else 1
     in_line, lines = slab.lines(each)
     at_once = slab.threads // in_line
     rounds = -(-lines // at_once)
 
     @device
-    def copy(
+    def walk(
         memory: Any,
         place: Any,
         source: Any,
@@ -198,9 +140,62 @@ def make_copier(slab: Slab, *, aligned: bool) -> Callable[..., None]:
                 row, k, at = first_row + row_in, first_k + k_in, place + k_in * k_step + row_in * row_step
                 source_at = row * step + k if k_along_rows else k * step + row
                 left = (depth - k if row < rows else 0) if k_along_rows else (rows - row if k < depth else 0)
-                if each == 4:
-                    copy4_async(memory, at, source, source_at, min(4, max(0, left)))
-                else:
-                    copy1_async(memory, at, source, source_at, 1 if left > 0 else 0)
+                bring(memory, at, source, source_at, left)
 
-    return copy
+    return walk
+
+
+@cache
+def make_loader(element: Any, slab: Slab, *, aligned: bool) -> Callable[..., None]:
+    """The function of `_make_walk` for a slab by K, through registers.
+
+    With `aligned`, four neighbours are read at once: the operand begins at a multiple of 16 bytes and its rows lie a
+    multiple of 4 apart.
+    """
+    k_along_rows, k_step, zero = slab.k_along_rows, slab.k_step, element(0.0)
+
+    @device
+    def bring1(memory: Any, at: Any, source: Any, source_at: Any, left: Any) -> None:
+        st1(memory, at, ld1(source, source_at) if left > 0 else zero)
+
+    @device
+    def four(source: Any, at: Any, left: Any) -> Any:
+        if left >= 4:
+            return ld4(source, at)
+        v0 = ld1(source, at) if left > 0 else zero
+        v1 = ld1(source, at + 1) if left > 1 else zero
+        v2 = ld1(source, at + 2) if left > 2 else zero
+        return v0, v1, v2, zero
+
+    @device
+    def bring4(memory: Any, at: Any, source: Any, source_at: Any, left: Any) -> None:
+        v0, v1, v2, v3 = four(source, source_at, left)
+        if k_along_rows:
+            st1(memory, at, v0)
+            st1(memory, at + k_step, v1)
+            st1(memory, at + 2 * k_step, v2)
+            st1(memory, at + 3 * k_step, v3)
+        else:
+            st4(memory, at, v0, v1, v2, v3)
+
+    return _make_walk(slab, 4, bring4) if aligned else _make_walk(slab, 1, bring1)
+
+
+@cache
+def make_copier(slab: Slab, *, aligned: bool) -> Callable[..., None]:
+    """The function of `_make_walk` by asynchronous copies: begun, and left to the caller to commit and to wait for.
+
+    No register holds what is on its way. Copies can't turn four neighbours in K around: where K runs along rows and
+    the slab is by K, they take one number at a time.
+    """
+
+    @device
+    def bring1(memory: Any, at: Any, source: Any, source_at: Any, left: Any) -> None:
+        copy1_async(memory, at, source, source_at, 1 if left > 0 else 0)
+
+    @device
+    def bring4(memory: Any, at: Any, source: Any, source_at: Any, left: Any) -> None:
+        copy4_async(memory, at, source, source_at, min(4, max(0, left)))
+
+    in_fours = aligned and not (slab.k_along_rows and slab.by_k)
+    return _make_walk(slab, 4, bring4) if in_fours else _make_walk(slab, 1, bring1)

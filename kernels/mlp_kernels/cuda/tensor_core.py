@@ -109,7 +109,7 @@ def make_kernel(
         size=tile.warp_rows * tile.warp_columns // 32,
         operands=operands,
         result=result,
-        add=_ADDITIONS[precision](tile, *slabs),
+        add=_make_addition(precision, tile, *slabs),
         finish=make_finish_fragments(tile, epilogue),
     )
     return pipeline.make_kernel(types.float32, tile, slabs, multiplication, aligned=aligned, row_sums=row_sums)
@@ -157,77 +157,56 @@ def _make_products(mma: Any, down: int, across: int) -> Any:
     return in_turn(product, down * across)
 
 
+@device
+def _take_tf32(high: Any, low: Any, i: Any, x: Any, at: Any, next_k: Any) -> None:
+    high[i] = to_tf32(ld1(x, at))
+
+
+@device
+def _take_both_tf32(high: Any, low: Any, i: Any, x: Any, at: Any, next_k: Any) -> None:
+    value = ld1(x, at)
+    high[i] = to_tf32(value)
+    low[i] = to_tf32(value - high[i])
+
+
+@device
+def _take_bf16(high: Any, low: Any, i: Any, x: Any, at: Any, next_k: Any) -> None:
+    high[i] = pack_bf16(ld1(x, at), ld1(x, at + next_k))
+
+
+_TAKES = {
+    "tf32": (_take_tf32, mma_tf32, types.float32),
+    "3xtf32": (_take_both_tf32, mma_tf32, types.float32),
+    "bf16": (_take_bf16, mma_bf16, types.uint32),
+}
+"""How a register is filled from a slab, what multiplies it, and its type."""
+
+
 @cache
-def _make_tf32_addition(tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
-    down, across, depth = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth
-    a_size, b_size = 4 * down, 2 * across
+def _make_addition(precision: Precision, tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
+    """A function that adds the product of two slabs: `add(acc, a, a_at, b, b_at)`, see `pipeline.Multiplication`."""
+    down, across, depth, step = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth, STEP[precision]
+    a_size, b_size, half = 4 * down, 2 * across, step // 2
     a_row, a_k, b_row, b_k = a_slab.row_step, a_slab.k_step, b_slab.row_step, b_slab.k_step
-    products = _make_products(mma_tf32, down, across)
+    take, mma, register = _TAKES[precision]
+    in_parts = precision == "3xtf32"
+    products = _make_products(mma, down, across)
 
     @device
     def add(acc: Any, a: Any, a_at: Any, b: Any, b_at: Any) -> None:
-        part_a, part_b = cuda.local.array(a_size, types.float32), cuda.local.array(b_size, types.float32)
-        for k in range(0, depth, 8):
-            for i in range(a_size):  # register 2q + half of block i // 4
+        high_a, high_b = cuda.local.array(a_size, register), cuda.local.array(b_size, register)
+        low_a = cuda.local.array(a_size, register)
+        low_b = cuda.local.array(b_size, register)
+        for k in range(0, depth, step):
+            for i in range(a_size):  # register 2q + r of block i // 4, whose rows begin at 8r
                 q, row = i // 2 % 2, i // 4 * 16 + i % 2 * 8
-                part_a[i] = to_tf32(ld1(a, a_at + (k + 4 * q) * a_k + row * a_row))
-            for j in range(b_size):
-                part_b[j] = to_tf32(ld1(b, b_at + (k + j % 2 * 4) * b_k + j // 2 * 8 * b_row))
-            products(acc, (part_a, part_b), 0)
-
-    return add
-
-
-@cache
-def _make_3xtf32_addition(tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
-    down, across, depth = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth
-    a_size, b_size = 4 * down, 2 * across
-    a_row, a_k, b_row, b_k = a_slab.row_step, a_slab.k_step, b_slab.row_step, b_slab.k_step
-    products = _make_products(mma_tf32, down, across)
-
-    @device
-    def add(acc: Any, a: Any, a_at: Any, b: Any, b_at: Any) -> None:
-        high_a, high_b = cuda.local.array(a_size, types.float32), cuda.local.array(b_size, types.float32)
-        low_a = cuda.local.array(a_size, types.float32)
-        low_b = cuda.local.array(b_size, types.float32)
-        for k in range(0, depth, 8):
-            for i in range(a_size):
-                q, row = i // 2 % 2, i // 4 * 16 + i % 2 * 8
-                x = ld1(a, a_at + (k + 4 * q) * a_k + row * a_row)
-                high_a[i] = to_tf32(x)
-                low_a[i] = to_tf32(x - high_a[i])
-            for j in range(b_size):
-                x = ld1(b, b_at + (k + j % 2 * 4) * b_k + j // 2 * 8 * b_row)
-                high_b[j] = to_tf32(x)
-                low_b[j] = to_tf32(x - high_b[j])
-            products(acc, (low_a, high_b), 0)  # the small ones first
-            products(acc, (high_a, low_b), 0)
+                take(high_a, low_a, i, a, a_at + (k + q * half) * a_k + row * a_row, a_k)
+            for j in range(b_size):  # register q of block j // 2
+                q, row = j % 2, j // 2 * 8
+                take(high_b, low_b, j, b, b_at + (k + q * half) * b_k + row * b_row, b_k)
+            if in_parts:  # the small ones first
+                products(acc, (low_a, high_b), 0)
+                products(acc, (high_a, low_b), 0)
             products(acc, (high_a, high_b), 0)
 
     return add
-
-
-@cache
-def _make_bf16_addition(tile: Tile, a_slab: Slab, b_slab: Slab) -> Any:
-    down, across, depth = tile.warp_rows // 16, tile.warp_columns // 8, tile.depth
-    a_size, b_size = 4 * down, 2 * across
-    a_row, a_k, b_row, b_k = a_slab.row_step, a_slab.k_step, b_slab.row_step, b_slab.k_step
-    products = _make_products(mma_bf16, down, across)
-
-    @device
-    def add(acc: Any, a: Any, a_at: Any, b: Any, b_at: Any) -> None:
-        part_a, part_b = cuda.local.array(a_size, types.uint32), cuda.local.array(b_size, types.uint32)
-        for k in range(0, depth, 16):
-            for i in range(a_size):
-                q, row = i // 2 % 2, i // 4 * 16 + i % 2 * 8
-                at = a_at + (k + 8 * q) * a_k + row * a_row
-                part_a[i] = pack_bf16(ld1(a, at), ld1(a, at + a_k))
-            for j in range(b_size):
-                at = b_at + (k + j % 2 * 8) * b_k + j // 2 * 8 * b_row
-                part_b[j] = pack_bf16(ld1(b, at), ld1(b, at + b_k))
-            products(acc, (part_a, part_b), 0)
-
-    return add
-
-
-_ADDITIONS = {"tf32": _make_tf32_addition, "3xtf32": _make_3xtf32_addition, "bf16": _make_bf16_addition}
