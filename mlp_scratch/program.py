@@ -11,7 +11,7 @@ read; `table` and `constants` are the same as plain numbers, beside the flat vec
           2  dense    32     10        2080        0  1
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
@@ -51,6 +51,7 @@ class Program:
         operations: the layers in order, with widths and places in the flat vectors.
         n_parameters, n_buffers: lengths of the flat vectors.
         dtype: of parameters and arithmetic.
+        kept: what backends have worked out from all of this and want to find again.
     """
 
     operations: tuple[Placed, ...]
@@ -59,6 +60,7 @@ class Program:
     n_parameters: int
     n_buffers: int
     dtype: "np.dtype[np.floating]"
+    kept: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def table(self) -> IntArray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import layer_tiles, squares, weight_tiles
+from mlp_kernels.cpu import few_samples, layer_tiles, squares, weight_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -39,6 +39,15 @@ def forward(tile, small, w, x, depth, z, bias, first, floor, columns):
         layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
     else:
         layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+
+
+@njit
+def turned(tile, one, w, hop, outputs, x, depth, z, bias, floor):
+    w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
+    if one:
+        few_samples.turning_tile_of_one(tile, w, hop, outputs, x, depth, z, bias, floor)
+    else:
+        few_samples.turning_tile(tile, w, hop, outputs, x, depth, z, bias, floor)
 
 
 @njit
@@ -118,6 +127,28 @@ def test_forward(tile, depth, small, first, cut, seed, data):
     bound = gemm_bound(np.hstack([w[:, :rows].T, start]), np.vstack([x, np.eye(tile.columns, dtype=x.dtype)]), x.dtype)
     assert_close(z[:rows, :columns], expected[:, :columns], bound[:, :columns])
     assert np.array_equal(z[rows:], before[rows:]), "rows beyond the tile"
+
+
+@settings(max_examples=25)
+@given(depth=depths, one=flags, cut=flags, hop=st.integers(0, 3), seed=st.integers(0, 99), data=st.data())
+def test_turning_gives_the_bits_of_forward(tile, depth, one, cut, hop, seed, data):
+    outputs, samples = data.draw(st.integers(1, tile.lanes), "outputs"), 1 if one else few_samples.at_once(tile)
+    memory = normal(tile, outputs * (depth + hop) - hop, seed=seed)  # not an element beyond the last output
+    w = np.lib.stride_tricks.sliding_window_view(memory, depth)[:: depth + hop]
+    x, bias = normal(tile, depth, tile.columns, seed=seed + 100), normal(tile, tile.columns)
+    z, floor = normal(tile, tile.lanes + 1, tile.columns), tile.dtype.type(0 if cut else -np.inf)
+    before = z.copy()
+    turned(tile, one, memory, depth + hop, outputs, x, depth, z, bias, floor)
+
+    packed = np.zeros((depth, tile.columns), tile.dtype)
+    packed[:, :outputs] = w.T
+    for h in range(0, outputs, tile.rows):
+        expected = np.empty((tile.rows, tile.columns), tile.dtype)
+        forward(tile, False, np.roll(packed, -h, axis=1), x, depth, expected, bias[h:], 1, floor, tile.columns)
+        rows = min(tile.rows, outputs - h)
+        assert np.array_equal(z[h : h + rows, :samples], expected[:rows, :samples])
+    assert np.array_equal(z[:, samples:], before[:, samples:]), "columns beyond the samples"
+    assert np.array_equal(z[tile.lanes :], before[tile.lanes :]), "rows beyond the tile"
 
 
 @settings(max_examples=25)
