@@ -64,12 +64,14 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
     """
     if threads is not None:
         checks.integer("threads", threads, at_least=1)
-    if name not in (*BACKENDS, "auto"):
+    if name == "auto":
+        for backend in _fastest_first(threads):
+            if program is None or not backend.refusal(program):
+                break
+        return backend  # the slowest, NumPy, refuses nothing
+    if name not in BACKENDS:
         raise unknown_name("backend", name, [*BACKENDS, "auto"])
-    if name != "auto":
-        return BACKENDS[name](threads)
-    backends = _fastest_first(threads)
-    return next(backend for backend in backends if program is None or not backend.refusal(program))
+    return BACKENDS[name](threads)
 
 
 def _fastest_first(threads: int | None) -> Iterator[Backend]:

@@ -29,6 +29,9 @@ def is_compiled(kernel: Any, tile: Tile) -> bool:
 
 def on_threads(work: Callable[[int, int], None], threads: int, memory: nw.Memory) -> None:
     """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it."""
+    if threads == 1:
+        work(0, 1)
+        return
     memory.meeting[0] = 0
     others = [threading.Thread(target=work, args=(thread, threads), daemon=True) for thread in range(1, threads)]
     for other in others:

@@ -61,8 +61,8 @@ def most_samples(tile: Tile) -> int:
     return min(2 * at_once(tile), tile.columns)
 
 
-def _turning_tile(samples_of: Callable[[Tile], int]) -> Any:
-    """The tile of z for as many samples as `samples_of` says."""
+def _turning_tile(samples_of: Callable[[Tile], int], vectors_of: Callable[[Tile], int]) -> Any:
+    """The tile of z for as many samples and vectors of outputs as these say of the register tile."""
 
     @intrinsic  # type: ignore[untyped-decorator]  # Numba's
     def forward(
@@ -79,55 +79,66 @@ def _turning_tile(samples_of: Callable[[Tile], int]) -> Any:
     ) -> Any:
         element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
         signature = types.void(tile, element, ints, ints, element, ints, element, element, element.dtype)
-        samples, lanes, width = samples_of(tile.value), tile.value.lanes, tile.value.columns
+        samples, most = samples_of(tile.value), vectors_of(tile.value)
+        lanes, width = tile.value.lanes, tile.value.columns
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
             _, w, hop, outputs, x, depth, z, bias, floor = arguments
             v = Vectors(builder, tile.value)
-            last = builder.sub(outputs, index(1))
-            within = [builder.icmp_signed("<", index(i), outputs) for i in range(lanes)]
-            nearest = [builder.select(inside, index(i), last) for i, inside in enumerate(within)]
-            rows = [v.address(w, builder.mul(i, hop)) for i in nearest]  # none is read beyond the last
 
-            def add(sums: list[ir.Value], weights: list[ir.Value], x_here: ir.Value) -> list[ir.Value]:
-                for k, column in enumerate(weights):
-                    factors = [v.broadcast(x_here, k * width + j) for j in range(samples)]
-                    sums = [v.multiply_add(column, factor, z) for factor, z in zip(factors, sums, strict=True)]
-                return sums
+            def add(sums: list[ir.Value], weights: list[ir.Value], factors: list[ir.Value]) -> list[ir.Value]:
+                pairs = [(column, factor) for column in weights for factor in factors]
+                return [v.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
 
-            def square(carried: list[ir.Value]) -> list[ir.Value]:
-                left, k, x_here, *sums = carried
-                columns = v.transpose([v.load(row, k) for row in rows])
-                sums = add(sums, columns, x_here)
-                left = builder.sub(left, index(lanes))
-                return [left, builder.add(k, index(lanes)), v.address(x_here, lanes * width), *sums]
+            def factors(x_here: ir.Value, k: int) -> list[ir.Value]:
+                return [v.broadcast(x_here, k * width + j) for j in range(samples)]
 
-            def single(carried: list[ir.Value]) -> list[ir.Value]:
-                left, k, x_here, *sums = carried
-                column: ir.Value = ir.Constant(v.type, ir.Undefined)
-                for i, row in enumerate(rows):
-                    element = builder.load(v.address(row, k), align=1)
-                    column = builder.insert_element(column, element, ir.Constant(ir.IntType(32), i))
-                sums = add(sums, [column], x_here)
-                return [builder.sub(left, index(1)), builder.add(k, index(1)), v.address(x_here, width), *sums]
+            def emit(groups: int) -> None:
+                last = builder.sub(outputs, index(1))
+                numbers = [builder.select(builder.icmp_signed("<", index(i), last), index(i), last) for i in range(groups * lanes)]
+                rows = [v.address(w, builder.mul(i, hop)) for i in numbers]  # none is read beyond the last
+                grouped = [rows[i : i + lanes] for i in range(0, len(rows), lanes)]
 
-            # One word for the sums and one for where they have come to, so that each loop may be passed over.
-            whole = builder.sub(depth, index(lanes - 1))
-            sums = [v.load(bias)] * samples
-            some = builder.icmp_signed(">", whole, index(0))
-            sums = v.when(some, sums, lambda old: while_positive(builder, [whole, index(0), x, *old], square)[3:])
-            done = builder.mul(builder.sdiv(depth, index(lanes)), index(lanes))
-            left = builder.sub(depth, done)
-            x_left = v.address(x, builder.mul(done, index(width)))
-            some = builder.icmp_signed(">", left, index(0))
-            sums = v.when(some, sums, lambda old: while_positive(builder, [left, done, x_left, *old], single)[3:])
+                def square(carried: list[ir.Value]) -> list[ir.Value]:
+                    left, k, x_here, *sums = carried
+                    columns = [v.load_transposed(rows, k) for rows in grouped]
+                    for i, weights in enumerate(zip(*columns, strict=True)):
+                        sums = add(sums, list(weights), factors(x_here, i))
+                    left = builder.sub(left, index(lanes))
+                    return [left, builder.add(k, index(lanes)), v.address(x_here, lanes * width), *sums]
 
-            low = v.splat(floor)
-            sums = [builder.select(builder.fcmp_ordered("<", value, low), low, value) for value in sums]
-            narrow = Vectors(builder, tile.value, samples)
-            turned = [v.part(vector, first, samples) for vector in v.transpose(sums) for first in range(0, lanes, samples)]
-            for i, values in enumerate(turned):
-                narrow.store(values, z, i * width)
+                def single(carried: list[ir.Value]) -> list[ir.Value]:
+                    left, k, x_here, *sums = carried
+                    weights = [v.collect([v.address(row, k) for row in rows]) for rows in grouped]
+                    sums = add(sums, weights, factors(x_here, 0))
+                    return [builder.sub(left, index(1)), builder.add(k, index(1)), v.address(x_here, width), *sums]
+
+                def loop(start: list[ir.Value], body: Any, sums: list[ir.Value]) -> list[ir.Value]:
+                    some = builder.icmp_signed(">", start[0], index(0))
+                    return v.when(some, sums, lambda old: while_positive(builder, [*start, *old], body)[3:])
+
+                sums = [v.load(bias, g * lanes) for g in range(groups) for _ in range(samples)]
+                sums = loop([builder.sub(depth, index(lanes - 1)), index(0), x], square, sums)
+                done = builder.mul(builder.sdiv(depth, index(lanes)), index(lanes))
+                x_left = v.address(x, builder.mul(done, index(width)))
+                sums = loop([builder.sub(depth, done), done, x_left], single, sums)
+                low = v.splat(floor)
+                sums = [builder.select(builder.fcmp_ordered("<", value, low), low, value) for value in sums]
+                narrow = Vectors(builder, tile.value, samples)
+                for g in range(groups):
+                    turned = v.transpose(sums[g * samples : (g + 1) * samples])
+                    for i in range(lanes):
+                        values = v.part(turned[i * samples // lanes], i * samples % lanes, samples)
+                        narrow.store(values, z, (g * lanes + i) * width)
+
+            if most == 1:
+                emit(1)
+                return context.get_dummy_value()
+            with builder.if_else(builder.icmp_signed(">", outputs, index(lanes))) as (wide, narrow):
+                with wide:
+                    emit(most)
+                with narrow:
+                    emit(1)
             return context.get_dummy_value()
 
         return signature, generate
@@ -135,14 +146,14 @@ def _turning_tile(samples_of: Callable[[Tile], int]) -> Any:
     return forward
 
 
-turning_tile = _turning_tile(at_once)
+turning_tile = _turning_tile(at_once, lambda tile: 1)
 """z[j, h] = b[h] + Σ_k W[h, k] x[j, k] for `lanes` outputs and `at_once` samples, `depth` >= 1 inputs.
 
 `w` points to the first output's weights, those of the next are `hop` elements on; beyond the first `outputs`, at least
 1, the last one is worked out again. `x` and `z` are columns of panels: sample j of feature k at k · w + j. `bias` has
 `lanes` elements. Results below `floor` become `floor`: 0 for ReLU, -inf for nothing; NaN stays."""
 
-turning_tile_of_one = _turning_tile(lambda tile: 1)
+turning_tile_of_one = _turning_tile(lambda tile: 1, lambda tile: tile.vectors)
 """The same for a single sample."""
 
 
@@ -199,7 +210,8 @@ def _product(tile: Tile, f: Any, s: int, weights: Any, begin: int, end: int, n: 
     depth, width, group = stage(f, s, N_IN), tile.columns, min(tile.rows, tile.lanes)
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     floor = number(f.arena, 0.0 if stage(f, s, CUT) else -np.inf)
-    for h in range(begin, end, tile.lanes):
+    step = tile.columns if n == 1 else tile.lanes
+    for h in range(begin, end, step):
         w, bias, z_block = shift(weights, h * depth), shift(f.packed, stage(f, s, BIAS) + h), shift(z, h * width)
         if n == 1:
             turning_tile_of_one(tile, w, depth, end - h, x, depth, z_block, bias, floor)
