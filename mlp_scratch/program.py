@@ -103,9 +103,9 @@ class Program:
             return 1.0
         mask = np.zeros(self.n_parameters, dtype=self.dtype)
         for op in self.operations:
-            for field in op.parameters:
-                if isinstance(op.layer, Dense) and field.name == "weight":
-                    mask[field.start : field.stop] = 1
+            for part in op.parameters:
+                if isinstance(op.layer, Dense) and part.name == "weight":
+                    mask[part.start : part.stop] = 1
         return mask
 
     def __str__(self) -> str:

@@ -27,12 +27,12 @@ BATCH = 256
 """Samples that go through the network together."""
 
 
-def many_logits(program: Program, state: State, X: Array, threads: int) -> Array:
-    """Logits (N, K) of any number of samples, with the weights packed first."""
+def many_logits(program: Program, state: State, X: Array, threads: int, packed: Array | None = None) -> Array:
+    """Logits (N, K) of any number of samples, with the weights packed first, into `packed` where there is such."""
     out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
     size = min(BATCH, len(X))
     tables = Tables(program, size, threads, inference=True)
-    memory = tables.memory()
+    memory = tables.memory(packed)
     memory.buffers[...] = state.buffers
     tables.pack(state.flat, memory.packed[0])
     at_once = len(X) if is_readable(X) else size

@@ -106,11 +106,13 @@ class Tables:
             return 0
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
-    def memory(self) -> nw.Memory:
-        """Fresh arrays to run in."""
+    def memory(self, packed: Array | None = None) -> nw.Memory:
+        """Arrays to run in, fresh but for `packed`, where there is one that may be written over."""
         dtype = self.program.dtype
+        if packed is None:
+            packed = aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1)
         return nw.Memory(
-            aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1),
+            packed,
             aligned_zeros(max(1, int(self.places[nw.VECTORS])), dtype),
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),

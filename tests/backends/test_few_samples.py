@@ -2,8 +2,8 @@
 
 import copy
 import pickle
-import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -101,7 +101,8 @@ def test_a_copy_is_a_model_of_its_own(copied, rng):
 def test_the_same_bits_for_any_number_of_threads(dtype, rng, monkeypatch):
     monkeypatch.setattr(compiled, "PARAMETERS_FOR_THREADS", 0)
     monkeypatch.setattr(compiled, "usable_cores", lambda: 5)
-    model = ms.Sequential([ms.Dropout(0.5), ms.Dense(30, 100), ms.BatchNorm(), ms.Tanh(), ms.Dense(100, 3)], dtype=dtype)
+    layers = [ms.Dropout(0.5), ms.Dense(30, 100), ms.BatchNorm(), ms.Tanh(), ms.Dense(100, 3)]
+    model = ms.Sequential(layers, dtype=dtype)
     X = rng.normal(size=(4, 30))
     expected = compiled_logits(model, X, 1)
     for threads in (2, 3, 5):
@@ -110,19 +111,14 @@ def test_the_same_bits_for_any_number_of_threads(dtype, rng, monkeypatch):
 
 def test_several_python_threads_share_a_model(rng):
     model, X = ms.MLP([300, 200, 10]), rng.normal(size=(64, 300))
-    together, wrong = model.logits(X, backend="numba"), []
+    together = model.logits(X, backend="numba")
 
-    def predict(first):
-        for j in [*range(first, 64), *range(first)] * 5:
-            if not np.array_equal(model.logits(X[j : j + 1], backend="numba"), together[j : j + 1]):
-                wrong.append(j)
+    def same(first):
+        rows = [*range(first, 64), *range(first)] * 5
+        return all(np.array_equal(model.logits(X[j : j + 1], backend="numba"), together[j : j + 1]) for j in rows)
 
-    workers = [threading.Thread(target=predict, args=(16 * i,)) for i in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert wrong == []
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(same, [0, 16, 32, 48]))
 
 
 def test_no_weight_is_copied(rng):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import few_samples, layer_tiles, squares, weight_tiles
+from mlp_kernels.cpu import layer_tiles, squares, turning_tile, weight_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -45,9 +45,9 @@ def forward(tile, small, w, x, depth, z, bias, first, floor, columns):
 def turned(tile, one, w, hop, outputs, x, depth, z, bias, floor):
     w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
     if one:
-        few_samples.turning_tile_of_one(tile, w, hop, outputs, x, depth, z, bias, floor)
+        turning_tile.turning_tile_of_one(tile, w, hop, outputs, x, depth, z, bias, floor)
     else:
-        few_samples.turning_tile(tile, w, hop, outputs, x, depth, z, bias, floor)
+        turning_tile.turning_tile(tile, w, hop, outputs, x, depth, z, bias, floor)
 
 
 @njit
@@ -132,7 +132,7 @@ def test_forward(tile, depth, small, first, cut, seed, data):
 @settings(max_examples=25)
 @given(depth=depths, one=flags, cut=flags, hop=st.integers(0, 3), seed=st.integers(0, 99), data=st.data())
 def test_turning_gives_the_bits_of_forward(tile, depth, one, cut, hop, seed, data):
-    outputs, samples = data.draw(st.integers(1, tile.lanes), "outputs"), 1 if one else few_samples.at_once(tile)
+    outputs, samples = data.draw(st.integers(1, tile.lanes), "outputs"), 1 if one else turning_tile.at_once(tile)
     memory = normal(tile, outputs * (depth + hop) - hop, seed=seed)  # not an element beyond the last output
     w = np.lib.stride_tricks.sliding_window_view(memory, depth)[:: depth + hop]
     x, bias = normal(tile, depth, tile.columns, seed=seed + 100), normal(tile, tile.columns)

@@ -1,28 +1,16 @@
 """A few samples through a network whose weights stay where their owner keeps them: nothing is packed.
 
 A batch reads each weight hundreds of times, so it pays to bring weights into panels first. One sample reads it once,
-and packing would be most of the work. Here the weights are turned on the way to the multiply-adds, a square of
-`lanes` x `lanes` at a time, in registers:
-
-    W (H, D), row by row               in registers                      sums, lane = output
-    W[h,   k]  W[h,   k+1] ...         W[h, k]    W[h+1, k]   ...        z[h]  z[h+1] ...   += x[k] *
-    W[h+1, k]  W[h+1, k+1] ...   -->   W[h, k+1]  W[h+1, k+1] ...                           += x[k+1] *
-    ...                                ...
-
-Each sum begins with the bias and takes the inputs in their order, as `layer_tiles.forward_tile` does. So a sample has
-the same logits to the last bit whether it comes alone, with a few others or in a large batch.
+and packing would be most of the work; `turning_tile` takes weights as they lie. A sample has the same logits to the
+last bit whether it comes alone, with a few others or in a large batch.
 
 Activations lie in panels of samples as in training, of which there is one, so the operations of a stage are the same
 code as there.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import from_dtype, types
-from numba.extending import intrinsic
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.gather import GATHER
@@ -44,117 +32,15 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.operations import run_forward
-from mlp_kernels.cpu.panel_loops import while_positive
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.vector_ir import Vectors, index
+from mlp_kernels.cpu.turning_tile import at_once, turning_tile, turning_tile_of_one
 from mlp_kernels.cpu.weights import pack
-
-
-def at_once(tile: Tile) -> int:
-    """Samples that share what has been turned in registers."""
-    return min(tile.rows, tile.lanes)
 
 
 def most_samples(tile: Tile) -> int:
     """From more samples on packing pays."""
     return min(2 * at_once(tile), tile.columns)
-
-
-def _turning_tile(samples_of: Callable[[Tile], int], vectors_of: Callable[[Tile], int]) -> Any:
-    """The tile of z for as many samples and vectors of outputs as these say of the register tile."""
-
-    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-    def forward(
-        _context: Any,
-        tile: Any,
-        w: Any,
-        hop: Any,
-        outputs: Any,
-        x: Any,
-        depth: Any,
-        z: Any,
-        bias: Any,
-        floor: Any,
-    ) -> Any:
-        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
-        signature = types.void(tile, element, ints, ints, element, ints, element, element, element.dtype)
-        samples, most = samples_of(tile.value), vectors_of(tile.value)
-        lanes, width = tile.value.lanes, tile.value.columns
-
-        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, hop, outputs, x, depth, z, bias, floor = arguments
-            v = Vectors(builder, tile.value)
-
-            def add(sums: list[ir.Value], weights: list[ir.Value], factors: list[ir.Value]) -> list[ir.Value]:
-                pairs = [(column, factor) for column in weights for factor in factors]
-                return [v.multiply_add(*pair, total) for pair, total in zip(pairs, sums, strict=True)]
-
-            def factors(x_here: ir.Value, k: int) -> list[ir.Value]:
-                return [v.broadcast(x_here, k * width + j) for j in range(samples)]
-
-            def emit(groups: int) -> None:
-                last = builder.sub(outputs, index(1))
-                numbers = [builder.select(builder.icmp_signed("<", index(i), last), index(i), last) for i in range(groups * lanes)]
-                rows = [v.address(w, builder.mul(i, hop)) for i in numbers]  # none is read beyond the last
-                grouped = [rows[i : i + lanes] for i in range(0, len(rows), lanes)]
-
-                def square(carried: list[ir.Value]) -> list[ir.Value]:
-                    left, k, x_here, *sums = carried
-                    columns = [v.load_transposed(rows, k) for rows in grouped]
-                    for i, weights in enumerate(zip(*columns, strict=True)):
-                        sums = add(sums, list(weights), factors(x_here, i))
-                    left = builder.sub(left, index(lanes))
-                    return [left, builder.add(k, index(lanes)), v.address(x_here, lanes * width), *sums]
-
-                def single(carried: list[ir.Value]) -> list[ir.Value]:
-                    left, k, x_here, *sums = carried
-                    weights = [v.collect([v.address(row, k) for row in rows]) for rows in grouped]
-                    sums = add(sums, weights, factors(x_here, 0))
-                    return [builder.sub(left, index(1)), builder.add(k, index(1)), v.address(x_here, width), *sums]
-
-                def loop(start: list[ir.Value], body: Any, sums: list[ir.Value]) -> list[ir.Value]:
-                    some = builder.icmp_signed(">", start[0], index(0))
-                    return v.when(some, sums, lambda old: while_positive(builder, [*start, *old], body)[3:])
-
-                sums = [v.load(bias, g * lanes) for g in range(groups) for _ in range(samples)]
-                sums = loop([builder.sub(depth, index(lanes - 1)), index(0), x], square, sums)
-                done = builder.mul(builder.sdiv(depth, index(lanes)), index(lanes))
-                x_left = v.address(x, builder.mul(done, index(width)))
-                sums = loop([builder.sub(depth, done), done, x_left], single, sums)
-                low = v.splat(floor)
-                sums = [builder.select(builder.fcmp_ordered("<", value, low), low, value) for value in sums]
-                narrow = Vectors(builder, tile.value, samples)
-                for g in range(groups):
-                    turned = v.transpose(sums[g * samples : (g + 1) * samples])
-                    for i in range(lanes):
-                        values = v.part(turned[i * samples // lanes], i * samples % lanes, samples)
-                        narrow.store(values, z, (g * lanes + i) * width)
-
-            if most == 1:
-                emit(1)
-                return context.get_dummy_value()
-            with builder.if_else(builder.icmp_signed(">", outputs, index(lanes))) as (wide, narrow):
-                with wide:
-                    emit(most)
-                with narrow:
-                    emit(1)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return forward
-
-
-turning_tile = _turning_tile(at_once, lambda tile: 1)
-"""z[j, h] = b[h] + Σ_k W[h, k] x[j, k] for `lanes` outputs and `at_once` samples, `depth` >= 1 inputs.
-
-`w` points to the first output's weights, those of the next are `hop` elements on; beyond the first `outputs`, at least
-1, the last one is worked out again. `x` and `z` are columns of panels: sample j of feature k at k · w + j. `bias` has
-`lanes` elements. Results below `floor` become `floor`: 0 for ReLU, -inf for nothing; NaN stays."""
-
-turning_tile_of_one = _turning_tile(lambda tile: 1, lambda tile: tile.vectors)
-"""The same for a single sample."""
 
 
 @kernel
