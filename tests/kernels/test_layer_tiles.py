@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import layer_tiles, squares, turning_tile, weight_tiles
+from mlp_kernels.cpu import layer_tiles, squares, turning_tile, weight_tiles, weights
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -276,3 +276,22 @@ def test_the_quick_quotient_is_exact_to_two_units_in_the_last_place(tile):
     divide(tile, x, y, quotient)
     exact = x.astype(np.longdouble) / y
     assert_close(quotient, exact, 2 * eps(tile.dtype) * np.abs(exact))
+
+
+@settings(max_examples=25)
+@given(outputs=st.integers(1, 70), inputs=st.integers(1, 70), seed=st.integers(0, 99))
+def test_weights_go_into_panels_and_come_back(tile, outputs, inputs, seed):
+    width, rows, before, after = tile.columns, inputs + 3, 2, 5
+    flat, panels = normal(tile, before + outputs * inputs + after, seed=seed), -(-outputs // tile.columns)
+    packed = np.full(1 + panels * rows * width, -7, tile.dtype)
+    vectors, matrices = np.empty((0, 3), np.int64), np.array([[before, 1, outputs, inputs, rows]])
+    weights.pack(tile, flat, vectors, matrices, packed)
+    expected = np.full((panels * width, rows), -7, tile.dtype)
+    expected[:outputs, :inputs] = flat[before : before + outputs * inputs].reshape(outputs, inputs)
+    expected = expected.reshape(panels, width, rows).transpose(0, 2, 1)
+    assert np.array_equal(packed[1:], expected.reshape(-1)), "padding is left as it is"
+    back = np.zeros_like(flat)
+    weights.unpack(tile, back, vectors, matrices, packed)
+    assert np.array_equal(back[before:-after], flat[before:-after])
+    assert not back[:before].any()
+    assert not back[-after:].any()
