@@ -11,9 +11,11 @@ read; `table` and `constants` are the same as plain numbers, beside the flat vec
           2  dense    32     10        2080        0  1
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,9 @@ from mlp_scratch.layers import LAYERS, Dense
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model, Placed
 from mlp_scratch.optimizers import KINDS, Optimizer
+
+
+T = TypeVar("T")
 
 
 class Column(IntEnum):
@@ -51,7 +56,7 @@ class Program:
         operations: the layers in order, with widths and places in the flat vectors.
         n_parameters, n_buffers: lengths of the flat vectors.
         dtype: of parameters and arithmetic.
-        kept: what backends have worked out from all of this and want to find again.
+        kept: what backends have worked out from all of this and want to find again, see `keep`.
     """
 
     operations: tuple[Placed, ...]
@@ -60,7 +65,14 @@ class Program:
     n_parameters: int
     n_buffers: int
     dtype: "np.dtype[np.floating]"
-    kept: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def keep(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` makes, made at the first call with this key."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        kept: T = self.kept[key]
+        return kept
 
     @cached_property
     def table(self) -> IntArray:

@@ -64,7 +64,8 @@ class NumbaBackend:
     def logits(self, program: Program, state: State, X: Array) -> Array:
         if len(X) <= most_samples(program.dtype):
             threads = self._threads if program.n_parameters >= PARAMETERS_FOR_THREADS else 1
-            return FewSamples.of(program, threads).logits(state, X)
+            few = program.keep(("few samples", threads), lambda: FewSamples(program, threads))
+            return few.logits(state, X)
         # Panels that the next call of `train` would load anew: scoring in the middle of a fit needs no others.
         packed = self._kept[1].packed[:1] if self._kept and self._kept[0].program is program else None
         return many_logits(program, state, X, self._threads_for(program, min(BATCH, len(X))), packed)

@@ -31,7 +31,9 @@ def many_logits(program: Program, state: State, X: Array, threads: int, packed: 
     """Logits (N, K) of any number of samples, with the weights packed first, into `packed` where there is such."""
     out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
     size = min(BATCH, len(X))
-    tables = Tables(program, size, threads, inference=True)
+    width = tile_of(program.dtype).columns
+    room = -(-size // width) * width  # whole panels, so that only a few tables are ever kept
+    tables = program.keep(("tables", room, threads), lambda: Tables(program, room, threads, inference=True))
     memory = tables.memory(packed)
     memory.buffers[...] = state.buffers
     tables.pack(state.flat, memory.packed[0])
@@ -86,15 +88,6 @@ class FewSamples:
         # To be called as it is: the kernel itself would look up the types of its arguments at every call, for 4 us.
         with nullcontext() if is_compiled(infer_few, self.tile) else announcing(f"small batches of {self.dtype}"):
             self._run = infer_few.compile(tuple(map(typeof, (*examples, 0, 1))))
-
-    @staticmethod
-    def of(program: Program, threads: int) -> "FewSamples":
-        """That of `program`, made when it is first wanted."""
-        found = program.kept.get(("few samples", threads))
-        if found is None:
-            found = program.kept["few samples", threads] = FewSamples(program, threads)
-        assert isinstance(found, FewSamples)
-        return found
 
     def logits(self, state: State, X: Array) -> Array:
         """Logits (N, K) of at most `most_samples`."""
