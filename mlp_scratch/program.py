@@ -26,7 +26,6 @@ from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model, Placed
 from mlp_scratch.optimizers import KINDS, Optimizer
 
-
 T = TypeVar("T")
 
 

@@ -34,7 +34,7 @@ from mlp_kernels.cpu.network import (
 from mlp_kernels.cpu.operations import run_forward
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.turning_tile import at_once, turning_tile, turning_tile_of_one
+from mlp_kernels.cpu.turning_tile import turning_tile, turning_tile_of_one
 from mlp_kernels.cpu.weights import pack
 
 
