@@ -96,11 +96,13 @@ def _product(tile: Tile, f: Any, s: int, weights: Any, begin: int, end: int, n: 
     depth, width, group = stage(f, s, N_IN), tile.columns, min(tile.rows, tile.lanes)
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     floor = number(f.arena, 0.0 if stage(f, s, CUT) else -np.inf)
-    step = tile.columns if n == 1 else tile.lanes
+    # Rows that are a multiple of 2 KB apart crowd into a few sets of a cache, which has no room for twice as many.
+    crowded = depth * tile.element_bytes % 2048 == 0
+    step = 2 * tile.lanes if n == 1 and not crowded else tile.lanes
     for h in range(begin, end, step):
         w, bias, z_block = shift(weights, h * depth), shift(f.packed, stage(f, s, BIAS) + h), shift(z, h * width)
         if n == 1:
-            turning_tile_of_one(tile, w, depth, end - h, x, depth, z_block, bias, floor)
+            turning_tile_of_one(tile, w, depth, min(step, end - h), x, depth, z_block, bias, floor)
         else:
             for j in range(0, n, group):
                 turning_tile(tile, w, depth, end - h, shift(x, j), depth, shift(z_block, j), bias, floor)
