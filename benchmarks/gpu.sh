@@ -114,7 +114,8 @@ in_turn ladder 90 "$python" -m mlp_kernels.cuda.ladder --write
 in_turn gemm 80 "$python" -m mlp_benchmarks.cli gemm --contender cuda,cublas \
   --size 1024,1025,1026,1028,1032,4096 --json "$results/gemm-cuda.json"
 in_turn compare 140 "$python" -m mlp_benchmarks.cli compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda \
-  --case d2l,quickstart,digits,wide-1024,wide-4096 --minutes 2 --json "$results/compare-cuda.json"
+  --case d2l,quickstart,digits,wide-1024,wide-4096 --processes 1 --rounds 5 --minutes 2 \
+  --json "$results/compare-cuda.json"
 
 rm -rf "$packages" "$trial"
 echo

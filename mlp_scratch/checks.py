@@ -12,6 +12,9 @@ from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
 
 T = TypeVar("T")
 
+LOOKED_AT_ONCE = 1_000_000
+"""Numbers that are looked at together, for which there are temporary arrays."""
+
 
 def integer(argument: str, value: object, *, at_least: int, mend: str = "") -> int:
     """`value` as an int of at least `at_least`; booleans and fractions are refused."""
@@ -149,13 +152,12 @@ def finite(argument: str, array: Array, dtype: "np.dtype[np.floating[Any]]") -> 
     if array.dtype.kind in "iub":
         return
     limit = np.finfo(dtype).max
-    rows_at_once = max(1, 1_000_000 // max(1, array[:1].size))
+    rows_at_once = max(1, LOOKED_AT_ONCE * len(array) // max(1, array.size))
     for start in range(0, len(array), rows_at_once):
         block = array[start : start + rows_at_once]
-        # NaN fails every comparison, so one test finds NaN, infinity and overflow.
-        good = np.abs(block) <= limit
-        if not good.all():
-            where = tuple(int(i) for i in np.argwhere(~good)[0])
+        # NaN passes through the maximum and fails the comparison, so one test finds NaN, infinity and overflow.
+        if not np.maximum.reduce(np.abs(block), axis=None) <= limit:
+            where = tuple(int(i) for i in np.argwhere(~(np.abs(block) <= limit))[0])
             raise ArgumentError(
                 argument,
                 given=f"{block[where]} at position {(start + where[0], *where[1:])}",

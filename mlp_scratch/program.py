@@ -11,9 +11,11 @@ read; `table` and `constants` are the same as plain numbers, beside the flat vec
           2  dense    32     10        2080        0  1
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,8 @@ from mlp_scratch.layers import LAYERS, Dense
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.model import Model, Placed
 from mlp_scratch.optimizers import KINDS, Optimizer
+
+T = TypeVar("T")
 
 
 class Column(IntEnum):
@@ -65,6 +69,7 @@ class Program:
         n_parameters, n_buffers: lengths of the flat vectors.
         dtype: of parameters and arithmetic.
         precision: of the products of dense layers in training: the dtype's name, or one of the narrower `PRECISIONS`.
+        kept: what backends have worked out from all of this and want to find again, see `keep`.
     """
 
     operations: tuple[Placed, ...]
@@ -74,11 +79,19 @@ class Program:
     n_buffers: int
     dtype: "np.dtype[np.floating]"
     precision: str
+    kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def rounds_products(self) -> bool:
         """Whether operands of products are rounded to less than the dtype, which takes tensor cores."""
         return self.precision != self.dtype.name
+
+    def keep(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` makes, made at the first call with this key."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        kept: T = self.kept[key]
+        return kept
 
     @cached_property
     def table(self) -> IntArray:
@@ -127,9 +140,9 @@ class Program:
             return 1.0
         mask = np.zeros(self.n_parameters, dtype=self.dtype)
         for op in self.operations:
-            for field in op.parameters:
-                if isinstance(op.layer, Dense) and field.name == "weight":
-                    mask[field.start : field.stop] = 1
+            for part in op.parameters:
+                if isinstance(op.layer, Dense) and part.name == "weight":
+                    mask[part.start : part.stop] = 1
         return mask
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from mlp_scratch.layers import Layer, ScalarActivation
 from mlp_scratch.losses import LOSSES, Loss, ScalarLoss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
-from mlp_scratch.program import lower
+from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import hold_out, is_flat, prepare, refuse_batches_of_one
 from mlp_scratch.training import Schedule, Training, reported, score, train
 
@@ -51,6 +51,7 @@ class Sequential(Model):
         self.training: Training | None = None
         self.history = History()
         self.metadata: dict[str, Any] = {}
+        self._lowered: Program | None = None
 
     def fit(
         self,
@@ -159,7 +160,7 @@ class Sequential(Model):
         """The output of the last layer, (N, K), in inference mode: no dropout, running statistics."""
         data = checks.features("X", X, n_features=self.n_inputs)
         checks.finite("X", data, self.dtype)
-        program = lower(self, self._task(), OPTIMIZERS["sgd"])
+        program = self._program(self._task())
         return get_backend(backend, program).logits(program, self._state(), data)
 
     def evaluate(
@@ -174,7 +175,7 @@ class Sequential(Model):
         """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}."""
         chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
-        program = lower(self, chosen, OPTIMIZERS["sgd"])
+        program = self._program(chosen)
         return score(get_backend(backend, program), program, self._state(), samples)
 
     def loss_and_gradients(
@@ -200,7 +201,7 @@ class Sequential(Model):
         """
         chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
-        program = lower(self, chosen, OPTIMIZERS["sgd"])
+        program = self._program(chosen)
         seed, step = (self.seed, 0) if self.training is None else (self.training.seed, self.training.step)
         value, flat = get_backend(backend, program).loss_and_gradient(
             program, self._state(), samples, seed=seed, step=step + 1, training=training
@@ -216,6 +217,16 @@ class Sequential(Model):
         if self.training is not None:
             return self.training.loss
         return LOSSES["cross_entropy" if self.n_outputs > 1 else "mse"]
+
+    def _program(self, loss: Loss) -> Program:
+        """The model with `loss` and no training: the last one again, with what backends keep with it, where it fits."""
+        program = self._lowered
+        if program is None or program.loss is not loss:
+            self._lowered = program = lower(self, loss, OPTIMIZERS["sgd"])
+        return program
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_lowered": None}  # backends keep addresses of this process with a program
 
     def _state(self) -> State:
         return State(self.flat, self.buffer_vector, np.empty((0, self.n_parameters), self.dtype))

@@ -64,7 +64,7 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
     """
     if threads is not None:
         checks.integer("threads", threads, at_least=1)
-    if name not in (*BACKENDS, "auto"):
+    if name not in BACKENDS and name != "auto":
         raise unknown_name("backend", name, [*BACKENDS, "auto"])
     if program is not None and program.rounds_products:
         if name not in ("auto", "cuda"):
@@ -77,8 +77,10 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
         return _cuda(threads, f"precision {program.precision!r} needs it, so leave that out or use another machine")
     if name != "auto":
         return BACKENDS[name](threads)
-    backends = _fastest_first(threads)
-    return next(backend for backend in backends if program is None or not backend.refusal(program))
+    for backend in _fastest_first(threads):
+        if program is None or not backend.refusal(program):
+            break
+    return backend  # the slowest, NumPy, refuses nothing
 
 
 def _fastest_first(threads: int | None) -> Iterator[Backend]:

@@ -6,26 +6,24 @@ from there, and end in the same bits. Nothing is checked in between but the loss
 """
 
 import os
-import threading
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from numba import typeof
 
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu import shuffling
 from mlp_kernels.cpu.announcing import announcing
-from mlp_kernels.cpu.gather import TYPES, describe, describe_targets, describe_weights
-from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.training_loop import infer, train
+from mlp_kernels.cpu.gather import describe, describe_targets, describe_weights
+from mlp_kernels.cpu.training_loop import train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.divergence import divergence, last_good_step
+from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
 from mlp_scratch.backends.numba_code import refusal
+from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits, most_samples
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.numpy import check_statistics
 from mlp_scratch.layers import Dense
@@ -34,11 +32,11 @@ from mlp_scratch.program import Program
 SECONDS_A_CALL = 0.05
 """The compiled loop is handed as many steps at a time as take about this long; then `stop` is asked."""
 
-INFERENCE_BATCH = 256
-"""Samples that go through the network together in inference."""
-
 FLOPS_FOR_THREADS = 650e3
 """The work of a step, a multiply-add counted as two, from which on a second thread pays."""
+
+PARAMETERS_FOR_THREADS = 2_000_000
+"""Parameters that take longer to read than a thread takes to start."""
 
 
 class NumbaBackend:
@@ -51,31 +49,26 @@ class NumbaBackend:
     name = "numba"
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = min(threads or usable_cores(), usable_cores())
+        self._most_threads = threads
         self._kept: tuple[Tables, nw.Memory] | None = None
         self._pace = 1
+
+    @property
+    def _threads(self) -> int:
+        cores = usable_cores()
+        return min(self._most_threads or cores, cores)
 
     def refusal(self, program: Program) -> str:
         return refusal(program)
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
-        out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
-        size = min(INFERENCE_BATCH, len(X))
-        tables = Tables(program, size, self._threads_for(program, size), inference=True)
-        memory = tables.memory()
-        memory.buffers[...] = state.buffers
-        tables.pack(state.flat, memory.packed[0])
-        at_once = len(X) if is_readable(X) else size
-        for first in range(0, len(X), at_once):
-            rows = X[first : first + at_once]
-            rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
-            data, order = describe(rows, tables.tile), np.arange(len(rows))
-            work = partial(infer, tables.tile, tables.network, memory, data)
-            if not _is_compiled(infer, tables):
-                with announcing(f"inference for {program.dtype}"):
-                    work(order[:0], size, out[:0], 0, 1)
-            on_threads(partial(work, order, size, out[first : first + at_once]), tables.threads, memory)
-        return out
+        if len(X) <= most_samples(program.dtype):
+            threads = self._threads if program.n_parameters >= PARAMETERS_FOR_THREADS else 1
+            few = program.keep(("few samples", threads), lambda: FewSamples(program, threads))
+            return few.logits(state, X)
+        # Panels that the next call of `train` would load anew: scoring in the middle of a fit needs no others.
+        packed = self._kept[1].packed[:1] if self._kept and self._kept[0].program is program else None
+        return many_logits(program, state, X, self._threads_for(program, min(BATCH, len(X))), packed)
 
     def loss_and_gradient(
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
@@ -201,7 +194,7 @@ class _Run:
             tables, memory, figures = self.tables, self.memory, (self.losses[skipped:], self.accuracies[skipped:])
             train(tables.tile, tables.network, memory, batches, first, count, training, *figures, thread, threads)
 
-        if not _is_compiled(train, self.tables):
+        if not is_compiled(train, self.tables.tile):
             with announcing(f"the training loop for {self.tables.program.dtype}"):
                 work(0, 0, 0, 1)
         on_threads(partial(work, first, count), self.tables.threads, self.memory)
@@ -241,35 +234,9 @@ def usable_cores() -> int:
     return max(1, min(cores, int(limit))) if limit.isdigit() else cores
 
 
-_compiled: set[tuple[str, Tile]] = set()
-
-
 def _are_labels(samples: Samples) -> bool:
     """Whether the targets are class labels: no loss has whole numbers but as those."""
     return samples.targets.dtype == np.int64
-
-
-def _is_compiled(kernel: Any, tables: Tables) -> bool:
-    """Whether this process has the code of a kernel for the dtype at hand; if not, the caller is about to compile it.
-
-    Numba would have to be asked for all its signatures, which takes as long as a hundred steps of a small network.
-    """
-    key = kernel.__name__, tables.tile
-    if key in _compiled:
-        return True
-    _compiled.add(key)
-    return any(signature[0] == typeof(tables.tile) for signature in kernel.signatures)
-
-
-def on_threads(work: Callable[[int, int], None], threads: int, memory: nw.Memory) -> None:
-    """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it."""
-    memory.meeting[0] = 0
-    others = [threading.Thread(target=work, args=(thread, threads), daemon=True) for thread in range(1, threads)]
-    for other in others:
-        other.start()
-    work(0, threads)
-    for other in others:
-        other.join()
 
 
 def permutation(seed: int, epoch: int, n: int) -> IntArray:
@@ -279,8 +246,3 @@ def permutation(seed: int, epoch: int, n: int) -> IntArray:
     array([1, 5, 0, 3, 4, 2])
     """
     return shuffling.permutation(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), epoch, n)
-
-
-def is_readable(X: Array) -> bool:
-    """Whether the kernels read the dtype of `X` as it lies in memory."""
-    return X.dtype.name in TYPES and X.dtype.isnative

@@ -52,6 +52,7 @@ class Tables:
         gradient: whether to store the gradient in the first slot instead of updating.
         labels: whether targets are class labels.
         inference: whether only logits are wanted; then nothing is compiled that only training calls.
+        in_place: whether weights are read where they lie in the flat vector, see `few_samples`.
     """
 
     program: Program
@@ -60,6 +61,7 @@ class Tables:
     gradient: bool = False
     labels: bool = False
     inference: bool = False
+    in_place: bool = False
     vectors: list[Vector] = field(default_factory=list)
     weights: list[Weights] = field(default_factory=list)
     _packed_size: int = 0
@@ -86,8 +88,7 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients(stages)
-        self._vectors = np.array(self.vectors, np.int64).reshape(-1, 3)
-        self._weights = np.array(self.weights, np.int64).reshape(-1, 5)
+        self.parts = np.array(self.vectors, np.int64).reshape(-1, 3), np.array(self.weights, np.int64).reshape(-1, 5)
         self.network = nw.Network(
             self.stages,
             self.ops,
@@ -105,11 +106,13 @@ class Tables:
             return 0
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
-    def memory(self) -> nw.Memory:
-        """Fresh arrays to run in."""
+    def memory(self, packed: Array | None = None) -> nw.Memory:
+        """Arrays to run in, fresh but for `packed`, where there is one that may be written over."""
         dtype = self.program.dtype
+        if packed is None:
+            packed = aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1)
         return nw.Memory(
-            aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1),
+            packed,
             aligned_zeros(max(1, self._vectors_size), dtype),
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),
@@ -118,11 +121,11 @@ class Tables:
 
     def pack(self, flat: Array, packed: Array) -> None:
         """One flat vector of parameters, or of what an optimiser remembers of them, into panels."""
-        pack(self.tile, flat, self._vectors, self._weights, packed)
+        pack(self.tile, flat, *self.parts, packed)
 
     def unpack(self, packed: Array, flat: Array) -> None:
         """The way back of `pack`."""
-        unpack(self.tile, flat, self._vectors, self._weights, packed)
+        unpack(self.tile, flat, *self.parts, packed)
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""
@@ -190,13 +193,16 @@ class Tables:
             row[nw.LAST_OP], row[nw.OUTPUT] = o, output
 
     def _place_weights(self, dense: Placed, row: Array) -> None:
-        row[nw.WEIGHT_ROWS] = w_rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
-        panels = -(-dense.n_out // self.tile.columns)
-        row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns)
         assert isinstance(dense.layer, Dense)
         row[nw.BIAS], row[nw.LEARNS_BIAS] = self._packed[dense.index, "bias"], dense.layer.bias
         row[nw.LEARNS] = not self._is_frozen(dense)
         start = dense.parameters[0].start
+        if self.in_place:
+            row[nw.WEIGHTS] = start
+            return
+        row[nw.WEIGHT_ROWS] = w_rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
+        panels = -(-dense.n_out // self.tile.columns)
+        row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns)
         self.weights.append(Weights(start, int(row[nw.WEIGHTS]), dense.n_out, dense.n_in, w_rows))
 
     def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
@@ -228,9 +234,9 @@ class Tables:
     def _reserve_gradients(self, stages: list[list[Placed]]) -> None:
         width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
         outputs = -(-largest // width) * width
-        for place in (nw.GRADIENT_A, nw.GRADIENT_B):
+        for place in () if self.inference else (nw.GRADIENT_A, nw.GRADIENT_B):
             self.places[place] = self._reserve_panels(largest)
-        for place in (nw.TRANSPOSED_A, nw.TRANSPOSED_B):
+        for place in () if self.inference else (nw.TRANSPOSED_A, nw.TRANSPOSED_B):
             self.places[place] = self._reserve_panels(outputs)
         for place in (nw.SHARES, nw.VALUES, nw.ACCURACIES):
             self.places[place] = self._reserve(self.panels * width)

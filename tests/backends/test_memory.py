@@ -10,7 +10,8 @@ during a fit, less what was resident just before it, the data among that. The pe
     allowed              P + S + 2 A + 32 MB
 
 The panels that training works on are a second copy of P and S, beside those that the model keeps until a call ends,
-lest a step that diverges leave nothing; in a network of the size measured here the 32 MB hold them.
+lest a step that diverges leave nothing; in a network of the size measured here the 32 MB hold them. A wide network is
+held to that second copy by the other test: no third one, of whatever part.
 
 The data set is 6 times what is allowed, so that even a copy of it in float32, or of a sixth of it, would be seen.
 """
@@ -19,9 +20,13 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import mlp_scratch as ms
 
 ROOT = Path(__file__).parents[2]
 ALLOWANCE = 32e6
@@ -68,3 +73,28 @@ def test_a_fit_needs_two_batches_and_no_copy_of_the_data(layout):
     allowed = measured["allowed"] + ALLOWANCE
     assert measured["data"] > 6 * allowed
     assert 0 < measured["peak"] <= allowed, measured
+
+
+@pytest.mark.parametrize("optimizer", [ms.SGD(0.1), ms.Adam()])
+def test_a_fit_holds_parameters_and_state_twice_and_never_a_third_time(optimizer, rng):
+    """Arrays that NumPy allocates, data and the model itself apart: its optimiser's state, the panels, activations."""
+    batch, widths = 64, [784, 1200, 1200, 10]
+    X, y = rng.normal(size=(700, 784)).astype("float32"), np.arange(700) % 10
+
+    def peak_of_fit(model):
+        options = {"optimizer": optimizer, "batch_size": batch, "epochs": 2, "validation": (X[:batch], y[:batch])}
+        tracemalloc.start()
+        try:
+            model.fit(X, y, backend="numba", progress=False, **options)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak_of_fit(ms.MLP([784, 3, 10]))  # compiling takes memory of its own
+    model = ms.MLP(widths)
+    P = model.flat.nbytes
+    S = len(optimizer.slots) * P
+    A = 4 * batch * (784 + sum(op.n_out for op in model.placed))
+    padding = 0.02 * (P + S)  # 10 outputs take the room of 32, 1200 that of 1216
+    batches = 2 * A + A  # two in training, and one that is scored in between
+    assert P + S < peak_of_fit(model) - S <= P + S + padding + batches < P + S + P

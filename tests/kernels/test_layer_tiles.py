@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import layer_tiles, small_batch, squares, weight_tiles
+from mlp_kernels.cpu import layer_tiles, small_batch, squares, turning_tile, weight_tiles, weights
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -39,6 +39,15 @@ def forward(tile, small, w, x, depth, z, bias, first, floor, columns):
         layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
     else:
         layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+
+
+@njit
+def turned(tile, one, w, hop, outputs, x, depth, z, bias, floor):
+    w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
+    if one:
+        turning_tile.turning_tile_of_one(tile, w, hop, outputs, x, depth, z, bias, floor)
+    else:
+        turning_tile.turning_tile(tile, w, hop, outputs, x, depth, z, bias, floor)
 
 
 @njit
@@ -118,6 +127,28 @@ def test_forward(tile, depth, small, first, cut, seed, data):
     bound = gemm_bound(np.hstack([w[:, :rows].T, start]), np.vstack([x, np.eye(tile.columns, dtype=x.dtype)]), x.dtype)
     assert_close(z[:rows, :columns], expected[:, :columns], bound[:, :columns])
     assert np.array_equal(z[rows:], before[rows:]), "rows beyond the tile"
+
+
+@settings(max_examples=25)
+@given(depth=depths, one=flags, cut=flags, hop=st.integers(0, 3), seed=st.integers(0, 99), data=st.data())
+def test_turning_gives_the_bits_of_forward(tile, depth, one, cut, hop, seed, data):
+    outputs, samples = data.draw(st.integers(1, tile.lanes), "outputs"), 1 if one else turning_tile.at_once(tile)
+    memory = normal(tile, outputs * (depth + hop) - hop, seed=seed)  # not an element beyond the last output
+    w = np.lib.stride_tricks.sliding_window_view(memory, depth)[:: depth + hop]
+    x, bias = normal(tile, depth, tile.columns, seed=seed + 100), normal(tile, tile.columns)
+    z, floor = normal(tile, tile.lanes + 1, tile.columns), tile.dtype.type(0 if cut else -np.inf)
+    before = z.copy()
+    turned(tile, one, memory, depth + hop, outputs, x, depth, z, bias, floor)
+
+    packed = np.zeros((depth, tile.columns), tile.dtype)
+    packed[:, :outputs] = w.T
+    for h in range(0, outputs, tile.rows):
+        expected = np.empty((tile.rows, tile.columns), tile.dtype)
+        forward(tile, False, np.roll(packed, -h, axis=1), x, depth, expected, bias[h:], 1, floor, tile.columns)
+        rows = min(tile.rows, outputs - h)
+        assert np.array_equal(z[h : h + rows, :samples], expected[:rows, :samples])
+    assert np.array_equal(z[:, samples:], before[:, samples:]), "columns beyond the samples"
+    assert np.array_equal(z[tile.lanes :], before[tile.lanes :]), "rows beyond the tile"
 
 
 @settings(max_examples=25)
@@ -315,3 +346,22 @@ def test_the_quick_quotient_is_exact_to_two_units_in_the_last_place(tile):
     divide(tile, x, y, quotient)
     exact = x.astype(np.longdouble) / y
     assert_close(quotient, exact, 2 * eps(tile.dtype) * np.abs(exact))
+
+
+@settings(max_examples=25)
+@given(outputs=st.integers(1, 70), inputs=st.integers(1, 70), seed=st.integers(0, 99))
+def test_weights_go_into_panels_and_come_back(tile, outputs, inputs, seed):
+    width, rows, before, after = tile.columns, inputs + 3, 2, 5
+    flat, panels = normal(tile, before + outputs * inputs + after, seed=seed), -(-outputs // tile.columns)
+    packed = np.full(1 + panels * rows * width, -7, tile.dtype)
+    vectors, matrices = np.empty((0, 3), np.int64), np.array([[before, 1, outputs, inputs, rows]])
+    weights.pack(tile, flat, vectors, matrices, packed)
+    expected = np.full((panels * width, rows), -7, tile.dtype)
+    expected[:outputs, :inputs] = flat[before : before + outputs * inputs].reshape(outputs, inputs)
+    expected = expected.reshape(panels, width, rows).transpose(0, 2, 1)
+    assert np.array_equal(packed[1:], expected.reshape(-1)), "padding is left as it is"
+    back = np.zeros_like(flat)
+    weights.unpack(tile, back, vectors, matrices, packed)
+    assert np.array_equal(back[before:-after], flat[before:-after])
+    assert not back[:before].any()
+    assert not back[-after:].any()

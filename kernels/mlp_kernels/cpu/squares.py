@@ -55,6 +55,22 @@ def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sum
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def turn_block(_context: Any, tile: Any, source: Any, step: Any, destination: Any, to_step: Any) -> Any:
+    """A square of `lanes` x `lanes` elements, transposed: out[j, i] = in[i, j], rows `step` and `to_step` apart."""
+    element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, source, step, destination, to_step = arguments
+        v = Vectors(builder, tile.value)
+        rows = [v.address(source, builder.mul(index(i), step)) for i in range(v.lanes)]
+        for j, column in enumerate(v.load_transposed(rows, index(0))):
+            v.store(column, destination, builder.mul(index(j), to_step))
+        return context.get_dummy_value()
+
+    return types.void(tile, element, ints, element, ints), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def row_total(_context: Any, tile: Any, row: Any) -> Any:
     """The sum of one row of a panel."""
     element = types.CPointer(from_dtype(tile.value.dtype))

@@ -148,6 +148,50 @@ class Vectors:
             self.builder.shuffle_vector(e, o, order) for e, o in zip(even, odd, strict=True) for order in (low, high)
         ]
 
+    def load_transposed(self, rows: list[ir.Value], offset: ir.Value) -> list[ir.Value]:
+        """A square from memory, its columns as vectors: `lanes` elements from `offset` on of as many rows.
+
+        Registers of 128 bits and their multiples are loaded piece by piece, so that what is left to shuffle stays
+        inside pieces of 128 bits: half of the shuffles that `transpose` needs, and cheaper ones.
+        """
+        piece = min(self.lanes, 16 // self.tile.dtype.itemsize)
+        short = Vectors(self.builder, self.tile, piece)
+        columns = []
+        for k in range(0, self.lanes, piece):
+            vectors = []
+            for first in range(piece):
+                pieces = [short.load(row, self.builder.add(offset, index(k))) for row in rows[first::piece]]
+                vectors.append(self._joined(pieces))
+            columns += self._transpose_pieces(vectors, piece)
+        return columns
+
+    def _joined(self, pieces: list[ir.Value]) -> ir.Value:
+        """Neighbouring pieces as one vector."""
+        while len(pieces) > 1:
+            size = 2 * pieces[0].type.count
+            order = ir.Constant(ir.VectorType(_INT32, size), list(range(size)))
+            pieces = [self.builder.shuffle_vector(x, y, order) for x, y in zip(pieces[0::2], pieces[1::2], strict=True)]
+        return pieces[0]
+
+    def _transpose_pieces(self, rows: list[ir.Value], piece: int) -> list[ir.Value]:
+        """`transpose` of each `piece` elements of the vectors for themselves."""
+        if len(rows) == 1:
+            return rows
+        even, odd = self._transpose_pieces(rows[0::2], piece), self._transpose_pieces(rows[1::2], piece)
+        orders = []
+        for half in (0, piece // 2):
+            lanes = [start + half + i for start in range(0, self.lanes, piece) for i in range(piece // 2)]
+            order = [i for lane in lanes for i in (lane, self.lanes + lane)]
+            orders.append(ir.Constant(ir.VectorType(_INT32, self.lanes), order))
+        return [self.builder.shuffle_vector(e, o, order) for e, o in zip(even, odd, strict=True) for order in orders]
+
+    def collect(self, pointers: list[ir.Value]) -> ir.Value:
+        """One element from each of `lanes` places."""
+        vector: ir.Value = ir.Constant(self.type, ir.Undefined)
+        for i, pointer in enumerate(pointers):
+            vector = self.builder.insert_element(vector, self.builder.load(pointer, align=1), ir.Constant(_INT32, i))
+        return vector
+
     def total(self, vectors: list[ir.Value]) -> ir.Value:
         """The sum of all lanes of some vectors, in halves: one fixed order, and few roundings."""
         while len(vectors) > 1:

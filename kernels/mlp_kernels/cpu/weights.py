@@ -2,7 +2,7 @@
 
     W (H, D), row by row                     [ceil(H/w)][D'][w], W[h, d] at panel h // w, row d, lane h % w
 
-Both directions go square by square, so that neither side is walked with long strides only.
+Both directions go square by square, turned in registers, so that both sides are read and written in whole vectors.
 """
 
 from typing import Any
@@ -11,9 +11,8 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
+from mlp_kernels.cpu.squares import turn_block
 from mlp_kernels.cpu.tile import Tile
-
-BLOCK = 64
 
 
 @kernel
@@ -48,22 +47,30 @@ def _copy(source: Any, start: int, destination: Any, to: int, count: int) -> Non
 
 @kernel
 def _pack_matrix(tile: Tile, source: Any, outputs: int, inputs: int, rows: int, destination: Any) -> None:
-    width = tile.columns
-    for d0 in range(0, inputs, BLOCK):
-        for h in range(outputs):
-            place = h // width * rows * width + h % width
-            for d in range(d0, min(d0 + BLOCK, inputs)):
-                store(destination, place + d * width, load(source, h * inputs + d))
+    width, lanes = tile.columns, tile.lanes
+    squares, whole = outputs // lanes * lanes, inputs // lanes * lanes
+    for h in range(0, squares, lanes):
+        place = h // width * rows * width + h % width
+        for d in range(0, whole, lanes):
+            turn_block(tile, shift(source, h * inputs + d), inputs, shift(destination, place + d * width), width)
+    for h in range(outputs):
+        place = h // width * rows * width + h % width
+        for d in range(whole if h < squares else 0, inputs):
+            store(destination, place + d * width, load(source, h * inputs + d))
 
 
 @kernel
 def _unpack_matrix(tile: Tile, destination: Any, outputs: int, inputs: int, rows: int, source: Any) -> None:
-    width = tile.columns
-    for d0 in range(0, inputs, BLOCK):
-        for h in range(outputs):
-            place = h // width * rows * width + h % width
-            for d in range(d0, min(d0 + BLOCK, inputs)):
-                store(destination, h * inputs + d, load(source, place + d * width))
+    width, lanes = tile.columns, tile.lanes
+    squares, whole = outputs // lanes * lanes, inputs // lanes * lanes
+    for h in range(0, squares, lanes):
+        place = h // width * rows * width + h % width
+        for d in range(0, whole, lanes):
+            turn_block(tile, shift(source, place + d * width), width, shift(destination, h * inputs + d), inputs)
+    for h in range(outputs):
+        place = h // width * rows * width + h % width
+        for d in range(whole if h < squares else 0, inputs):
+            store(destination, h * inputs + d, load(source, place + d * width))
 
 
 @kernel

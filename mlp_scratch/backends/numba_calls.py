@@ -1,0 +1,49 @@
+"""How the compiled backend calls a kernel: on several threads, announced where it is compiled first."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import typeof
+
+from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.gather import TYPES
+from mlp_kernels.cpu.tile import Tile
+from mlp_scratch._types import Array
+
+_compiled: set[tuple[str, Tile]] = set()
+
+
+def is_compiled(kernel: Any, tile: Tile) -> bool:
+    """Whether this process has the code of a kernel for the dtype at hand; if not, the caller is about to compile it.
+
+    Numba would have to be asked for all its signatures, which takes as long as a hundred steps of a small network.
+    """
+    key = kernel.__name__, tile
+    if key in _compiled:
+        return True
+    _compiled.add(key)
+    return any(signature[0] == typeof(tile) for signature in kernel.signatures)
+
+
+def on_threads(work: Callable[[int, int], None], threads: int, memory: nw.Memory) -> None:
+    """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it."""
+    if threads == 1:
+        work(0, 1)
+        return
+    memory.meeting[0] = 0
+    others = [threading.Thread(target=work, args=(thread, threads), daemon=True) for thread in range(1, threads)]
+    for other in others:
+        other.start()
+    work(0, threads)
+    for other in others:
+        other.join()
+
+
+_READABLE = frozenset(np.dtype(name) for name in TYPES)
+
+
+def is_readable(X: Array) -> bool:
+    """Whether the kernels read the dtype of `X` as it lies in memory."""
+    return X.dtype in _READABLE

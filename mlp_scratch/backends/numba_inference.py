@@ -1,0 +1,113 @@
+"""Inference on the compiled backend: many samples in batches, or a few without any preparation.
+
+What follows from the architecture alone is worked out once and stays with the program. Parameters are never kept:
+whoever owns the model may write into its flat vector at any time, and nothing would tell.
+"""
+
+from contextlib import nullcontext
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import typeof
+
+from mlp_kernels.cpu import few_samples
+from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.announcing import announcing
+from mlp_kernels.cpu.few_samples import infer_few
+from mlp_kernels.cpu.gather import describe
+from mlp_kernels.cpu.training_loop import infer
+from mlp_scratch._types import Array, IntArray
+from mlp_scratch.backends.base import State
+from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
+from mlp_scratch.backends.numba_tables import Tables, aligned_zeros, tile_of
+from mlp_scratch.program import Program
+
+BATCH = 256
+"""Samples that go through the network together."""
+
+
+def many_logits(program: Program, state: State, X: Array, threads: int, packed: Array | None = None) -> Array:
+    """Logits (N, K) of any number of samples, with the weights packed first, into `packed` where there is such."""
+    out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
+    size = min(BATCH, len(X))
+    width = tile_of(program.dtype).columns
+    room = -(-size // width) * width  # whole panels, so that only a few tables are ever kept
+    tables = program.keep(("tables", room, threads), lambda: Tables(program, room, threads, inference=True))
+    memory = tables.memory(packed)
+    memory.buffers[...] = state.buffers
+    tables.pack(state.flat, memory.packed[0])
+    at_once = len(X) if is_readable(X) else size
+    for first in range(0, len(X), at_once):
+        rows = X[first : first + at_once]
+        rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
+        data, order = describe(rows, tables.tile), np.arange(len(rows))
+        work = partial(infer, tables.tile, tables.network, memory, data)
+        if not is_compiled(infer, tables.tile):
+            with announcing(f"inference for {program.dtype}"):
+                work(order[:0], size, out[:0], 0, 1)
+        on_threads(partial(work, order, size, out[first : first + at_once]), tables.threads, memory)
+    return out
+
+
+@cache
+def most_samples(dtype: "np.dtype[np.floating]") -> int:
+    """The samples that are still few."""
+    return few_samples.most_samples(tile_of(dtype))
+
+
+class _Place(NamedTuple):
+    """Where one call at a time works.
+
+    Attributes:
+        x: room for the samples, (most, D).
+        data: the description of `x`.
+    """
+
+    x: Array
+    data: IntArray
+    memory: nw.Memory
+
+
+class FewSamples:
+    """A program made ready for a few samples at a time, the weights read where they lie.
+
+    Several Python threads may call it at once: each call has a place of its own while it lasts.
+    """
+
+    def __init__(self, program: Program, threads: int) -> None:
+        self.tile, self.dtype, self.threads = tile_of(program.dtype), program.dtype, threads
+        self.n_in, self.n_out = program.operations[0].n_in, program.operations[-1].n_out
+        self._orders = [np.arange(n) for n in range(most_samples(program.dtype) + 1)]
+        tables = Tables(program, most_samples(program.dtype), threads, inference=True, in_place=True)
+        self.network, self.parts = tables.network, tables.parts
+        self._sizes = [(array.shape, array.dtype) for array in tables.memory()]
+        self._free = [self._new_place()]
+        out = np.empty((0, self.n_out), self.dtype)
+        examples = self._arguments(self._free[0], np.empty(0, self.dtype), out)
+        # To be called as it is: the kernel itself would look up the types of its arguments at every call, for 4 us.
+        with nullcontext() if is_compiled(infer_few, self.tile) else announcing(f"small batches of {self.dtype}"):
+            self._run = infer_few.compile(tuple(map(typeof, (*examples, 0, 1))))
+
+    def logits(self, state: State, X: Array) -> Array:
+        """Logits (N, K) of at most `most_samples`."""
+        out = np.empty((len(X), self.n_out), self.dtype)
+        try:
+            place = self._free.pop()
+        except IndexError:  # all are in use by other threads
+            place = self._new_place()
+        place.x[: len(X)] = X
+        place.memory.buffers[...] = state.buffers
+        arguments = self._arguments(place, np.ascontiguousarray(state.flat, self.dtype), out)
+        on_threads(partial(self._run, *arguments), self.threads, place.memory)
+        self._free.append(place)
+        return out
+
+    def _arguments(self, place: _Place, flat: Array, out: Array) -> tuple[Any, ...]:
+        """Those of `infer_few`, but for the threads."""
+        return self.tile, self.network, place.memory, flat, *self.parts, place.data, self._orders[len(out)], out
+
+    def _new_place(self) -> _Place:
+        x = np.empty((len(self._orders) - 1, self.n_in), self.dtype)
+        memory = (aligned_zeros(int(np.prod(shape)), dtype).reshape(shape) for shape, dtype in self._sizes)
+        return _Place(x, describe(x, self.tile), nw.Memory(*memory))
