@@ -11,7 +11,6 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError
-from mlp_scratch.random import permutation
 
 
 def alone(model, X, y, seed, lr=None, init=None, **options):
@@ -165,12 +164,3 @@ def test_data_that_fit_one_architecture_and_not_the_next_train_none(model, data)
 def test_a_backend_that_trains_one_network_at_a_time_is_refused(model, data):
     with pytest.raises(ArgumentError, match="backend: got 'numpy', expected 'auto', 'numba' or 'cuda'"):
         ms.Population(model, seeds=[0]).fit(*data, backend="numpy")
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 4096, 100_001])
-@pytest.mark.parametrize("seed", [0, 2**64 - 1, 2**70 + 3])
-def test_the_compiled_order_is_the_order(seed, n):
-    from mlp_scratch.backends.numba import permutation as compiled
-
-    for epoch in (0, 1, 2**32 - 1):
-        assert np.array_equal(compiled(seed, epoch, n), permutation(seed, epoch, n))

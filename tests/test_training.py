@@ -1,6 +1,7 @@
 """The training loop: which samples each step sees, that seeds fix everything, and that real digits are learned."""
 
 import threading
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -22,8 +23,7 @@ def recorded(monkeypatch):
     class Recording(NumpyBackend):
         def train(self, program, state, samples, plan, records, stop):
             taken = super().train(program, state, samples, plan, records, stop)
-            size = plan.batch_size
-            steps.extend(plan.order[i * size : (i + 1) * size].tolist() for i in range(taken))
+            steps.extend(rows.tolist() for rows in islice(plan.batches(), taken))
             return taken
 
     monkeypatch.setitem(BACKENDS, "recording", Recording)
