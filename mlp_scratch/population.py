@@ -134,7 +134,7 @@ class Population:
     def _jobs(
         self, X: object, y: object, loss: Loss | str | None, optimizer: Optimizer, weight: object, batch_size: int
     ) -> list["_Job"]:
-        """Every network with its samples, which those of equal shape share, and its program, which its siblings have."""
+        """Every network with its samples, which those of equal shape share, and its program, which siblings share."""
         prepared: dict[object, tuple[Loss, Samples]] = {}
         programs: dict[object, Program] = {}
         jobs = []

@@ -185,6 +185,8 @@ class Ledger:
         self.training, self.history = training, history
         self.shown = Shown(training.epoch + 1, np.nan, None, 0.0)
         self._first_step, self._seconds = len(history.losses), 0.0  # of the epoch under way
+        self._sizes = np.full(training.steps_an_epoch, float(training.batch_size))
+        self._sizes[-1] = training.n_samples - (training.steps_an_epoch - 1) * training.batch_size
 
     def add(self, losses: npt.NDArray[np.float64], accuracies: npt.NDArray[np.float64], seconds: float) -> None:
         """Write down steps that took so long together."""
@@ -204,11 +206,11 @@ class Ledger:
 
     def _figures(self, done: int) -> Shown:
         """Of the epoch under way, whose last step is the last before number `done` of the history."""
-        training, here = self.training, slice(self._first_step, done)
-        batches = np.arange(training.position - (done - self._first_step), training.position)
-        sizes = np.minimum(training.batch_size, training.n_samples - training.batch_size * batches)
+        training, count = self.training, done - self._first_step
+        sizes = self._sizes[training.position - count : training.position]
         n = int(sizes.sum())
-        loss, accuracy = (float(part[here] @ sizes / n) for part in (self.history.losses, self.history.accuracies))
+        loss = float(self.history.losses[self._first_step : done] @ sizes / n)
+        accuracy = float(self.history.accuracies[self._first_step : done] @ sizes / n)
         return Shown(training.epoch + 1, loss, None if np.isnan(accuracy) else accuracy, n / self._seconds)
 
 

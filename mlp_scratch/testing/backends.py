@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends import Backend, Plan, Records, State, get_backend
+from mlp_scratch.backends import Backend, Records, State, get_backend
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import Dense
 from mlp_scratch.testing.drawing import at_each

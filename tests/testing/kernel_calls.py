@@ -25,6 +25,7 @@ from mlp_kernels.cpu import (
     slopes,
     updates,
 )
+from mlp_scratch.random import philox4x32
 
 PLAIN = bool(config.DISABLE_JIT)
 MODULES = (activations, batch_norm, cross_entropy, dropout, elementary, losses, shuffling, slopes, updates)
@@ -67,6 +68,7 @@ def _from_bits(like: Any, value: int) -> Any:
 
 STANDING_IN: dict[str, Callable[..., Any]] = {
     "number": _number,
+    "pointer_to": _pointer_to,
     "shift": _shift,
     "load": _load,
     "store": _store,
@@ -105,9 +107,17 @@ def _make_plain(module: ModuleType) -> None:
             setattr(module, name, stands_in or value)
 
 
+def _draw_blocks(keys: Any, first: int, epoch: int, seed: int) -> None:
+    blocks = np.arange(first, first + np.uint64(shuffling.LANES), dtype=np.uint64)
+    for k, words in enumerate(philox4x32((blocks, 0, shuffling.STREAM, epoch), int(seed))):
+        here = slice(k * shuffling.LANES, (k + 1) * shuffling.LANES)
+        keys[here] = words << np.uint64(32) | np.uint64(4) * blocks + np.uint64(k)
+
+
 if PLAIN:
     for _module in MODULES:
         _make_plain(_module)
+    shuffling._draw_blocks = _draw_blocks
 
 
 @cache

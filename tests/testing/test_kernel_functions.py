@@ -514,11 +514,13 @@ def test_a_pass_of_the_sort_is_stable(shift):
 
 
 def test_insertion_sorts_whatever_it_is_given():
-    keys = np.random.default_rng(0).integers(0, 2**64, 60, dtype=np.uint64)
-    keys[7] = keys[30]
-    expected = np.sort(keys)
-    inlining(shuffling._insert)(keys)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 1000, 60)
+    keys = rng.integers(0, 4, 60).astype(np.uint64) << np.uint64(32) | rng.permutation(60).astype(np.uint64)
+    expected, order = np.sort(keys), np.full(60, -1)
+    inlining(shuffling._insert)(keys, rows, order)
     assert np.array_equal(keys, expected)
+    assert np.array_equal(order, rows[expected & np.uint64(0xFFFFFFFF)])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -49,9 +49,7 @@ def shuffle(seed: np.uint64, epoch: int, rows: Any, order: Any) -> None:
     _draw(seed, epoch, keys)
     _sort_by_digit(keys[:n], 64 - 2 * bits, bits, other)
     _sort_by_digit(other, 64 - bits, bits, keys)
-    _insert(keys[:n])
-    for i in range(n):
-        order[i] = rows[keys[i] & np.uint64(0xFFFFFFFF)]
+    _insert(keys[:n], rows, order)
 
 
 @kernel
@@ -81,12 +79,12 @@ def _draw_blocks(_context: Any, keys: Any, first: Any, epoch: Any, seed: Any) ->
         constant = partial(Words.constant, v)
         lane = Words(v, ir.Constant(ir.VectorType(ir.IntType(64), LANES), list(range(LANES))))
         block = Words.of(v, first) + lane
-        low, high = builder.and_(seed, ir.Constant(seed.type, 0xFFFFFFFF)), builder.lshr(seed, ir.Constant(seed.type, 32))
+        key = builder.and_(seed, ir.Constant(seed.type, 0xFFFFFFFF)), builder.lshr(seed, ir.Constant(seed.type, 32))
         counter = block, constant(0), constant(STREAM), Words.of(v, epoch)
-        for k, word in enumerate(ten_rounds(*counter, Words.of(v, low), Words.of(v, high), constant)):
-            key = word * constant(1 << 32) + block * constant(4) + constant(k)
+        for k, word in enumerate(ten_rounds(*counter, *(Words.of(v, half) for half in key), constant)):
+            numbered = word * constant(1 << 32) + block * constant(4) + constant(k)
             place = builder.gep(keys, [ir.Constant(ir.IntType(64), k * LANES)])
-            builder.store(key.value, builder.bitcast(place, key.value.type.as_pointer()), align=1)
+            builder.store(numbered.value, builder.bitcast(place, numbered.value.type.as_pointer()), align=1)
         return context.get_dummy_value()
 
     return signature, generate
@@ -108,11 +106,15 @@ def _sort_by_digit(keys: Any, lowest: int, bits: int, result: Any) -> None:
 
 
 @kernel
-def _insert(keys: Any) -> None:
-    """Sort what is nearly in order."""
-    for i in range(1, keys.size):
+def _insert(keys: Any, rows: Any, order: Any) -> None:
+    """Sort what is nearly in order, and write the rows that it stands for."""
+    largest = np.uint64(0)
+    for i in range(keys.size):
         key, place = keys[i], i
-        while place > 0 and keys[place - 1] > key:
-            keys[place] = keys[place - 1]
-            place -= 1
-        keys[place] = key
+        if key < largest:
+            while place > 0 and keys[place - 1] > key:
+                keys[place], order[place] = keys[place - 1], order[place - 1]
+                place -= 1
+        else:
+            largest = key
+        keys[place], order[place] = key, rows[key & np.uint64(0xFFFFFFFF)]
