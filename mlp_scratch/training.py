@@ -101,8 +101,9 @@ def train(
                 continue  # in the middle of an epoch
             if schedule.validation is not None:
                 scores = score(backend, program, state, schedule.validation)
-                found = {f"val_{name}": value for name, value in scores.items()}
-                run.history.epochs[-1] = replace(run.history.epochs[-1], **found)
+                run.history.epochs[-1] = replace(
+                    run.history.epochs[-1], val_loss=scores["loss"], val_accuracy=scores.get("accuracy")
+                )
             for callback in () if interrupted() else schedule.callbacks:
                 callback.on_epoch_end(run)
         run.history.stopped = "interrupted" if interrupted() else run.stopped

@@ -72,8 +72,8 @@ class Plan:
     shuffle: bool = False
     epoch: int = 0
     position: int = 0
-    _drawn: dict[int, IntArray] = field(default_factory=dict, repr=False)
-    """The order of the last epoch that was asked for; a part of a plan shares it."""
+    _drawn: list[tuple[IntArray, int, int, IntArray]] = field(default_factory=list, repr=False)
+    """The last order that was drawn, after the rows, the seed and the epoch that it belongs to; a copy shares it."""
 
     @property
     def steps_an_epoch(self) -> int:
@@ -89,10 +89,12 @@ class Plan:
         """The samples of an epoch, counted from 0, as they are taken."""
         if not self.shuffle:
             return self.rows
-        if epoch not in self._drawn:
-            self._drawn.clear()
-            self._drawn[epoch] = self.rows[permutation(self.seed, epoch, len(self.rows))]
-        return self._drawn[epoch]
+        for rows, seed, number, order in self._drawn:
+            if rows is self.rows and (seed, number) == (self.seed, epoch):
+                return order
+        order = self.rows[permutation(self.seed, epoch, len(self.rows))]
+        self._drawn[:] = [(self.rows, self.seed, epoch, order)]
+        return order
 
     def epochs(self) -> Iterator["Plan"]:
         """The plan an epoch at a time, each with its samples laid out as they will be taken."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlp_scratch as ms
-from mlp_scratch.backends import Plan, Records, Samples, State, get_backend
+from mlp_scratch.backends import Plan, Records, Samples, State, base, get_backend
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.losses import MSE
@@ -34,6 +34,19 @@ def test_epochs_follow_one_another_each_in_its_own_order(plan):
     assert [rows.tolist() for rows in plan.batches()] == whole[plan.position :][: len(plan.lr)]
 
 
+def test_an_order_is_drawn_once_for_all_steps_of_an_epoch(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(base, "permutation", lambda *key: drawn.append(key) or permutation(*key))
+    plan = Plan(np.arange(12), 3, np.full(8, 0.1), 6, shuffle=True)
+    parts = [next(plan.part(i, 1).batches()).tolist() for i in range(8)]
+    assert drawn == [(6, 0, 12), (6, 1, 12)]
+    assert parts == [rows.tolist() for rows in plan.batches()]
+    for changed in ({"seed": 7}, {"rows": np.arange(12) + 1}, {"epoch": 3}):
+        other = replace(plan, **changed)
+        expected = other.rows[permutation(other.seed, other.epoch, 12)]
+        assert np.array_equal(other.order(other.epoch), expected)
+
+
 @given(plans(), st.data())
 def test_a_part_takes_those_steps_of_the_whole(plan, data):
     first = data.draw(st.integers(0, len(plan.lr)))
@@ -45,7 +58,7 @@ def test_a_part_takes_those_steps_of_the_whole(plan, data):
 
 
 def take(name, plan, X, parts, threads=None, optimizer=None):
-    """The state after the parts of a plan, with what was recorded, and the error that ended it."""
+    """The state after the parts of a plan, by one backend, with what was recorded, and the error that ended it."""
     model = ms.Sequential([ms.Dense(3, 40), ms.ReLU(), ms.Dropout(0.2), ms.Dense(40, 1)], seed=2)
     chosen = optimizer or ms.Adam(0.01)
     state = State(model.flat, model.buffer_vector, np.zeros((len(chosen.slots), model.n_parameters), np.float32))
@@ -82,6 +95,15 @@ def test_a_call_of_many_epochs_has_the_bits_of_many_calls(shuffle, dtype, each_b
         assert np.array_equal(state.slots, one.slots)
         assert state.step == one.step == 14
         assert np.array_equal(records.losses, together.losses)
+
+
+def test_a_backend_draws_anew_for_another_seed_and_for_none(each_backend, rng):
+    X = rng.normal(size=(20, 3)).astype(np.float32)
+    plan = Plan(np.arange(20), 8, np.full(3, 0.01), 7, shuffle=True)
+    parts = [plan, replace(plan, seed=8), replace(plan, shuffle=False)]
+    whole = replace(plan, lr=np.full(9, 0.01))
+    fresh = [replace(part, rows=part.rows.copy()) for part in parts]
+    assert np.array_equal(take(each_backend, whole, X, parts)[0].flat, take(each_backend, whole, X, fresh)[0].flat)
 
 
 def test_a_step_that_diverges_in_a_later_epoch_is_found(each_backend, rng):
