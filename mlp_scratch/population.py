@@ -136,7 +136,7 @@ class Population:
     ) -> list["_Job"]:
         """Every network with its samples, which those of equal shape share, and its program, which siblings share."""
         prepared: dict[object, tuple[Loss, Samples]] = {}
-        programs: dict[object, Program] = {}
+        programs: dict[int, Program] = {}
         jobs = []
         for model, architecture, rate in zip(self.models, self._architectures, self.lr, strict=True):
             shape = (model.n_inputs, model.n_outputs, model.dtype)
@@ -150,9 +150,9 @@ class Population:
             refuse_batches_of_one(model, n, size)
             slots = np.zeros((len(own.slots), model.n_parameters), model.dtype)
             training = Training(chosen, own, slots, model.seed, is_flat(y), n_samples=n, batch_size=size)
-            if (architecture, rate) not in programs:
-                programs[architecture, rate] = lower(model, chosen, own)
-            jobs.append(_Job(model, programs[architecture, rate], samples, training))
+            if architecture not in programs:  # whose learning rate nobody reads: each step comes with its own
+                programs[architecture] = lower(model, chosen, own)
+            jobs.append(_Job(model, programs[architecture], samples, training))
         return jobs
 
     @property
