@@ -8,6 +8,7 @@ that way would have given.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,9 +22,9 @@ import numpy.typing as npt
 
 from mlp_scratch import checks
 from mlp_scratch.backends import Backend, get_backend
-from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.base import Records, Samples, State
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError
-from mlp_scratch.history import Epoch, History
+from mlp_scratch.history import History
 from mlp_scratch.initializers import INITIALIZERS, Initializer
 from mlp_scratch.interrupts import deferred_interrupts
 from mlp_scratch.layers import Dense
@@ -32,7 +33,7 @@ from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
 from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import is_flat, prepare, refuse_batches_of_one
 from mlp_scratch.sequential import Sequential
-from mlp_scratch.training import Training
+from mlp_scratch.training import Course, Ledger, Schedule, Training
 
 TILE = 16
 """About the side of the blocks that kernels work on."""
@@ -81,9 +82,11 @@ class Population:
                 raise ArgumentError(name, given="none", expected="at least one")
         self.models: list[Sequential] = []
         self.lr: list[float | None] = []
-        for architecture, rule, rate, seed in product(architectures, rules, rates, numbers):
-            self.models.append(_sibling(architecture, rule, seed))
+        self._architectures: list[int] = []
+        for number, rule, rate, seed in product(range(len(architectures)), rules, rates, numbers):
+            self.models.append(_sibling(architectures[number], rule, seed))
             self.lr.append(rate)
+            self._architectures.append(number)
         self.errors: list[DivergedError | None] = [None] * len(self.models)
 
     def fit(
@@ -131,10 +134,11 @@ class Population:
     def _jobs(
         self, X: object, y: object, loss: Loss | str | None, optimizer: Optimizer, weight: object, batch_size: int
     ) -> list["_Job"]:
-        """Every network with its samples, which those of equal shape share."""
+        """Every network with its samples, which those of equal shape share, and its program, which siblings share."""
         prepared: dict[object, tuple[Loss, Samples]] = {}
+        programs: dict[int, Program] = {}
         jobs = []
-        for model, rate in zip(self.models, self.lr, strict=True):
+        for model, architecture, rate in zip(self.models, self._architectures, self.lr, strict=True):
             shape = (model.n_inputs, model.n_outputs, model.dtype)
             if shape not in prepared:
                 default = LOSSES["cross_entropy" if model.n_outputs > 1 else "mse"]
@@ -146,7 +150,9 @@ class Population:
             refuse_batches_of_one(model, n, size)
             slots = np.zeros((len(own.slots), model.n_parameters), model.dtype)
             training = Training(chosen, own, slots, model.seed, is_flat(y), n_samples=n, batch_size=size)
-            jobs.append(_Job(model, samples, training))
+            if architecture not in programs:  # whose learning rate nobody reads: each step comes with its own
+                programs[architecture] = lower(model, chosen, own)
+            jobs.append(_Job(model, programs[architecture], samples, training))
         return jobs
 
     @property
@@ -165,61 +171,38 @@ class Population:
 class _Job:
     """One network to train."""
 
-    def __init__(self, model: Sequential, samples: Samples, training: Training) -> None:
-        self.model, self.samples, self.training = model, samples, training
+    def __init__(self, model: Sequential, program: Program, samples: Samples, training: Training) -> None:
+        self.model, self.program, self.samples, self.training = model, program, samples, training
         self.error: DivergedError | None = None
 
-    @property
-    def steps(self) -> int:
-        """Of an epoch."""
-        return -(-self.training.n_samples // self.training.batch_size)
-
-    def begin(self) -> tuple[Program, State]:
-        """What a backend works with; the model is made ready."""
+    def begin(self) -> State:
+        """What a backend changes; the model is made ready."""
         self.model.training, self.model.history = self.training, History()
-        program = lower(self.model, self.training.loss, self.training.optimizer)
-        return program, State(self.model.flat, self.model.buffer_vector, self.training.slots)
+        return State(self.model.flat, self.model.buffer_vector, self.training.slots)
 
-    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Callable[[], bool]) -> None:
-        """Train for some epochs, an epoch a call, as `Sequential.fit` would."""
-        from mlp_scratch.backends.numba import permutation
+    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Callable[[], bool], steps_a_call: int = 1) -> int:
+        """Train as `Sequential.fit` would; returns how many steps a call have turned out right."""
+        schedule = Schedule(np.arange(self.training.n_samples), None, self.training.batch_size, epochs, shuffle)
+        state, history = self.begin(), self.model.history
+        course = Course(
+            backend, self.program, state, self.samples, self.training, schedule, history, steps_a_call=steps_a_call
+        )
+        try:
+            while course.steps_left and not stop():
+                course.take_some_steps(stop)
+        except DivergedError as diverged:
+            self.error = diverged
+        else:
+            history.stopped = "interrupted" if course.steps_left else ""
+        return course.steps_a_call
 
-        program, state = self.begin()
-        n, training = self.training.n_samples, self.training
-        taken_so_far: list[Records] = []
-        seconds = []
-        for epoch in range(epochs):
-            order = permutation(training.seed, epoch, n) if shuffle else np.arange(n)
-            plan = Plan(order, training.batch_size, np.full(self.steps, training.optimizer.lr), training.seed)
-            own = Records(np.full(self.steps, np.nan), np.full(self.steps, np.nan))
-            taken_so_far.append(own)
-            start = perf_counter()
-            try:
-                taken = backend.train(program, state, self.samples, plan, own, stop)
-            except DivergedError as diverged:
-                self.error = diverged
-                break
-            seconds.append(perf_counter() - start)
-            training.step = state.step
-            if taken < self.steps:
-                break
-        parts = (np.concatenate([getattr(own, part) for own in taken_so_far]) for part in ("losses", "accuracies"))
-        self.record(Records(*parts), state, epochs, seconds)
-
-    def record(self, records: Records, state: State, epochs: int, seconds: Sequence[float]) -> None:
-        """Write what was done into the model's training and history."""
-        n, steps, training, history = self.training.n_samples, self.steps, self.training, self.model.history
-        training.step, training.epoch = state.step, state.step // steps
-        training.position = state.step - training.epoch * steps
+    def record(self, records: Records, state: State, epochs: int, seconds: float) -> None:
+        """Write what was done in so many seconds into the model's training and history."""
+        training, history = self.training, self.model.history
+        training.step = state.step
+        Ledger(training, history).add(records.losses[: state.step], records.accuracies[: state.step], seconds)
         if training.epoch < epochs and self.error is None:
             history.stopped = "interrupted"
-        history.losses, history.accuracies = records.losses[: state.step], records.accuracies[: state.step]
-        sizes = np.minimum(training.batch_size, n - training.batch_size * np.arange(steps))
-        for epoch, time in zip(range(training.epoch), seconds, strict=False):
-            here = slice(epoch * steps, (epoch + 1) * steps)
-            loss, accuracy = (float(part[here] @ sizes / n) for part in (history.losses, history.accuracies))
-            right = None if np.isnan(accuracy) else accuracy
-            history.epochs.append(Epoch(epoch + 1, loss, right, None, None, time, n / time))
 
 
 def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> None:
@@ -227,16 +210,26 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
     from mlp_scratch.backends.numba import NumbaBackend  # loads Numba
 
     # The largest first, so that none of them is what all the others have to wait for at the end.
-    queue = sorted(jobs, key=lambda job: -work(job.model))
+    queue = deque(sorted(jobs, key=lambda job: -work(job.model)))
     failed = threading.Event()
     # Ctrl-C is held back, or it might come while the pool starts a thread, which nobody would then wait for.
-    with deferred_interrupts() as interrupted, ThreadPoolExecutor(min(workers, len(jobs))) as pool:
+    count = min(workers, len(jobs))
+    with deferred_interrupts() as interrupted, ThreadPoolExecutor(count) as pool:
 
         def stop() -> bool:
             return interrupted() or failed.is_set()
 
+        def train_one_after_the_other() -> None:
+            backend, pace = NumbaBackend(threads=1), 1  # it keeps its tables for the next network of a kind
+            while not stop():
+                try:
+                    job = queue.popleft()
+                except IndexError:
+                    return
+                pace = job.run(backend, epochs, shuffle, stop, pace)
+
         try:
-            futures = [pool.submit(job.run, NumbaBackend(threads=1), epochs, shuffle, stop) for job in queue]
+            futures = [pool.submit(train_one_after_the_other) for _ in range(count)]
             for future in futures:
                 future.result()
         except BaseException:
@@ -250,7 +243,7 @@ def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
 
     groups: dict[object, list[tuple[_Job, Program, State]]] = {}
     for job in jobs:
-        program, state = job.begin()
+        program, state = job.program, job.begin()
         kinds = tuple(type(op.layer) for op in program.operations)
         key = (kinds, program.table.tobytes(), program.constants.tobytes(), program.dtype)
         groups.setdefault(key, []).append((job, program, state))
@@ -266,10 +259,10 @@ def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
             losses, accuracies = train_members(
                 program, members, first.samples, size, epochs, shuffle=shuffle, stop=interrupted
             )
-            seconds = (perf_counter() - start) / epochs
+            seconds = perf_counter() - start
             for (job, _, state), member, *figures in zip(group, members, losses, accuracies, strict=True):
                 job.error = member.error
-                job.record(Records(*figures), state, epochs, [seconds] * epochs)
+                job.record(Records(*figures), state, epochs, seconds)
 
 
 def _sibling(model: Sequential, rule: Initializer | None, seed: int) -> Sequential:

@@ -1,11 +1,12 @@
 """The training loop: epochs of shuffled mini-batches, whatever backend takes the steps."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends import Backend, Plan, Records, Samples, State
@@ -16,7 +17,6 @@ from mlp_scratch.losses import Loss
 from mlp_scratch.optimizers import Optimizer
 from mlp_scratch.program import Program
 from mlp_scratch.progress import ProgressBar
-from mlp_scratch.random import permutation
 
 SECONDS_A_CALL = 1.0
 """A backend is handed as many steps at a time as take about this long, so that progress shows; it asks for Ctrl-C
@@ -53,6 +53,11 @@ class Training:
     batch_size: int = 0
     shuffle: bool = True
 
+    @property
+    def steps_an_epoch(self) -> int:
+        """Of all batches, the short one included."""
+        return -(-self.n_samples // self.batch_size)
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -63,8 +68,8 @@ class Schedule:
     batch_size: int
     epochs: int
     shuffle: bool
-    callbacks: Sequence[Callback]
-    progress: bool | None
+    callbacks: Sequence[Callback] = ()
+    progress: bool | None = None
 
 
 def train(
@@ -84,51 +89,38 @@ def train(
         DivergedError: at a loss, gradient or parameter that is not finite.
         KeyboardInterrupt: for Ctrl-C, after the step under way.
     """
-    n = len(schedule.rows)
-    if (training.n_samples, training.batch_size, training.shuffle) != (n, schedule.batch_size, schedule.shuffle):
-        training.position = 0  # the epoch under way had other batches: begin it anew
-    training.n_samples, training.batch_size, training.shuffle = n, schedule.batch_size, schedule.shuffle
-    steps_an_epoch = -(-n // schedule.batch_size)
+    course = Course(backend, program, state, samples, training, schedule, run.history)
     with (
         deferred_interrupts() as interrupted,
-        ProgressBar(schedule.epochs * steps_an_epoch, shown=schedule.progress) as bar,
+        ProgressBar(course.steps_left, shown=schedule.progress) as bar,
     ):
-        pace = 1
-        for _ in range(schedule.epochs):
-            order = permutation(training.seed, training.epoch, n) if schedule.shuffle else np.arange(n)
-            epoch = _EpochUnderWay(backend, program, state, samples, training, schedule.rows[order], run.history, pace)
-            while training.position < steps_an_epoch and not interrupted():
-                taken = epoch.take_some_steps(interrupted)
-                bar.advance(taken, training.epoch + 1, *epoch.figures())
-            pace = epoch.steps_a_call
-            if interrupted() and training.position < steps_an_epoch:
-                break
-            training.epoch, training.position = training.epoch + 1, 0
-            scores = {}
-            if schedule.validation is not None and not interrupted():
+        while course.steps_left and not run.stopped and not interrupted():
+            taken = course.take_some_steps(interrupted)
+            bar.advance(taken, *course.ledger.shown)
+            if training.position or interrupted():
+                continue  # in the middle of an epoch
+            if schedule.validation is not None:
                 scores = score(backend, program, state, schedule.validation)
-            run.history.epochs.append(epoch.summary(training.epoch, scores))
-            if interrupted():
-                break
-            for callback in schedule.callbacks:
+                run.history.epochs[-1] = replace(
+                    run.history.epochs[-1], val_loss=scores["loss"], val_accuracy=scores.get("accuracy")
+                )
+            for callback in () if interrupted() else schedule.callbacks:
                 callback.on_epoch_end(run)
-            if run.stopped:
-                break
         run.history.stopped = "interrupted" if interrupted() else run.stopped
     for callback in schedule.callbacks:
         callback.on_fit_end(run)
 
 
-class _Figures(NamedTuple):
-    """Mean loss, mean accuracy and samples a second of the steps of an epoch so far."""
+class Course:
+    """A fit on its way: steps handed to the backend some at a time.
 
-    loss: float
-    accuracy: float | None
-    rate: float
+    They go on from epoch to epoch, unless somebody looks at the end of each: a callback, or a validation set.
 
-
-class _EpochUnderWay:
-    """One epoch's steps, handed to the backend some at a time, and what they add up to."""
+    Attributes:
+        steps_left: until the last epoch is over.
+        steps_a_call: how many to hand on at a time; it follows the clock.
+        ledger: what the steps so far add up to.
+    """
 
     def __init__(
         self,
@@ -137,52 +129,90 @@ class _EpochUnderWay:
         state: State,
         samples: Samples,
         training: Training,
-        order: IntArray,
+        schedule: Schedule,
         history: History,
-        steps_a_call: int,
+        *,
+        steps_a_call: int = 1,
     ) -> None:
         self.backend, self.program, self.state, self.samples = backend, program, state, samples
-        self.training, self.order, self.history = training, order, history
-        self.first_step = len(history.losses)
-        self.seconds = 0.0
-        self.steps_a_call = steps_a_call
-        self.sizes: list[int] = []  # of the batches taken
+        n, size, shuffle = len(schedule.rows), schedule.batch_size, schedule.shuffle
+        if (training.n_samples, training.batch_size, training.shuffle) != (n, size, shuffle):
+            training.position = 0  # the epoch under way had other batches: begin it anew
+        training.n_samples, training.batch_size, training.shuffle = n, size, shuffle
+        self.training, self.steps_a_call = training, steps_a_call
+        self.ledger = Ledger(training, history)
+        self.stops_at_epochs = bool(schedule.callbacks) or schedule.validation is not None
+        self.steps_left = schedule.epochs * training.steps_an_epoch - training.position
+        self._plan = Plan(schedule.rows, size, np.empty(0), training.seed, shuffle)
 
     def take_some_steps(self, stop: Callable[[], bool]) -> int:
-        training, size = self.training, self.training.batch_size
-        remaining = self.order[training.position * size :]
-        count = min(self.steps_a_call, -(-len(remaining) // size))
-        records = Records(np.full(count, np.nan), np.full(count, np.nan))
-        plan = Plan(remaining[: count * size], size, np.full(count, training.optimizer.lr), training.seed)
+        training = self.training
+        here = training.steps_an_epoch - training.position if self.stops_at_epochs else self.steps_left
+        count = min(self.steps_a_call, here)
+        lr, records = np.full(count, training.optimizer.lr), Records(np.full(count, np.nan), np.full(count, np.nan))
+        plan = replace(self._plan, lr=lr, epoch=training.epoch, position=training.position)
         before, start = self.state.step, perf_counter()
         try:
             self.backend.train(self.program, self.state, self.samples, plan, records, stop)
         finally:
             # Also when a step diverged: the steps before it were taken and are on record.
-            taken = self.state.step - before
-            training.step, training.position = self.state.step, training.position + taken
-            self.history.add_steps(records.losses[:taken], records.accuracies[:taken])
-            self.sizes += [min(size, len(remaining) - i * size) for i in range(taken)]
-        elapsed = perf_counter() - start
-        self.seconds += elapsed
+            taken, elapsed = self.state.step - before, perf_counter() - start
+            training.step, self.steps_left = self.state.step, self.steps_left - taken
+            self.ledger.add(records.losses[:taken], records.accuracies[:taken], elapsed)
         if elapsed < SECONDS_A_CALL / 2 and count == self.steps_a_call:
             self.steps_a_call *= 2
         elif elapsed > SECONDS_A_CALL:
             self.steps_a_call = max(1, self.steps_a_call // 2)
         return taken
 
-    def figures(self) -> _Figures:
-        sizes = np.array(self.sizes)
-        n = int(sizes.sum())
-        if n == 0:
-            return _Figures(np.nan, None, 0.0)
-        loss = float(self.history.losses[self.first_step :] @ sizes / n)
-        accuracy = float(self.history.accuracies[self.first_step :] @ sizes / n)
-        return _Figures(loss, None if np.isnan(accuracy) else accuracy, n / self.seconds)
 
-    def summary(self, number: int, scores: dict[str, float]) -> Epoch:
-        loss, accuracy, rate = self.figures()
-        return Epoch(number, loss, accuracy, scores.get("loss"), scores.get("accuracy"), self.seconds, rate)
+class Shown(NamedTuple):
+    """The number of an epoch, mean loss and mean accuracy of its steps so far, and samples a second."""
+
+    epoch: int
+    loss: float
+    accuracy: float | None
+    rate: float
+
+
+class Ledger:
+    """Where steps are written down: each in the history, epochs too once they are over, and how far training is.
+
+    Attributes:
+        shown: of the epoch of the last step.
+    """
+
+    def __init__(self, training: Training, history: History) -> None:
+        self.training, self.history = training, history
+        self.shown = Shown(training.epoch + 1, np.nan, None, 0.0)
+        self._first_step, self._seconds = len(history.losses), 0.0  # of the epoch under way
+        self._sizes = np.full(training.steps_an_epoch, float(training.batch_size))
+        self._sizes[-1] = training.n_samples - (training.steps_an_epoch - 1) * training.batch_size
+
+    def add(self, losses: npt.NDArray[np.float64], accuracies: npt.NDArray[np.float64], seconds: float) -> None:
+        """Write down steps that took so long together."""
+        training, history = self.training, self.history
+        done = len(history.losses)
+        history.add_steps(losses, accuracies)
+        while done < len(history.losses):
+            count = min(len(history.losses) - done, training.steps_an_epoch - training.position)
+            training.position, done = training.position + count, done + count
+            self._seconds += seconds * count / len(losses)
+            self.shown = self._figures(done)
+            if training.position == training.steps_an_epoch:
+                training.epoch, training.position = training.epoch + 1, 0
+                epoch, loss, accuracy, rate = self.shown
+                history.epochs.append(Epoch(epoch, loss, accuracy, None, None, self._seconds, rate))
+                self._first_step, self._seconds = done, 0.0
+
+    def _figures(self, done: int) -> Shown:
+        """Of the epoch under way, whose last step is the last before number `done` of the history."""
+        training, count = self.training, done - self._first_step
+        sizes = self._sizes[training.position - count : training.position]
+        n = int(sizes.sum())
+        loss = float(self.history.losses[self._first_step : done] @ sizes / n)
+        accuracy = float(self.history.accuracies[self._first_step : done] @ sizes / n)
+        return Shown(training.epoch + 1, loss, None if np.isnan(accuracy) else accuracy, n / self._seconds)
 
 
 def reported(loss: Loss, validation: Samples | None) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError
-from mlp_scratch.random import permutation
 
 
 def alone(model, X, y, seed, lr=None, init=None, **options):
@@ -125,6 +124,26 @@ def test_one_that_diverges_does_not_stop_the_others(model, data):
     assert np.isfinite(nets.losses[1]).all()
 
 
+def test_one_that_diverges_leaves_nothing_behind_for_the_next(model, data):
+    """Which takes its place in the memory of the same thread."""
+    far = ms.initializers.Constant(3e38)
+    nets = ms.Population(model, seeds=[1], init=[far, "he_uniform"], lr=0.01)
+    nets.fit(*data, optimizer=ms.Adam(), loss="mse", epochs=2, threads=1, backend="numba")
+    assert nets.errors[0] is not None
+    assert nets.errors[1] is None
+    expected = alone(model, *data, 1, 0.01, "he_uniform", loss="mse", epochs=2)
+    assert np.array_equal(nets.models[1].flat, expected.flat)
+    assert nets.models[1].history.epochs[-1].loss == expected.history.epochs[-1].loss
+
+
+def test_more_threads_than_networks_and_fewer(data):
+    expected = ms.Population(ms.MLP([3, 4, 1]), seeds=range(5)).fit(*data, epochs=2, threads=1, backend="numba")
+    for threads in (2, 4, 9):
+        nets = ms.Population(ms.MLP([3, 4, 1]), seeds=range(5)).fit(*data, epochs=2, threads=threads, backend="numba")
+        assert np.array_equal(nets.losses, expected.losses)
+        assert all(np.array_equal(a.flat, b.flat) for a, b in zip(nets.models, expected.models, strict=True))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -165,12 +184,3 @@ def test_data_that_fit_one_architecture_and_not_the_next_train_none(model, data)
 def test_a_backend_that_trains_one_network_at_a_time_is_refused(model, data):
     with pytest.raises(ArgumentError, match="backend: got 'numpy', expected 'auto', 'numba' or 'cuda'"):
         ms.Population(model, seeds=[0]).fit(*data, backend="numpy")
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 4096, 100_001])
-@pytest.mark.parametrize("seed", [0, 2**64 - 1, 2**70 + 3])
-def test_the_compiled_order_is_the_order(seed, n):
-    from mlp_scratch.backends.numba import permutation as compiled
-
-    for epoch in (0, 1, 2**32 - 1):
-        assert np.array_equal(compiled(seed, epoch, n), permutation(seed, epoch, n))

@@ -1,11 +1,12 @@
 """The training loop: which samples each step sees, that seeds fix everything, and that real digits are learned."""
 
 import threading
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, SGD, Adam, Dense, DivergedError, ReLU, Sequential
+from mlp_scratch import MLP, SGD, Adam, Callback, Dense, DivergedError, ReLU, Sequential, training
 from mlp_scratch.backends import BACKENDS
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.random import permutation
@@ -22,8 +23,7 @@ def recorded(monkeypatch):
     class Recording(NumpyBackend):
         def train(self, program, state, samples, plan, records, stop):
             taken = super().train(program, state, samples, plan, records, stop)
-            size = plan.batch_size
-            steps.extend(plan.order[i * size : (i + 1) * size].tolist() for i in range(taken))
+            steps.extend(rows.tolist() for rows in islice(plan.batches(), taken))
             return taken
 
     monkeypatch.setitem(BACKENDS, "recording", Recording)
@@ -254,8 +254,49 @@ def test_epoch_figures_are_means_over_samples():
         assert epoch.samples_per_second > 0
 
 
+class Watching(Callback):
+    """A callback that does nothing."""
+
+
+@pytest.mark.parametrize("watched", [{}, {"callbacks": [Watching()]}, {"validation": data(7, seed=1)}])
+def test_calls_go_on_through_epochs_that_nobody_looks_at_the_end_of(watched, monkeypatch):
+    """And what is recorded is the same."""
+    calls = []
+
+    class Counting(NumpyBackend):
+        def train(self, program, state, samples, plan, records, stop):
+            calls.append(len(plan.lr))
+            return super().train(program, state, samples, plan, records, stop)
+
+    monkeypatch.setitem(BACKENDS, "counting", Counting)
+    monkeypatch.setattr(training, "SECONDS_A_CALL", 1e6)
+    X, y = data()
+    model, plain = MLP([4, 8, 3], dropout=0.5), MLP([4, 8, 3], dropout=0.5)
+    history = model.fit(X, y, batch_size=5, epochs=6, backend="counting", **watched)
+    expected = ([1, 2, 2], [4, 1], *[[5]] * 4) if watched else ([1, 2, 4, 8, 15],)
+    assert calls == [count for counts in expected for count in counts]
+    for _ in range(6):
+        plain.fit(X, y, batch_size=5, epochs=1, backend="numpy")
+        (epoch,), ours = plain.history.epochs, history.epochs[plain.training.epoch - 1]
+        assert (ours.epoch, ours.loss, ours.accuracy) == (epoch.epoch, epoch.loss, epoch.accuracy)
+    assert np.array_equal(model.flat, plain.flat)
+    assert [epoch.val_loss is None for epoch in history.epochs] == ["validation" not in watched] * 6
+
+
+def test_epochs_before_a_divergence_are_on_record():
+    X, y = data(20)
+    model = MLP([4, 1])
+    with pytest.raises(DivergedError) as caught:
+        model.fit(X, y.astype(float), loss="mse", optimizer=SGD(1.5), batch_size=5, epochs=500)
+    history, step = model.history, caught.value.step
+    assert step > 8, "in a later epoch"
+    assert len(history.losses) == model.training.step == step - 1
+    assert (model.training.epoch, model.training.position) == divmod(step - 1, 4)
+    assert [epoch.epoch for epoch in history.epochs] == list(range(1, model.training.epoch + 1))
+    assert history.epochs[0].loss == pytest.approx(history.losses[:4].mean(), rel=1e-14)
+
+
 def test_evaluation_does_not_depend_on_how_it_is_cut(monkeypatch):
-    from mlp_scratch import training
     from mlp_scratch.backends import numpy as numpy_backend
 
     X, y = data(50)

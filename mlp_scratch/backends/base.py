@@ -4,8 +4,8 @@ A backend turns a program and the flat vectors of a model into numbers. It owns 
 changes is in the `State` that it is given, so a model can train on one backend, move to another and go on.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.program import Program
+from mlp_scratch.random import permutation
 
 
 @dataclass
@@ -48,19 +49,67 @@ class Samples:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which steps to take.
+    """Which steps to take: batches of the samples `rows`, epoch after epoch until there are no more learning rates.
 
     Attributes:
-        order: sample indices, int64 (n,); step i takes order[i·batch_size : (i+1)·batch_size], the last may be short.
-        batch_size: samples a step.
+        rows: the samples of an epoch, int64 (n,).
+        batch_size: samples a step; the last batch of an epoch may be short.
         lr: the learning rate of each step, float64 (steps,).
-        seed: of dropout masks.
+        seed: of dropout masks and of the order of each epoch.
+        shuffle: whether each epoch has an order of its own, else that of `rows`.
+        epoch: the number of the epoch that the first step belongs to, counted from 0.
+        position: how many steps of that epoch were taken before.
+
+    >>> plan = Plan(np.arange(5), 2, np.full(4, 0.1), seed=0)
+    >>> [rows.tolist() for rows in plan.batches()]
+    [[0, 1], [2, 3], [4], [0, 1]]
     """
 
-    order: IntArray
+    rows: IntArray
     batch_size: int
     lr: npt.NDArray[np.float64]
     seed: int
+    shuffle: bool = False
+    epoch: int = 0
+    position: int = 0
+    _drawn: list[tuple[IntArray, int, int, IntArray]] = field(default_factory=list, repr=False)
+    """The last order that was drawn, after the rows, the seed and the epoch that it belongs to; a copy shares it."""
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Of all batches, the short one included."""
+        return -(-len(self.rows) // self.batch_size)
+
+    def part(self, first: int, count: int) -> "Plan":
+        """Steps `first` to `first + count` of this plan."""
+        epochs, position = divmod(self.position + first, self.steps_an_epoch)
+        return replace(self, lr=self.lr[first : first + count], epoch=self.epoch + epochs, position=position)
+
+    def order(self, epoch: int) -> IntArray:
+        """The samples of an epoch, counted from 0, as they are taken."""
+        if not self.shuffle:
+            return self.rows
+        for rows, seed, number, order in self._drawn:
+            if rows is self.rows and (seed, number) == (self.seed, epoch):
+                return order
+        order = self.rows[permutation(self.seed, epoch, len(self.rows))]
+        self._drawn[:] = [(self.rows, self.seed, epoch, order)]
+        return order
+
+    def epochs(self) -> Iterator["Plan"]:
+        """The plan an epoch at a time, each with its samples laid out as they will be taken."""
+        first, epoch, position = 0, self.epoch, self.position
+        while first < len(self.lr):
+            lr = self.lr[first : first + self.steps_an_epoch - position]
+            here = slice(position * self.batch_size, (position + len(lr)) * self.batch_size)
+            yield Plan(self.order(epoch)[here], self.batch_size, lr, self.seed)
+            first, epoch, position = first + len(lr), epoch + 1, 0
+
+    def batches(self) -> Iterator[IntArray]:
+        """The samples of each step."""
+        for epoch in self.epochs():
+            for i in range(len(epoch.lr)):
+                yield epoch.rows[i * self.batch_size : (i + 1) * self.batch_size]
 
 
 @dataclass(frozen=True)

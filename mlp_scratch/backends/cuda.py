@@ -87,7 +87,26 @@ class CudaBackend:
         records: Records,
         stop: Callable[[], bool],
     ) -> int:
-        fleet = self._workspace(program, min(plan.batch_size, len(plan.order)))
+        taken = 0
+        for epoch in plan.epochs():
+            here = slice(taken, taken + len(epoch.lr))
+            own = Records(records.losses[here], records.accuracies[here])
+            some = self._train_epoch(program, state, samples, epoch, own, stop)
+            taken += some
+            if some < len(epoch.lr):
+                break
+        return taken
+
+    def _train_epoch(
+        self,
+        program: Program,
+        state: State,
+        samples: Samples,
+        plan: Plan,
+        records: Records,
+        stop: Callable[[], bool],
+    ) -> int:
+        fleet = self._workspace(program, min(plan.batch_size, len(plan.rows)))
         run = _Run(fleet, self._data_set(program, samples, plan.batch_size), state, plan)
         taken = run.advance_until(stop)
         result = run.result(taken)

@@ -100,5 +100,5 @@ class StreamedDataSet(DataSet):
         half = self.halves[piece % 2]
         if half[0] is plan and half[1] == piece:
             return
-        self.copy(plan.order[piece * each : (piece + 1) * each], piece % 2 * each)
+        self.copy(plan.rows[piece * each : (piece + 1) * each], piece % 2 * each)
         self.halves[piece % 2] = plan, piece

@@ -47,9 +47,9 @@ class Course:
 
     @classmethod
     def of_plan(cls, plan: Plan, step: int, *, training: bool = True) -> "Course":
-        """That of one network."""
-        n, everyone = len(plan.order), np.ones(1, np.bool_)
-        return cls(n, plan.batch_size, [plan.order], plan.lr, np.ones(1), [plan.seed], step, 0, everyone, training)
+        """That of one network in one epoch, whose samples are laid out as they are taken."""
+        n, everyone = len(plan.rows), np.ones(1, np.bool_)
+        return cls(n, plan.batch_size, [plan.rows], plan.lr, np.ones(1), [plan.seed], step, 0, everyone, training)
 
 
 class Fleet:

@@ -33,8 +33,7 @@ def last_good_step(is_good_after: Callable[[int], bool], losses: npt.NDArray[np.
 
 def divergence(program: Program, state: State, samples: Samples, plan: Plan, step: int) -> DivergedError:
     """The error for the step that follows `state`: taken again by the specification, which names the layer."""
-    rows = plan.order[step * plan.batch_size : (step + 1) * plan.batch_size]
-    one = Plan(rows, plan.batch_size, plan.lr[step : step + 1], plan.seed)
+    one = plan.part(step, 1)
     copy = State(state.flat.copy(), state.buffers.copy(), state.slots.copy(), state.step)
     try:
         NumpyBackend().train(program, copy, samples, one, Records(np.empty(1), np.empty(1)), lambda: False)

@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu import shuffling
 from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.gather import describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import train
@@ -51,6 +51,7 @@ class NumbaBackend:
     def __init__(self, threads: int | None = None) -> None:
         self._most_threads = threads
         self._kept: tuple[Tables, nw.Memory] | None = None
+        self._order: _Order | None = None
         self._pace = 1
 
     @property
@@ -78,7 +79,7 @@ class NumbaBackend:
             check_statistics(program, n)
         tables = Tables(program, n, self._threads_for(program, n), gradient=True, labels=_are_labels(samples))
         plan = Plan(np.arange(n), n, np.zeros(1), seed)
-        run = _Run(tables, tables.memory(), samples, plan, step)
+        run = _Run(tables, tables.memory(), samples, plan, _Order.of(plan), step)
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
         run.advance(0, 1, training=training)
         gradient = np.empty(program.n_parameters, program.dtype)
@@ -94,8 +95,11 @@ class NumbaBackend:
         records: Records,
         stop: Callable[[], bool],
     ) -> int:
-        size = min(plan.batch_size, len(plan.order))
-        run = _Run(*self._workspace(program, size, _are_labels(samples)), samples, plan, state.step + 1)
+        size = min(plan.batch_size, len(plan.rows))
+        if self._order is None or not self._order.serves(plan):
+            self._order = _Order.of(plan)
+        workspace = self._workspace(program, size, _are_labels(samples))
+        run = _Run(*workspace, samples, plan, self._order, state.step + 1)
         run.load(state)
         taken, self._pace = run.advance_until(stop, self._pace)
         if run.is_finite(taken):
@@ -124,14 +128,43 @@ class NumbaBackend:
         return self._threads if 6 * batch_size * weights >= FLOPS_FOR_THREADS else 1
 
 
+class _Order(NamedTuple):
+    """Where the loop draws the orders of epochs: kept from call to call, or each would draw that of its first anew.
+
+    Attributes:
+        rows: the samples.
+        seed: that the order is drawn from; None for that of `rows`.
+        order: the samples in the order of an epoch.
+        epoch: its number, int64 (1,), or -1.
+    """
+
+    rows: IntArray
+    seed: int | None
+    order: IntArray
+    epoch: IntArray
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        rows = np.ascontiguousarray(plan.rows)
+        if not plan.shuffle:
+            return cls(rows, None, rows, np.full(1, -1))
+        return cls(rows, plan.seed, np.empty_like(rows), np.full(1, -1))
+
+    def serves(self, plan: Plan) -> bool:
+        """Whether the orders are those of another plan as well."""
+        return self.rows is plan.rows and self.seed == (plan.seed if plan.shuffle else None)
+
+
 class _Run:
     """A call of `train` on its way: the panels it works on and the steps it has taken."""
 
-    def __init__(self, tables: Tables, memory: nw.Memory, samples: Samples, plan: Plan, first_step: int) -> None:
+    def __init__(
+        self, tables: Tables, memory: nw.Memory, samples: Samples, plan: Plan, order: _Order, first_step: int
+    ) -> None:
         self.tables, self.memory = tables, memory
         self.samples, self.plan, self.first_step = samples, plan, first_step
         self.losses, self.accuracies = np.empty(len(plan.lr)), np.empty(len(plan.lr))
-        self._whole = self._batches(samples, plan.order, 0) if is_readable(samples.X) else None
+        self._whole = self._batches(samples, plan, order) if is_readable(samples.X) else None
 
     def load(self, state: State) -> None:
         """Begin from `state`."""
@@ -168,23 +201,31 @@ class _Run:
         if self._whole is not None:
             self._take(self._whole, 0, first, count, training)
             return
-        size = self.plan.batch_size
         for i in range(first, first + count):  # of a type that the kernels don't know: batch by batch through NumPy
-            rows = self.plan.order[i * size : (i + 1) * size]
-            batch = self.samples.batch(rows, self.tables.program.dtype)
-            self._take(self._batches(batch, np.arange(len(rows)), i), i, 0, 1, training)
+            batch = self.samples.batch(self._rows(i), self.tables.program.dtype)
+            one = Plan(np.arange(len(batch.X)), len(batch.X), self.plan.lr[i : i + 1], self.plan.seed)
+            self._take(self._batches(batch, one, _Order.of(one), i), i, 0, 1, training)
 
-    def _batches(self, samples: Samples, order: IntArray, skipped: int) -> nw.Batches:
-        """The samples in an order that begins at step `skipped` of the plan."""
+    def _rows(self, i: int) -> IntArray:
+        """The samples of step number `i`."""
+        return next(self.plan.part(i, 1).batches())
+
+    def _batches(self, samples: Samples, plan: Plan, order: _Order, skipped: int = 0) -> nw.Batches:
+        """The samples as `plan` takes them, which begins at step `skipped` of the whole plan."""
         return nw.Batches(
             describe(samples.X, self.tables.tile),
             describe_targets(samples.targets),
             describe_weights(samples.weights),
-            np.ascontiguousarray(order),
-            self.plan.batch_size,
-            np.ascontiguousarray(self.plan.lr[skipped:]),
-            np.uint64(self.plan.seed & 0xFFFFFFFFFFFFFFFF),
+            order.rows,
+            order.order,
+            order.epoch,
+            order.seed is not None,
+            plan.batch_size,
+            np.ascontiguousarray(plan.lr),
+            np.uint64(plan.seed & 0xFFFFFFFFFFFFFFFF),
             self.first_step + skipped,
+            plan.epoch,
+            plan.position,
         )
 
     def _take(self, batches: nw.Batches, skipped: int, first: int, count: int, training: bool) -> None:
@@ -237,12 +278,3 @@ def usable_cores() -> int:
 def _are_labels(samples: Samples) -> bool:
     """Whether the targets are class labels: no loss has whole numbers but as those."""
     return samples.targets.dtype == np.int64
-
-
-def permutation(seed: int, epoch: int, n: int) -> IntArray:
-    """`mlp_scratch.random.permutation`, compiled: without the GIL, and in a tenth of the time.
-
-    >>> permutation(seed=0, epoch=0, n=6)
-    array([1, 5, 0, 3, 4, 2])
-    """
-    return shuffling.permutation(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), epoch, n)

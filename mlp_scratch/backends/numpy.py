@@ -61,12 +61,11 @@ class NumpyBackend:
         stop: Callable[[], bool],
     ) -> int:
         with single_blas_thread():
-            for i, lr in enumerate(plan.lr):
+            for i, rows in enumerate(plan.batches()):
                 if stop():
                     return i
-                rows = plan.order[i * plan.batch_size : (i + 1) * plan.batch_size]
-                batch = samples.batch(rows, program.dtype)
-                records.losses[i], records.accuracies[i] = _step(program, state, batch, float(lr), plan.seed)
+                batch, lr = samples.batch(rows, program.dtype), float(plan.lr[i])
+                records.losses[i], records.accuracies[i] = _step(program, state, batch, lr, plan.seed)
         return len(plan.lr)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends import Backend, Plan, Records, State, get_backend
+from mlp_scratch.backends import Backend, Records, State, get_backend
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import Dense
 from mlp_scratch.testing.drawing import at_each
@@ -130,7 +130,7 @@ def decay_spares_biases(pair: Pair) -> None:
         optimizer = replace(pair.problem.optimizer, weight_decay=weight_decay, decay="weights")
         one = replace(pair, problem=replace(pair.problem, optimizer=optimizer))
         state, plan = one.state(), one.plan()
-        first = Plan(plan.order[: plan.batch_size], plan.batch_size, plan.lr[:1], plan.seed)
+        first = plan.part(0, 1)
         try:
             pair.backend.train(
                 one.program(), state, one.samples(), first, Records(np.zeros(1), np.zeros(1)), lambda: False

@@ -9,7 +9,6 @@ from mlp_scratch._types import Array
 from mlp_scratch.backends import Backend, Plan, Records, Samples, State
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.program import Program, lower
-from mlp_scratch.random import permutation
 from mlp_scratch.samples import prepare
 from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.failure import PropertyError
@@ -59,14 +58,10 @@ class Pair:
         return prepare(problem.model(), problem.loss, problem.X, problem.y, problem.sample_weight)
 
     def plan(self) -> Plan:
-        """Three epochs of shuffled batches; the last batch of all may be short."""
+        """Three epochs of shuffled batches, the last of each perhaps short."""
         n, size = len(self.problem.X), self.problem.batch_size
-        whole = n - n % size or n
-        orders = [permutation(self.problem.seed, epoch, n)[:whole] for epoch in range(EPOCHS - 1)]
-        orders.append(permutation(self.problem.seed, EPOCHS - 1, n))
-        order = np.concatenate(orders)
-        steps = -(-len(order) // size)
-        return Plan(order, size, np.full(steps, self.problem.optimizer.lr), self.problem.seed)
+        lr = np.full(EPOCHS * -(-n // size), self.problem.optimizer.lr)
+        return Plan(np.arange(n), size, lr, self.problem.seed, shuffle=True)
 
     def train(self, backend: Backend, stop: Callable[[], bool] = lambda: False, *, state: State | None = None) -> Path:
         """The path of the plan, from a fresh state or another."""

@@ -27,6 +27,7 @@ from mlp_kernels.cpu import (
     updates,
 )
 from mlp_kernels.cpu.tile import Tile
+from mlp_scratch.random import philox4x32
 
 PLAIN = bool(config.DISABLE_JIT)
 MODULES = (activations, batch_norm, cross_entropy, dropout, elementary, losses, shuffling, slopes, updates)
@@ -108,6 +109,7 @@ def _where(mask: Any, x: Any, y: Any) -> Any:
 
 STANDING_IN: dict[str, Callable[..., Any]] = {
     "number": _number,
+    "pointer_to": _pointer_to,
     "shift": _shift,
     "load": _load,
     "store": _store,
@@ -151,9 +153,17 @@ def _make_plain(module: ModuleType) -> None:
             setattr(module, name, stands_in or value)
 
 
+def _draw_blocks(keys: Any, first: int, epoch: int, seed: int) -> None:
+    blocks = np.arange(first, first + np.uint64(shuffling.LANES), dtype=np.uint64)
+    for k, words in enumerate(philox4x32((blocks, 0, shuffling.STREAM, epoch), int(seed))):
+        here = slice(k * shuffling.LANES, (k + 1) * shuffling.LANES)
+        keys[here] = words << np.uint64(32) | np.uint64(4) * blocks + np.uint64(k)
+
+
 if PLAIN:
     for _module in MODULES:
         _make_plain(_module)
+    shuffling._draw_blocks = _draw_blocks
 
 
 @cache

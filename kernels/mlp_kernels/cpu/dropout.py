@@ -21,7 +21,7 @@ from mlp_kernels.cpu.vector_ir import Vectors
 
 
 @inlined
-def _ten_rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any, word: Any) -> Any:
+def ten_rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any, word: Any) -> Any:
     """The generator, for numbers and for lanes of numbers; `word` makes a constant of their type."""
     low, half = word(0xFFFFFFFF), word(32)
     for _ in range(10):
@@ -34,7 +34,7 @@ def _ten_rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any, word: Any)
 @kernel
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, seed: Any) -> Any:
     """Four words of 32 random bits, each in a uint64, at the counter (c0, c1, c2, c3) under the key `seed`."""
-    return _ten_rounds(c0, c1, c2, c3, seed & np.uint64(0xFFFFFFFF), seed >> np.uint64(32), np.uint64)
+    return ten_rounds(c0, c1, c2, c3, seed & np.uint64(0xFFFFFFFF), seed >> np.uint64(32), np.uint64)
 
 
 @kernel
@@ -90,7 +90,7 @@ def _draw_four_rows(
         lane = Words(v, ir.Constant(ir.VectorType(ir.IntType(64), v.lanes), list(range(v.lanes))))
         keys = builder.and_(seed, ir.Constant(seed.type, 0xFFFFFFFF)), builder.lshr(seed, ir.Constant(seed.type, 32))
         counter = Words.of(v, block), Words.of(v, first) + lane, Words.of(v, layer), Words.of(v, step)
-        words = _ten_rounds(*counter, *(Words.of(v, key) for key in keys), partial(Words.constant, v))
+        words = ten_rounds(*counter, *(Words.of(v, key) for key in keys), partial(Words.constant, v))
         for row, drawn in enumerate(words):
             keeps = builder.icmp_unsigned(">=", drawn.value, v.splat(threshold))
             v.store(builder.select(keeps, v.splat(kept), v.constant(0.0)), mask, row * tile.value.columns)

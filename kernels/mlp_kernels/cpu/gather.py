@@ -58,8 +58,8 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
             for j in range(0, here, lanes):  # along the features first: of few samples at a time the CPU reads ahead
                 for k in range(begin, done, lanes):
                     gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
-        for j in range(here):
-            for k in range(done, end):
+        for k in range(done, end):
+            for j in range(here):
                 store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
 
     return gather
@@ -98,14 +98,16 @@ def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: i
     """
     width, first, step = tile.columns, load(data, ADDRESS), load(data, ROW_STRIDE)
     low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
-    for j in range(width):
-        row = first + load(order, min(b * width + j, n - 1)) * step
-        if load(data, GATHER):
+    if load(data, GATHER):
+        for j in range(width):
+            row = first + load(order, min(b * width + j, n - 1)) * step
             store(t, j, number(t, float(load(pointer_at(row, np.int64), 0))))
-        else:
-            for c in range(outputs):
-                p = load(pointer_like(row + c * load(data, COLUMN_STRIDE), t), 0)
-                store(t, c * width + j, rest * p + low)
+        return
+    for c in range(outputs):
+        place = first + c * load(data, COLUMN_STRIDE)
+        for j in range(width):
+            p = load(pointer_like(place + load(order, min(b * width + j, n - 1)) * step, t), 0)
+            store(t, c * width + j, rest * p + low)
 
 
 @kernel

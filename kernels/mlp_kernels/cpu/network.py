@@ -108,21 +108,31 @@ class Batches(NamedTuple):
 
     Attributes:
         data, targets, weights: descriptions as in `gather`; a weights address of 0 is none.
-        order: sample numbers.
-        size: samples a step; the last batch may be short.
+        rows: the numbers of the samples of an epoch.
+        order: the same in the order in which to take them; of the epoch `drawn` where each has its own.
+        drawn: one int64, an epoch's number or -1.
+        shuffle: whether each epoch has its own order.
+        size: samples a step; the last batch of an epoch may be short.
         lr: of each step.
-        seed: of dropout masks.
+        seed: of dropout masks and of the orders.
         step: the number of the first step, counted from 1.
+        epoch: the number of its epoch, counted from 0.
+        position: the number of the first step within its epoch.
     """
 
     data: Ints
     targets: Ints
     weights: Ints
+    rows: Ints
     order: Ints
+    drawn: Ints
+    shuffle: bool
     size: int
     lr: npt.NDArray[np.float64]
     seed: np.uint64
     step: int
+    epoch: int
+    position: int
 
 
 class Frame(NamedTuple):

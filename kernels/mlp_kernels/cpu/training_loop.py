@@ -1,5 +1,6 @@
 """Many training steps in one compiled call, on one thread or several.
 
+    epoch: draw the order of the samples | meet
     step:  gather the batch | meet | product + operations of a stage, for each | meet
            | loss, panel by panel | meet | operations of the last stage in reverse, transpose | meet
            | for each stage backwards: dx, operations in reverse, transpose, dW + update | meet | biases
@@ -48,6 +49,7 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward, update_vectors
+from mlp_kernels.cpu.shuffling import shuffle
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.updates import set_hyper_parameters
@@ -74,11 +76,21 @@ def train(
     """
     f = frame(net, memory, batches.data, batches.targets, batches.weights)
     sources = np.empty(tile.columns, np.int64)
-    round_, samples = 1, batches.order.size
     hyper = shift(f.arena, load(f.places, HYPER))
+    round_, samples = 1, batches.order.size
+    steps_an_epoch = (samples + batches.size - 1) // batches.size
+    epoch = batches.epoch + (batches.position + first) // steps_an_epoch
+    position = (batches.position + first) % steps_an_epoch
     for i in range(first, first + steps):
-        order = shift(pointer_to(batches.order), i * batches.size)
-        n = min(batches.size, samples - i * batches.size)
+        if position == steps_an_epoch:
+            epoch, position = epoch + 1, 0
+        if batches.shuffle and (i == first or position == 0):
+            if thread == 0:
+                _draw_order(batches, epoch)
+            round_ = meet(f.meeting, round_, threads)
+        order = shift(pointer_to(batches.order), position * batches.size)
+        n = min(batches.size, samples - position * batches.size)
+        position += 1
         step = batches.step + i
         if thread == 0:
             set_hyper_parameters(f.optimizer_constants, batches.lr[i], step, hyper)
@@ -92,6 +104,14 @@ def train(
         round_ = _backward(tile, f, n, training, thread, threads, round_)
         if thread == 0:
             update_vectors(tile, f)
+
+
+@kernel
+def _draw_order(batches: Any, epoch: int) -> None:
+    """The order of an epoch, unless it is there from the call before."""
+    if batches.drawn[0] != epoch:
+        shuffle(batches.seed, epoch, batches.rows, batches.order)
+        batches.drawn[0] = epoch
 
 
 @kernel

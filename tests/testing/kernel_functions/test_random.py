@@ -5,7 +5,7 @@ import pytest
 
 from mlp_kernels.cpu import dropout, shuffling
 from mlp_scratch.random import dropout_words, permutation, philox4x32
-from tests.testing.kernel_calls import PLAIN, calling, tile_of
+from tests.testing.kernel_calls import PLAIN, calling, inlining, tile_of
 
 LAST_BIT = 404
 
@@ -47,27 +47,42 @@ def test_a_product_with_a_mask():
     assert y.tolist() == [2.0, 0.0, 9.0]
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 5, 40])
-def test_an_order_is_the_generators(n):
-    for seed, epoch in ((0, 0), (2**64 - 1, 3)):
-        order = calling(shuffling.permutation, 0, 3)(np.uint64(seed), epoch, n)
-        assert order.dtype == np.int64
-        assert np.array_equal(order, permutation(seed, epoch, n))
+def shuffled(seed, epoch, rows):
+    order = np.full(len(rows), -1)
+    inlining(shuffling.shuffle)(np.uint64(seed & 2**64 - 1), epoch, rows, order)
+    return order
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 40, 63, 64, 65, 2000] if PLAIN else [1, 2, 3, 5, 64, 4096, 8193, 100_001])
+@pytest.mark.parametrize("seed", [0, 2**64 - 1, 2**70 + 3])
+def test_an_order_is_the_generators(seed, n):
+    for epoch in (0, 3, 2**32 - 1):
+        expected = permutation(seed, epoch, n)
+        assert np.array_equal(shuffled(seed, epoch, np.arange(n)), expected)
+        assert np.array_equal(shuffled(seed, epoch, 7 - 3 * np.arange(n)), 7 - 3 * expected)
 
 
 def test_words_that_differ_in_their_last_bit_are_in_order():
     """Of 2,000 samples under this seed two have words that differ in nothing else, the smaller one behind."""
-    order = calling(shuffling.permutation, 0, 3)(np.uint64(LAST_BIT), 0, 2000)
-    assert np.array_equal(order, permutation(LAST_BIT, 0, 2000))
+    assert np.array_equal(shuffled(LAST_BIT, 0, np.arange(2000)), permutation(LAST_BIT, 0, 2000))
 
 
-@pytest.mark.parametrize("shift", [0, 11, 22])
+@pytest.mark.parametrize("shift", [0, 11, 53])
 def test_a_pass_of_the_sort_is_stable(shift):
     rng = np.random.default_rng(shift)
-    keys = rng.integers(0, 2**32, 60).astype(np.uint64)
+    keys = rng.integers(0, 2**64, 60, dtype=np.uint64)
     keys[::3] = keys[0]
-    keys[1], keys[2] = 0, 2**32 - 1
-    order, result = rng.permutation(60), np.full(60, -1)
-    digits = (keys[order].astype(np.int64) >> shift) & 2047
-    shuffling._sort_by_digit(keys, np.uint64(shift), order, result)
-    assert np.array_equal(result, order[np.argsort(digits, kind="stable")])
+    keys[1], keys[2] = 0, 2**64 - 1
+    digits, result = keys >> np.uint64(shift) & np.uint64(2047), np.zeros(60, np.uint64)
+    inlining(shuffling._sort_by_digit)(keys, shift, 11, result)
+    assert np.array_equal(result, keys[np.argsort(digits, kind="stable")])
+
+
+def test_insertion_sorts_whatever_it_is_given():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 1000, 60)
+    keys = rng.integers(0, 4, 60).astype(np.uint64) << np.uint64(32) | rng.permutation(60).astype(np.uint64)
+    expected, order = np.sort(keys), np.full(60, -1)
+    inlining(shuffling._insert)(keys, rows, order)
+    assert np.array_equal(keys, expected)
+    assert np.array_equal(order, rows[expected & np.uint64(0xFFFFFFFF)])
