@@ -11,6 +11,7 @@ The weights are read once, a whole vector at a time, so such a step takes about 
 reference of both is `register_tile.reference`.
 """
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -89,7 +90,10 @@ def _input_of(samples: int) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
             _, w, hop, dz, dz_hop, outputs, dx, x, cut = arguments
             v = Vectors(builder, tile.value)
-            zero = v.constant(0.0)
+            zero, behind_relu = v.constant(0.0), builder.icmp_signed("!=", cut, index(0))
+
+            def through_relu(offset: int, row: list[ir.Value]) -> list[ir.Value]:
+                return [builder.fmul(row[0], relu_slope(v, x, offset))]
 
             def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
                 left, w_here, dz_here, *sums = carried
@@ -110,11 +114,7 @@ def _input_of(samples: int) -> Any:
                 for j in range(samples):
                     lane = ir.Constant(ir.IntType(32), j)
                     row = builder.insert_element(row, v.total([sums[i * samples + j]]), lane)
-                (row,) = v.when(
-                    builder.icmp_signed("!=", cut, index(0)),
-                    [row],
-                    lambda old, i=i: [builder.fmul(old[0], relu_slope(v, x, place(v, i, 0)))],
-                )
+                (row,) = v.when(behind_relu, [row], partial(through_relu, place(v, i, 0)))
                 v.store(row, dx, place(v, i, 0))
                 for k in range(1, vectors):
                     v.store(zero, dx, place(v, i, k))
