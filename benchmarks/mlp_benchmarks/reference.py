@@ -8,8 +8,9 @@ Sci. Comput. 41, 2019) no order of summing D products errs by more than a small 
 network makes of that (a ReLU that switches a step early, Adam dividing one tiny gradient by another) it makes of a
 contender's rounding too.
 
-The bound on a step's relative gap is 4 times the largest gap that these runs had reached by that step, plus 4u for
-the loss's own rounding. It grows with the steps, so a lie shows in the first ones, where rounding has not had time
+The bound on a step's relative gap is 4 times the largest gap that these runs had reached by that step, plus 4 times
+the loss's own rounding: u, and u√K / ℓ for the sum of K exponentials whose logarithm is a part of the loss ℓ, by the
+same theorem; NumPy sums in pairs and errs by less, others need not. It grows with the steps, so a lie shows in the first ones, where rounding has not had time
 to grow. Measured on all cases but the largest: float32 NumPy used at most a fifth of the bound; a learning rate
 times 1.0005, which for SGD is a gradient times 1.0005, exceeded it 9-fold or more. What Adam's curve cannot show is
 a gradient's scale, which Adam divides out.
@@ -116,7 +117,8 @@ def rounding_bound(work: Work, exact: Curve, *, coarse_correction: bool = False)
             power = rule.beta2**t
             lr *= 1 + (-1) ** run * (t + 1) * UNIT_ROUNDOFF * power / (1 - power) / 2  # half: under a root
         gaps.append(_gaps(loss_curve(work, rule, dtype="float32", before_step=shake, lr=lr), exact))
-    return MARGIN * (np.maximum.accumulate(np.max(gaps, axis=0)) + UNIT_ROUNDOFF)
+    own = UNIT_ROUNDOFF * (1 + np.sqrt(work.case.widths[-1]) / exact)
+    return MARGIN * (np.maximum.accumulate(np.max(gaps, axis=0)) + own)
 
 
 def loss_curve(
