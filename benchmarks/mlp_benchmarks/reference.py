@@ -10,10 +10,9 @@ contender's rounding too.
 
 The bound on a step's relative gap is 4 times the largest gap that these runs had reached by that step, plus 4 times
 the loss's own rounding: u, and u√K / ℓ for the sum of K exponentials whose logarithm is a part of the loss ℓ, by the
-same theorem; NumPy sums in pairs and errs by less, others need not. It grows with the steps, so a lie shows in the first ones, where rounding has not had time
-to grow. Measured on all cases but the largest: float32 NumPy used at most a fifth of the bound; a learning rate
-times 1.0005, which for SGD is a gradient times 1.0005, exceeded it 9-fold or more. What Adam's curve cannot show is
-a gradient's scale, which Adam divides out.
+same theorem; NumPy sums in pairs and errs by less, others need not. The bound grows with the steps, so a lie shows in
+the first ones, where rounding has not had time to grow: a learning rate times 1.0005, which for SGD is a gradient
+times 1.0005, is refused. What Adam's curve cannot show is a gradient's scale, which Adam divides out.
 """
 
 from collections.abc import Callable, Iterator

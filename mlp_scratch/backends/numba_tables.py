@@ -154,14 +154,15 @@ class Tables:
                 if not (isinstance(op.layer, Dense) and part.name == "weight"):
                     self._packed[op.index, part.name] = self._new_vector(part)
             if isinstance(op.layer, Dense) and not op.layer.bias:
-                self._packed[op.index, "bias"] = self._reserve_packed(op.n_out)  # zeros, never learned
+                self._packed[op.index, "bias"] = self._reserve_packed(op.n_out, self.tile.lanes)  # zeros, never learned
             if not self._is_frozen(op):
                 self.places[nw.VECTORS] = self._packed_size
         self._vectors_size = self._packed_size
+        self._packed_size += self.tile.columns  # a tile may read its biases to the end of a row
 
     def _new_vector(self, part: Field) -> int:
         size = part.stop - part.start
-        place = self._reserve_packed(size)
+        place = self._reserve_packed(size, self.tile.lanes)
         self.vectors.append(Vector(part.start, place, size))
         return place
 
@@ -201,8 +202,12 @@ class Tables:
             row[nw.WEIGHTS] = start
             return
         row[nw.WEIGHT_ROWS] = w_rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
+        if dense.n_out == 1:
+            row[nw.WEIGHTS] = self._reserve_packed(w_rows, self.tile.columns)
+            self.vectors.append(Vector(start, int(row[nw.WEIGHTS]), dense.n_in))
+            return
         panels = -(-dense.n_out // self.tile.columns)
-        row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns)
+        row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns, self.tile.columns)
         self.weights.append(Weights(start, int(row[nw.WEIGHTS]), dense.n_out, dense.n_in, w_rows))
 
     def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
@@ -258,9 +263,10 @@ class Tables:
     def _reserve_panels(self, rows: int) -> int:
         return self._reserve(self.panels * rows * self.tile.columns)
 
-    def _reserve_packed(self, size: int) -> int:
-        place = self._packed_size
-        self._packed_size += -(-size // self.tile.columns) * self.tile.columns
+    def _reserve_packed(self, size: int, multiple: int) -> int:
+        """Room that begins and ends at a multiple, in the packed parameters."""
+        place = -(-self._packed_size // multiple) * multiple
+        self._packed_size = place + -(-size // multiple) * multiple
         return place
 
     def _code(self) -> tuple[int, int, int, int]:
@@ -270,7 +276,7 @@ class Tables:
         optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
-        forms = optimizer_code(optimizer, self.tile, [matrix.outputs for matrix in self.weights])
+        forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
         return loss_code(self.program.loss, tile, self.labels), *forms
 
     def _optimizer_constants(self) -> Array:

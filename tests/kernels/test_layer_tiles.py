@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu import layer_tiles, small_batch, squares, turning_tile, weight_tiles, weights
+from mlp_kernels.cpu import column_tiles, layer_tiles, small_batch, squares, turning_tile, weight_tiles, weights
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_to, shift
@@ -87,6 +87,18 @@ def to_column(tile, rule, x, hop, dz, panels, w, slot_step, hyper):
         slot_step,
         pointer_to(hyper),
     )
+
+
+@njit
+def forward_column(tile, w, x, depth, z, bias, floor, columns):
+    w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
+    column_tiles.column_forward(tile, w, x, depth, z, bias, floor, columns)
+
+
+@njit
+def inputs_of_column(tile, w, dz, dx, x, cut, columns):
+    w, dz, dx, x = pointer_to(w), pointer_to(dz), pointer_to(dx), pointer_to(x)
+    column_tiles.column_input(tile, w, dz, dx, x, cut, columns)
 
 
 @njit
@@ -215,16 +227,44 @@ def test_weights(tile, rule, depth, small, columns, seed):
 def test_a_column_of_weights(tile, rule, panels, seed):
     n = panels * tile.columns
     x, dz = normal(tile, tile.rows, n, seed=seed), normal(tile, n, seed=seed + 100)
-    memory = np.zeros((1 + rule.slots, tile.rows, tile.columns), tile.dtype)
-    memory[:, :, 0] = np.abs(normal(tile, 1 + rule.slots, tile.rows, seed=7))
+    memory = np.zeros((1 + rule.slots, 3 * tile.rows), tile.dtype)
+    memory[:, : tile.rows] = np.abs(normal(tile, 1 + rule.slots, tile.rows, seed=7))
     before, hop = memory.copy(), tile.rows * tile.columns
-    to_column(tile, rule, lanes_of_panels(x, tile), hop, dz, panels, memory, hop, np.array(HYPER, tile.dtype))
+    hyper = np.array(HYPER, tile.dtype)
+    to_column(tile, rule, lanes_of_panels(x, tile), hop, dz, panels, memory, memory.shape[1], hyper)
     gradient = x.astype(np.longdouble) @ dz
-    expected, bound = updated(rule, before[0][:, 0], gradient, before[1:][:, :, 0])
+    rows = tile.rows
+    expected, bound = updated(rule, before[0][:rows], gradient, before[1:][:, :rows])
     bound = bound + (1 + 2 * np.abs(gradient)) * gemm_bound(x, dz[:, None], x.dtype)[:, 0] / HYPER.eps
     for slot, values in enumerate(expected):
-        assert_close(memory[slot][:, 0], values, bound, f"{rule} {slot}")
-    assert not memory[:, :, 1:].any(), "outputs that the layer does not have"
+        assert_close(memory[slot][:rows], values, bound, f"{rule} {slot}")
+    assert not memory[:, rows:].any(), "weights beyond the tile"
+
+
+@settings(max_examples=15)
+@given(depth=depths, cut=flags, seed=st.integers(0, 99), data=st.data())
+def test_one_output(tile, depth, cut, seed, data):
+    columns = data.draw(st.integers(1, 2 * tile.columns), "columns")
+    w, x = normal(tile, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+    z, bias = np.full((2, tile.columns), 7, tile.dtype), normal(tile, 1)
+    forward_column(tile, w, x, depth, z, bias, tile.dtype.type(0 if cut else -np.inf), columns)
+    expected = bias + w.astype(np.longdouble) @ x
+    row = np.concatenate([w, bias])[None]
+    bound = gemm_bound(row, np.vstack([x, np.ones_like(x[:1])]), x.dtype)[0]
+    assert_close(z[0, :columns], (np.maximum(expected, 0) if cut else expected)[:columns], bound[:columns])
+    assert (z[1] == 7).all()
+
+
+@settings(max_examples=15)
+@given(cut=flags, seed=st.integers(0, 99), data=st.data())
+def test_inputs_of_one_output(tile, cut, seed, data):
+    columns = data.draw(st.integers(1, 2 * tile.columns), "columns")
+    w, dz, x = normal(tile, tile.rows, seed=seed), normal(tile, tile.columns), normal(tile, tile.rows, tile.columns)
+    dz[columns:] = 0
+    dx = np.full((tile.rows + 1, tile.columns), 7, tile.dtype)
+    inputs_of_column(tile, w, dz, dx, x, int(cut), columns)
+    assert np.array_equal(dx[:-1], np.outer(w, dz) * ((x > 0) if cut else 1))
+    assert (dx[-1] == 7).all()
 
 
 @settings(max_examples=15)

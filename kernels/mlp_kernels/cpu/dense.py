@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlp_kernels.cpu.column_tiles import column_forward, column_input
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
@@ -68,8 +69,13 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     weights, bias = shift(f.packed, stage(f, s, WEIGHTS)), shift(f.packed, stage(f, s, BIAS))
     least = number(f.arena, -np.inf)
+    floor = number(f.arena, 0.0) if stage(f, s, CUT) else least
+    if stage(f, s, N_OUT) == 1:
+        for b in range((n + width - 1) // width if end > begin else 0):
+            x_block, z_block = shift(x, b * in_rows * width), shift(z, b * rows * width)
+            column_forward(tile, weights, x_block, depth, z_block, bias, floor, n - b * width)
+        return
     if few_forward(f, s, n):
-        floor = number(f.arena, 0.0) if stage(f, s, CUT) else least
         panel, to, start = shift(weights, begin * w_rows), shift(z, begin * width), shift(bias, begin)
         forward_panels(tile, panel, w_rows * width, x, depth, to, start, floor, end - begin, n)
         return
@@ -77,7 +83,7 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         first = 1 if k == 0 else 0
-        floor = number(f.arena, 0.0) if stage(f, s, CUT) and k + steps == depth else least
+        lowest = floor if k + steps == depth else least
         h = begin
         while h < end:
             stop = min(end, (h // width + 1) * width)
@@ -87,16 +93,16 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
                 for i in range(h, stop, tile.rows):
                     w_block, z_block, bias_block = shift(w, i % width), shift(z, (b * rows + i) * width), shift(bias, i)
                     if stop - i > tile.few_rows:
-                        forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples)
+                        forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, lowest, samples)
                     else:
-                        small_forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples)
+                        small_forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, lowest, samples)
             h = stop
 
 
 @kernel
 def few_forward(f: Any, s: int, n: int) -> bool:
     """Whether stage `s` takes the way of `small_batch`: storing its results one by one has to pay."""
-    return n <= MOST_FORWARD and stage(f, s, N_IN) >= 8 * n
+    return n <= MOST_FORWARD and stage(f, s, N_IN) >= 8 * n and stage(f, s, N_OUT) > 1
 
 
 @kernel
@@ -120,20 +126,27 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
     )
     weights = shift(f.packed, stage(f, s, WEIGHTS))
     hop = w_rows * width
-    x = shift(f.arena, stage(f, s, INPUT))
+    x, behind_relu = shift(f.arena, stage(f, s, INPUT)), 1 if ends_in_relu(f, s - 1) else 0
+    if depth == 1:
+        for b in range((n + width - 1) // width):
+            d, samples = shift(dz, b * rows * width), n - b * width
+            for i in range(begin, end, tile.rows):
+                place = (b * in_rows + i) * width
+                column_input(tile, shift(weights, i), d, shift(dx, place), shift(x, place), behind_relu, samples)
+        return
     if n <= MOST_BACKWARD and depth >= 32 * n:  # below, adding up the lanes of the sums takes longer than the sums
-        dz_hop, cut = load(f.places, PANELS) * width * width, 1 if ends_in_relu(f, s - 1) else 0
+        dz_hop = load(f.places, PANELS) * width * width
         for i in range(begin, end, tile.rows):
             place = i * width
             dx_rows, x_rows = shift(dx, place), shift(x, place)
-            input_rows(tile, shift(weights, place), hop, transposed, dz_hop, depth, dx_rows, x_rows, cut, n)
+            input_rows(tile, shift(weights, place), hop, transposed, dz_hop, depth, dx_rows, x_rows, behind_relu, n)
         return
     block = even_block(depth, DEPTH, width)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         w = shift(weights, k // width * hop)
         first = 1 if k == 0 else 0
-        cut = 1 if ends_in_relu(f, s - 1) and k + steps == depth else 0
+        cut = behind_relu if k + steps == depth else 0
         for b in range((n + width - 1) // width):
             d, samples = shift(dz, (b * rows + k) * width), n - b * width
             for i in range(begin, end, tile.rows):

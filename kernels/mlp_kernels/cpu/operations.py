@@ -236,5 +236,5 @@ def _add_up_shared_slopes(tile: Tile, f: Any) -> None:
 
 @kernel
 def _bias_place(features: int, tile: Tile) -> int:
-    """Where the bias of a batch normalisation lies behind its weight: vectors begin at multiples of w."""
-    return (features + tile.columns - 1) // tile.columns * tile.columns
+    """Where the bias of a batch normalisation lies behind its weight: vectors begin at multiples of the lanes."""
+    return (features + tile.lanes - 1) // tile.lanes * tile.lanes

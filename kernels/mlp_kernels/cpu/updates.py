@@ -137,8 +137,9 @@ def column_update_of(rule: Rule) -> Update:
         width = tile.columns
         panels = (n + width - 1) // width
         for i in range(begin, end, tile.rows):
-            w = shift(weights, i * width)
-            weights_column(tile, rule, shift(x, i * width), hop, dz, dz_hop, panels, w, slot_step, hyper)
+            weights_column(
+                tile, rule, shift(x, i * width), hop, dz, dz_hop, panels, shift(weights, i), slot_step, hyper
+            )
 
     return column_update
 

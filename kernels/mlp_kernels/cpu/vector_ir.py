@@ -201,10 +201,6 @@ class Vectors:
         # In the order of the lanes, as it would be without the flag, each addition would wait for the one before.
         return self.builder.call(function, [ir.Constant(self.element, -0.0), vectors[0]], fastmath=("reassoc",))
 
-    def first_lane(self, scalar: ir.Value) -> ir.Value:
-        """A scalar in the first lane, zeros in the others."""
-        return self.builder.insert_element(self.constant(0.0), scalar, ir.Constant(_INT32, 0))
-
     def when(
         self, condition: ir.Value, values: list[ir.Value], change: Callable[[list[ir.Value]], list[ir.Value]]
     ) -> list[ir.Value]:

@@ -92,10 +92,10 @@ def weights_column(
     slot_step: Any,
     hyper: Any,
 ) -> Any:
-    """dW[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `panels` >= 1.
+    """dw[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `panels` >= 1.
 
-    Here dz lies as the loss left it, lanes that are samples, its panels `dz_hop` elements apart. A tile of dW would
-    multiply by the zeros of all the outputs that the layer does not have.
+    `rule` takes it at once; the R weights are neighbours, see `column_tiles.py`. Here dz lies as the loss left it,
+    lanes that are samples, its panels `dz_hop` elements apart.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
     ints = types.int64
@@ -118,11 +118,12 @@ def weights_column(
 
         start = [panels, x, dz, *[v.constant(0.0)] * (rows * vectors)]
         _, _, _, *sums = while_positive(builder, start, one_panel)
-        few = Vectors(builder, tile.value, max(1, v.lanes // 4))  # a root of one lane takes a third of the time
-        h = _hyper(few, hyper)
+        block = Vectors(builder, tile.value, rows)
+        gradient = block.constant(0.0)
         for i in range(rows):
-            gradient = few.first_lane(v.total(sums[i * vectors : (i + 1) * vectors]))
-            _update(few, rule.value, h, gradient, v.address(weights, place(v, i, 0)), slot_step)
+            total = v.total(sums[i * vectors : (i + 1) * vectors])
+            gradient = builder.insert_element(gradient, total, ir.Constant(ir.IntType(32), i))
+        _update(block, rule.value, _hyper(block, hyper), gradient, weights, slot_step)
         return context.get_dummy_value()
 
     return signature, generate
