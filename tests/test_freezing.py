@@ -198,8 +198,8 @@ def test_the_compiled_loop_spares_the_work():
         return t.stages[1:, nw.LEARNS].tolist(), t.places[nw.LOWEST], t.places[nw.VECTORS]
 
     def rounded(*sizes):
-        columns = tables().tile.columns
-        return sum(-(-size // columns) * columns for size in sizes)
+        lanes = tables().tile.lanes
+        return sum(-(-size // lanes) * lanes for size in sizes)
 
     # Vectors: zeros for the layer without a bias; γ, β and slopes of 9; biases of 5 and of 2 around the shared slope.
     assert facts(tables()) == ([1, 1, 1], 1, rounded(9, 9, 9, 9, 5, 1, 2))
