@@ -35,8 +35,9 @@ SECONDS_A_CALL = 0.05
 FLOPS_FOR_THREADS = 650e3
 """The work of a step, a multiply-add counted as two, from which on a second thread pays."""
 
-PARAMETERS_FOR_THREADS = 2_000_000
-"""Parameters that take longer to read than a thread takes to start."""
+FEW_WORK_FOR_THREADS = 27e6
+"""The same for a few samples: weights times samples and eight, since to turn a weight takes as long as to multiply
+eight samples by it. Starting a thread takes as long as reading three million weights for one."""
 
 
 class NumbaBackend:
@@ -64,7 +65,8 @@ class NumbaBackend:
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         if len(X) <= most_samples(program.dtype):
-            threads = self._threads if program.n_parameters >= PARAMETERS_FOR_THREADS else 1
+            work = program.n_parameters * (len(X) + 8)
+            threads = self._threads if work >= FEW_WORK_FOR_THREADS else 1
             few = program.keep(("few samples", threads), lambda: FewSamples(program, threads))
             return few.logits(state, X)
         # Panels that the next call of `train` would load anew: scoring in the middle of a fit needs no others.

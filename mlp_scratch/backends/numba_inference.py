@@ -6,7 +6,7 @@ whoever owns the model may write into its flat vector at any time, and nothing w
 
 from contextlib import nullcontext
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import typeof
@@ -17,7 +17,7 @@ from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.few_samples import infer_few
 from mlp_kernels.cpu.gather import describe
 from mlp_kernels.cpu.training_loop import infer
-from mlp_scratch._types import Array, IntArray
+from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
 from mlp_scratch.backends.numba_tables import Tables, aligned_zeros, tile_of
@@ -56,35 +56,20 @@ def most_samples(dtype: "np.dtype[np.floating]") -> int:
     return few_samples.most_samples(tile_of(dtype))
 
 
-class _Place(NamedTuple):
-    """Where one call at a time works.
-
-    Attributes:
-        x: room for the samples, (most, D).
-        data: the description of `x`.
-    """
-
-    x: Array
-    data: IntArray
-    memory: nw.Memory
-
-
 class FewSamples:
     """A program made ready for a few samples at a time, the weights read where they lie.
 
-    Several Python threads may call it at once: each call has a place of its own while it lasts.
+    Several Python threads may call it at once: each call has memory of its own while it lasts.
     """
 
     def __init__(self, program: Program, threads: int) -> None:
         self.tile, self.dtype, self.threads = tile_of(program.dtype), program.dtype, threads
-        self.n_in, self.n_out = program.operations[0].n_in, program.operations[-1].n_out
-        self._orders = [np.arange(n) for n in range(most_samples(program.dtype) + 1)]
-        tables = Tables(program, most_samples(program.dtype), threads, inference=True, in_place=True)
+        self.n_out, self._x_shape = program.operations[-1].n_out, (most_samples(self.dtype), program.operations[0].n_in)
+        tables = Tables(program, most_samples(self.dtype), threads, inference=True, in_place=True)
         self.network, self.parts = tables.network, tables.parts
         self._sizes = [(array.shape, array.dtype) for array in tables.memory()]
-        self._free = [self._new_place()]
-        out = np.empty((0, self.n_out), self.dtype)
-        examples = self._arguments(self._free[0], np.empty(0, self.dtype), out)
+        self._free = [self._new()]
+        examples = self._arguments(*self._free[0], np.empty(0, self.dtype), np.empty((0, self.n_out), self.dtype))
         # To be called as it is: the kernel itself would look up the types of its arguments at every call, for 4 us.
         with nullcontext() if is_compiled(infer_few, self.tile) else announcing(f"small batches of {self.dtype}"):
             self._run = infer_few.compile(tuple(map(typeof, (*examples, 0, 1))))
@@ -93,21 +78,21 @@ class FewSamples:
         """Logits (N, K) of at most `most_samples`."""
         out = np.empty((len(X), self.n_out), self.dtype)
         try:
-            place = self._free.pop()
+            memory, x = self._free.pop()
         except IndexError:  # all are in use by other threads
-            place = self._new_place()
-        place.x[: len(X)] = X
-        place.memory.buffers[...] = state.buffers
-        arguments = self._arguments(place, np.ascontiguousarray(state.flat, self.dtype), out)
-        on_threads(partial(self._run, *arguments), self.threads, place.memory)
-        self._free.append(place)
+            memory, x = self._new()
+        x[: len(X)] = X
+        memory.buffers[...] = state.buffers
+        arguments = self._arguments(memory, x, np.ascontiguousarray(state.flat, self.dtype), out)
+        on_threads(partial(self._run, *arguments), self.threads, memory)
+        self._free.append((memory, x))
         return out
 
-    def _arguments(self, place: _Place, flat: Array, out: Array) -> tuple[Any, ...]:
+    def _arguments(self, memory: nw.Memory, x: Array, flat: Array, out: Array) -> tuple[Any, ...]:
         """Those of `infer_few`, but for the threads."""
-        return self.tile, self.network, place.memory, flat, *self.parts, place.data, self._orders[len(out)], out
+        return self.tile, self.network, memory, flat, *self.parts, x, out
 
-    def _new_place(self) -> _Place:
-        x = np.empty((len(self._orders) - 1, self.n_in), self.dtype)
-        memory = (aligned_zeros(int(np.prod(shape)), dtype).reshape(shape) for shape, dtype in self._sizes)
-        return _Place(x, describe(x, self.tile), nw.Memory(*memory))
+    def _new(self) -> tuple[nw.Memory, Array]:
+        """Memory for one call at a time, and room for its samples."""
+        arrays = (aligned_zeros(int(np.prod(shape)), dtype).reshape(shape) for shape, dtype in self._sizes)
+        return nw.Memory(*arrays), np.empty(self._x_shape, self.dtype)

@@ -41,7 +41,7 @@ def test_any_network_gives_a_sample_the_same_bits_in_any_company(network, first,
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_number_of_samples(dtype, rng):
-    model = ms.Sequential([ms.Dense(37, 70), ms.GELU(), ms.Dense(70, 19), ms.ReLU(), ms.Dense(19, 33)], dtype=dtype)
+    model = build([ms.Dense(37, 70), ms.GELU(), ms.Dense(70, 19), ms.ReLU(), ms.Dense(19, 33)], dtype)
     X = rng.normal(size=(70, 37))
     together = model.logits(X, backend="numba")
     for n in range(1, most_samples(model.dtype) + 2):
@@ -99,7 +99,7 @@ def test_a_copy_is_a_model_of_its_own(copied, rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_same_bits_for_any_number_of_threads(dtype, rng, monkeypatch):
-    monkeypatch.setattr(compiled, "PARAMETERS_FOR_THREADS", 0)
+    monkeypatch.setattr(compiled, "FEW_WORK_FOR_THREADS", 0)
     monkeypatch.setattr(compiled, "usable_cores", lambda: 5)
     layers = [ms.Dropout(0.5), ms.Dense(30, 100), ms.BatchNorm(), ms.Tanh(), ms.Dense(100, 3)]
     model = ms.Sequential(layers, dtype=dtype)

@@ -1,7 +1,8 @@
 """The compiled backend gives the NumPy backend's numbers with the code for other CPUs, too: SSE alone, AVX2 and FMA.
 
 Numba is told name and features in a process of its own; a name alone would leave it the host's features. There the
-parity tests run again: networks drawn at random in training and in inference, and sums longer than a block.
+parity tests run again: networks drawn at random in training and in inference, of many samples and of a few, and sums
+longer than a block.
 """
 
 import os
@@ -24,7 +25,8 @@ import pytest
 from mlp_kernels.cpu.features import vector_unit
 assert vector_unit().name == sys.argv[1], vector_unit()
 options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-sys.exit(pytest.main([*options, "tests/backends/test_parity.py", "-k", sys.argv[2]]))
+files = ["tests/backends/test_parity.py", "tests/backends/test_few_samples.py"]
+sys.exit(pytest.main([*options, *files, "-k", sys.argv[2]]))
 """
 
 
@@ -37,4 +39,4 @@ def test_parity_with_code_for_older_cpus(cpu):
     command = [sys.executable, "-c", RUN, unit, TESTS]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "8 passed" in done.stdout
+    assert "9 passed" in done.stdout

@@ -50,6 +50,7 @@ def test_every_part_runs(run):
     assert "records are in benchmarks/results/A-GPU" in done.stdout
     calls = (run.folder / "calls").read_text()
     assert "compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda" in calls
+    assert "--processes 1 --rounds 5" in calls
     assert "-m mlp_kernels.cuda.ladder --write" in calls
 
 

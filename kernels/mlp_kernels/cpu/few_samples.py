@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.gather import GATHER
-from mlp_kernels.cpu.memory import load, number, pointer_to, shift
-from mlp_kernels.cpu.native import call
+from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
 from mlp_kernels.cpu.network import (
     BIAS,
     CUT,
@@ -26,7 +24,6 @@ from mlp_kernels.cpu.network import (
     N_OUT,
     OUTPUT,
     PRODUCT,
-    ROWS,
     WEIGHTS,
     frame,
     stage,
@@ -51,27 +48,26 @@ def infer_few(
     flat: Any,
     vectors: Any,
     matrices: Any,
-    data: Any,
-    order: Any,
+    samples: Any,
     out: Any,
     thread: int,
     threads: int,
 ) -> None:
-    """Logits of the samples `order`, at most `most_samples`, into rows of `out` (N, K), in inference mode.
+    """Logits of `samples` (N or more, D), at most `most_samples`, into rows of `out` (N, K), in inference mode.
 
     `flat` holds the parameters, and the WEIGHTS of a stage are a place in it. `vectors` and `matrices`, of which there
     are none, are for `weights.pack`: biases and the like are so short that they are packed at each call.
     """
     # Variables, for with numbers in the call Numba would compile the operations once more, for these alone.
     training, seed, step = thread < 0, np.uint64(thread), thread
-    f = frame(net, memory, data, data, data)
+    f = frame(net, memory, net.places, net.places, net.places)  # no data set: what stands for it is not looked at
     n, width, last = out.shape[0], tile.columns, f.n_stages - 1
-    sources = np.empty(width, np.int64)
     if thread == 0:
         pack(tile, flat, vectors, matrices, memory.packed)
-        x, order_ = shift(f.arena, stage(f, 0, PRODUCT)), pointer_to(order)
-        features, rows = stage(f, 0, N_OUT), stage(f, 0, ROWS)
-        call(load(f.data, GATHER), (tile, f.data, 0, features, order_, n, rows, 0, x, pointer_to(sources)))
+        x, source, features = shift(f.arena, stage(f, 0, PRODUCT)), pointer_to(samples), samples.shape[1]
+        for k in range(features):
+            for j in range(n):
+                store(x, k * width + j, load(source, j * features + k))
     round_ = meet(f.meeting, 1, threads)
     for s in range(f.n_stages):
         if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
