@@ -183,6 +183,19 @@ def test_a_gradient_that_nobody_asks_for_may_overflow(backend):
     assert model.training.step == 1
 
 
+@EVERY_BACKEND
+def test_a_frozen_layer_is_not_named_as_what_diverged(backend):
+    """The gradients of both layers 0 and 1 overflow; the one that learns is to blame."""
+    layers = [ms.Dense(1, 1, bias=False), ms.Dense(1, 1, bias=False), ms.Tanh(), ms.Dense(1, 1, bias=False)]
+    for frozen, named in (((), 1), ((1,), 0)):
+        model = ms.Sequential(layers)
+        model.flat[...] = 1e-18, 1e-20, 1e25
+        for position in frozen:
+            model.freeze(position)
+        with pytest.raises(ms.DivergedError, match=rf"layer {named} \(dense\)"):
+            model.fit(np.full((4, 1), 1e38), np.zeros(4), loss="mae", optimizer="sgd", backend=backend, progress=False)
+
+
 def test_the_compiled_loop_spares_the_work():
     """No gradient of a frozen matrix, no optimiser's step for a frozen vector, no way back below all that learns."""
     from mlp_kernels.cpu import network as nw

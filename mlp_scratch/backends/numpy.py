@@ -79,7 +79,7 @@ def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) 
         dz = program.loss.gradient(z, batch.targets, batch.weights)
         g = backward(program, state, caches, dz)
         for part in program.frozen:
-            g[part] = 0  # nobody asks for it, so it need not be finite either
+            g[part] = 0  # nobody asks for it: where it is not finite, that is not what diverged
         p, slots = program.optimizer.update(state.flat, g, state.slots, step=step, lr=lr, decayed=program.decayed)
         for part in program.frozen:  # no decay, no momentum
             p[part], slots[:, part] = state.flat[part], state.slots[:, part]
