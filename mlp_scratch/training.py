@@ -22,6 +22,9 @@ SECONDS_A_CALL = 1.0
 """A backend is handed as many steps at a time as take about this long, so that progress shows; it asks for Ctrl-C
 itself, and what it does at the start and end of a call should cost little beside the steps."""
 
+EPOCHS_A_CALL = 1000
+"""At most so many, for each is written down in Python afterwards, which takes some microseconds."""
+
 SCORED_AT_ONCE = 4096
 """Scoring goes through the samples in blocks of so many rows."""
 
@@ -119,6 +122,7 @@ class Course:
     Attributes:
         steps_left: until the last epoch is over.
         steps_a_call: how many to hand on at a time; it follows the clock.
+        epochs_a_call: that they may belong to.
         ledger: what the steps so far add up to.
     """
 
@@ -141,14 +145,15 @@ class Course:
         training.n_samples, training.batch_size, training.shuffle = n, size, shuffle
         self.training, self.steps_a_call = training, steps_a_call
         self.ledger = Ledger(training, history)
-        self.stops_at_epochs = bool(schedule.callbacks) or schedule.validation is not None
+        watched = bool(schedule.callbacks) or schedule.validation is not None
+        self.epochs_a_call = 1 if watched else EPOCHS_A_CALL
         self.steps_left = schedule.epochs * training.steps_an_epoch - training.position
         self._plan = Plan(schedule.rows, size, np.empty(0), training.seed, shuffle)
 
     def take_some_steps(self, stop: Callable[[], bool]) -> int:
         training = self.training
-        here = training.steps_an_epoch - training.position if self.stops_at_epochs else self.steps_left
-        count = min(self.steps_a_call, here)
+        until = self.epochs_a_call * training.steps_an_epoch - training.position
+        count = min(self.steps_a_call, self.steps_left, until)
         lr, records = np.full(count, training.optimizer.lr), Records(np.full(count, np.nan), np.full(count, np.nan))
         plan = replace(self._plan, lr=lr, epoch=training.epoch, position=training.position)
         before, start = self.state.step, perf_counter()

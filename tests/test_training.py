@@ -283,6 +283,24 @@ def test_calls_go_on_through_epochs_that_nobody_looks_at_the_end_of(watched, mon
     assert [epoch.val_loss is None for epoch in history.epochs] == ["validation" not in watched] * 6
 
 
+def test_a_call_ends_after_so_many_epochs_however_short_they_are(monkeypatch):
+    """For each is written down afterwards, and Ctrl-C has to wait for that."""
+    calls = []
+
+    class Counting(NumpyBackend):
+        def train(self, program, state, samples, plan, records, stop):
+            calls.append((plan.position, len(plan.lr)))
+            return super().train(program, state, samples, plan, records, stop)
+
+    monkeypatch.setitem(BACKENDS, "counting", Counting)
+    monkeypatch.setattr(training, "SECONDS_A_CALL", 1e6)
+    monkeypatch.setattr(training, "EPOCHS_A_CALL", 3)
+    history = MLP([4, 3]).fit(*data(), batch_size=12, epochs=20, backend="counting")
+    assert len(history.epochs) == 20
+    assert sum(count for _, count in calls) == 40
+    assert max(position + count for position, count in calls) == 3 * 2
+
+
 def test_epochs_before_a_divergence_are_on_record():
     X, y = data(20)
     model = MLP([4, 1])
