@@ -1,7 +1,8 @@
 """What is mutated, in which order, and which tests look."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.testing.mutation.mutants import ROOT, Mutant, mutants_of
@@ -70,9 +71,15 @@ COMPILED = tuple(
 SLOW = ("numba", "frameworks", "jax")
 """Words in the names of tests that take seconds each."""
 
-COMPILED_ONLY = ("addresses", "loss_address", "_polynomial", "_either")
-"""Functions that emit instructions or say where they lie: they have no plain form. tests/backends and tests/kernels
-hold them to the specification."""
+EMITTING = ("addresses", "loop_addresses", "loss_address", "panel_address", "_polynomial", "_either")
+"""Functions that make compiled code or say where it lies, once for each process: a change to a loaded module has no
+effect. tests/backends and tests/kernels hold them to the specification."""
+
+IN_VECTORS = ("draw_mask", "_draw_four_rows")
+"""Functions that only exist compiled."""
+
+AT_IMPORT = ("_tail_coefficients",)
+"""Functions that have done their work when a module is loaded: for a change to one the module is loaded again."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Stage:
         groups: patterns of files to mutate, by group.
         tests: what pytest collects.
         without: words in the names of tests that are too slow for this stage.
+        left_out: names of functions that these tests can't judge.
+        seconds: what a test may take in addition to ten times what is known of it, of a CPU's time.
         calls_of: takes which test calls what from this other stage: compiled code does not tell, and a process whose
             kernels are compiled already would not compile a mutant.
         environment: variables that are set while it runs.
@@ -93,6 +102,8 @@ class Stage:
     groups: dict[str, tuple[str, ...]]
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    seconds: float = 2.0
     calls_of: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -109,9 +120,19 @@ class Stage:
                 for path in sorted(ROOT.glob(files)):
                     for mutant in mutants_of(str(path.relative_to(ROOT)), folder):
                         wanted = only in f"{mutant.file} {mutant.function}" and function in ("", mutant.function)
-                        wanted &= mutant.function not in COMPILED_ONLY
+                        wanted &= mutant.function not in self.left_out
+                        if mutant.function in AT_IMPORT:
+                            mutant = replace(mutant, body=False)
                         if wanted and (mutant.body or self.calls_of is None):
                             yield group, mutant
+
+
+def by_chance(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
+    """The mutants in an order drawn by `seed`: any so many of the first are a random sample.
+
+    The order is that of hashes, so a mutant's place does not depend on which others there are.
+    """
+    return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.key}".encode()).digest())
 
 
 def _kernels(group: str, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -125,13 +146,19 @@ STAGES = {
         Stage("gradients", {"gradient code": GRADIENTS}, GRADIENT_TESTS, without=SLOW),
         Stage("rest", {"rest of the engine": REST}, REST_TESTS, without=SLOW),
         Stage(
-            "plain", _kernels("kernels, as plain Python", KERNELS), KERNEL_TESTS, environment={"NUMBA_DISABLE_JIT": "1"}
+            "plain",
+            _kernels("kernels, as plain Python", KERNELS),
+            KERNEL_TESTS,
+            left_out=EMITTING + IN_VECTORS,
+            environment={"NUMBA_DISABLE_JIT": "1"},
         ),
         Stage(
             "compiled",
             _kernels("kernels, compiled", COMPILED),
             KERNEL_TESTS,
             without=("without_the",),
+            left_out=EMITTING,
+            seconds=60.0,  # each has to compile what it calls
             calls_of="plain",
         ),
     )
