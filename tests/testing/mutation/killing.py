@@ -45,6 +45,7 @@ class Killer:
         self.files = {str(ROOT / file): file for file in stage.files()}
         self.seconds: dict[int, float] = {}
         self.callers: dict[tuple[str, str], list[int]] = {}
+        self.confirmed: set[tuple[bool, int]] = set()
         self.noticed: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
 
     @pytest.hookimpl(tryfirst=True)
@@ -55,7 +56,6 @@ class Killer:
         self.know_the_tests(session)
         if not self.mutants:
             return True
-        self.try_unchanged(session)
         waiting, running, start = list(reversed(self.mutants)), {}, time.monotonic()
         while waiting or running:
             while waiting and len(running) < self.processes:
@@ -112,19 +112,19 @@ class Killer:
             sys.setprofile(None)
         return time.process_time() - start, called
 
-    def try_unchanged(self, session: pytest.Session) -> None:
-        """Try a change that changes nothing, in each way that is used: what a fork breaks would look like a kill."""
-        orders = {True: range(len(session.items)), False: range(len(self.stage.tests))}
-        for changed in {mutant.body: mutant for mutant in self.mutants}.values():
-            mutant = replace(changed, source=(ROOT / changed.file).read_text())
-            pid, answer = self.fork(session, mutant, orders[mutant.body])
-            _, status = os.waitpid(pid, 0)
-            with os.fdopen(answer) as file:
-                said = file.read() or (f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "")
-            if said:
-                name = session.items[int(said)].nodeid if said.isdigit() and mutant.body else said
-                say(f"the unchanged code fails in a fork: {name}")
-                raise session.Failed("the unchanged code fails in a fork")
+    def confirm(self, session: pytest.Session, mutant: Mutant, number: int) -> None:
+        """See a test that noticed a change pass where nothing changes: what a fork breaks would look like a kill."""
+        if (mutant.body, number) in self.confirmed:
+            return
+        self.confirmed.add((mutant.body, number))
+        pid, answer = self.fork(session, replace(mutant, source=(ROOT / mutant.file).read_text()), [number])
+        _, status = os.waitpid(pid, 0)
+        with os.fdopen(answer) as file:
+            said = file.read()
+        if said or os.WIFSIGNALED(status):
+            name = session.items[number].nodeid if mutant.body else self.stage.tests[number]
+            say(f"the unchanged code fails in a fork: {name}")
+            raise session.Failed("the unchanged code fails in a fork")
 
     def order(self, mutant: Mutant) -> list[int]:
         """The tests that call a mutant's function: those that noticed most, then the fastest, first."""
@@ -180,6 +180,7 @@ class Killer:
         if os.WIFSIGNALED(status):
             verdict, by = "killed", f"signal {os.WTERMSIG(status)}"  # it never ended, or it crashed
         elif said.isdigit():
+            self.confirm(session, mutant, int(said))
             self.noticed[mutant.file, mutant.function if mutant.body else ""][int(said)] += 1
             verdict, by = "killed", session.items[int(said)].nodeid if mutant.body else self.stage.tests[int(said)]
         elif said:

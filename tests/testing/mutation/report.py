@@ -141,27 +141,28 @@ NAMES = {
 
 def sentence(kept: dict[str, Any]) -> str:
     """What the README says, from a record."""
-    parts = [of_group(list(files.values()), kept["samples"].get(group)) for group, files in kept["groups"].items()]
-    told = [f"{part} {NAMES[group]}" for group, part in zip(kept["groups"], parts, strict=True)]
+    told = [of_group(NAMES[of], list(files.values()), kept["samples"].get(of)) for of, files in kept["groups"].items()]
     return f"Of the one-operator changes that can be noticed, the tests notice {'; '.join(told)}."
 
 
-def of_group(files: list[dict[str, Any]], sample: dict[str, int] | None) -> str:
+def of_group(name: str, files: list[dict[str, Any]], sample: dict[str, int] | None) -> str:
     """How many mutants of a group are killed, of how many that can be; of all of them, or of a random sample.
 
-    >>> of_group([{"killed": 1200, "equivalent": 8, "survived": 1}, {"killed": 30}], None)
-    '1,230 of 1,231'
-    >>> of_group([{"killed": 90, "survived": 5, "untried": 900}], {"seed": 0, "tried": 95, "killed": 90, "survived": 5})
-    '90 of 95 (a random sample of 95 among 995: of all, 88.3 % to 97.7 % with 95 % confidence)'
+    >>> of_group("to layers", [{"killed": 1200, "equivalent": 8, "survived": 1}, {"killed": 30, "untried": 7}], None)
+    '1,230 of 1,231 to layers (7 more not tried)'
+    >>> sample = {"tried": 95, "killed": 90, "survived": 5}
+    >>> of_group("to kernels", [{"killed": 90, "survived": 5, "untried": 900}], sample)
+    '90 of 95 to kernels (a random sample of 95 among 995: of all, 88.3 % to 97.7 % with 95 % confidence)'
     """
+    untried = sum(own.get("untried", 0) for own in files)
+    among = sum(tried(own) for own in files) + untried
     counted = files if sample is None else [sample]
     killed, survived = (sum(own.get(verdict, 0) for own in counted) for verdict in ("killed", "survived"))
+    found = f"{killed:,} of {killed + survived:,} {name}"
     if sample is None:
-        untried = sum(own.get("untried", 0) for own in files)
-        return f"{killed:,} of {killed + survived:,}" + (f" ({untried:,} more were not tried)" if untried else "")
+        return found + (f" ({untried:,} more not tried)" if untried else "")
     low, high = interval(killed, killed + survived)
-    among = sum(tried(own) + own.get("untried", 0) for own in files)
     return (
-        f"{killed:,} of {killed + survived:,} (a random sample of {sample['tried']:,} among {among:,}: "
+        f"{found} (a random sample of {sample['tried']:,} among {among:,}: "
         f"of all, {low:.1f} % to {high:.1f} % with 95 % confidence)"
     )
