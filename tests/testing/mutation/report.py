@@ -150,6 +150,8 @@ def of_group(name: str, files: list[dict[str, Any]], sample: dict[str, int] | No
 
     >>> of_group("to layers", [{"killed": 1200, "equivalent": 8, "survived": 1}, {"killed": 30, "untried": 7}], None)
     '1,230 of 1,231 to layers (7 more not tried)'
+    >>> of_group("to kernels", [{"untried": 7}], None)
+    'the 7 to kernels were not tried'
     >>> sample = {"tried": 95, "killed": 90, "survived": 5}
     >>> of_group("to kernels", [{"killed": 90, "survived": 5, "untried": 900}], sample)
     '90 of 95 to kernels (a random sample of 95 among 995: of all, 88.3 % to 97.7 % with 95 % confidence)'
@@ -158,6 +160,8 @@ def of_group(name: str, files: list[dict[str, Any]], sample: dict[str, int] | No
     among = sum(tried(own) for own in files) + untried
     counted = files if sample is None else [sample]
     killed, survived = (sum(own.get(verdict, 0) for own in counted) for verdict in ("killed", "survived"))
+    if not killed + survived:
+        return f"the {untried:,} {name} were not tried"
     found = f"{killed:,} of {killed + survived:,} {name}"
     if sample is None:
         return found + (f" ({untried:,} more not tried)" if untried else "")
