@@ -72,7 +72,7 @@ class Killer:
 
     def know_the_tests(self, session: pytest.Session) -> None:
         """How long each test takes and what it calls, from running it, or from the last run of the same sources."""
-        collected = tuple(str(ROOT / tests) for tests in self.stage.tests)
+        collected = tuple(str(ROOT / tests.partition("::")[0]) for tests in self.stage.tests)
         sources = hashlib.sha256(" ".join(self.stage.tests).encode())
         for folder in ("mlp_scratch", "kernels", "tests"):
             for path in sorted((ROOT / folder).rglob("*.py")):

@@ -13,6 +13,17 @@ GRADIENTS = (
     "mlp_scratch/optimizers/*.py",
     "mlp_scratch/functional.py",
 )
+OF_SCALARS = (
+    "bad_arguments",
+    "gradcheck",
+    "numpy_says_what_a_function_did_instead_of_returning_a_number",
+    "the_program_lists_it_by_its_name",
+    "a_file_keeps_the_name_and_the_functions_are_given_again",
+    "a_given_function_never_takes_the_place_of_a_layer_of_the_package",
+    "only_what_is_made_of_functions_can_be_given_to_load",
+)
+"""Those tests of layers and losses made of functions that compile nothing."""
+
 GRADIENT_TESTS = (
     "tests/testing/test_tables.py",
     "tests/testing/test_survivors.py",
@@ -24,6 +35,7 @@ GRADIENT_TESTS = (
     "tests/testing/test_optimizers.py",
     "tests/testing/test_models.py",
     "tests/test_functional.py",
+    *(f"tests/test_scalar_functions.py::test_{name}" for name in OF_SCALARS),
     "tests/test_wrong_gradients.py",
     "tests/test_bad_input.py",
     "tests/test_bad_objects.py",
