@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from mlp_scratch.derivatives import (
+    COMPLEX_STEP,
     FIRST_STEP,
+    LEVELS,
     ROUNDINGS,
     SMALLEST_STEP,
     Derivative,
+    _extrapolated,
     central_difference,
     complex_step,
 )
@@ -20,6 +23,11 @@ SMOOTH = {
     "a fast wave": (lambda t: np.sin(20 * t), 20.0),
     "a line": (lambda t: -5 * t, -5.0),
 }
+
+
+def test_steps_and_bounds():
+    assert (FIRST_STEP, SMALLEST_STEP, LEVELS) == (2.0**-7, 2.0**-27, 7)
+    assert (COMPLEX_STEP, ROUNDINGS) == (1e-100, 8.0)
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -77,6 +85,31 @@ def test_all_levels_are_used_where_they_gain():
     assert found.uncertainty < 1e-7
     assert min(abs(step) for step in steps if step) == FIRST_STEP / 2**6
     assert set(steps) - {0.0} == {sign * FIRST_STEP / 2**k for sign in (1, -1) for k in range(7)}
+
+
+def differences_of(ends):
+    """Such that row k of Ridders' tableau ends in ends[k]: its formula the other way round."""
+    rows = [[ends[0]]]
+    for end in ends[1:]:
+        row = [end]
+        for k in range(len(rows), 0, -1):
+            row.insert(0, ((4**k - 1) * row[0] + rows[-1][k - 1]) / 4**k)
+        rows.append(row)
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("ends", "best", "uncertainty"),
+    [
+        ([2.0, 1.0, 100.0], 1.0, 1.0),
+        ([2.0, 1.0, 0.0, 100.0], 1.0, 1.0),  # no surer: the shorter way is kept
+        ([2.0, 1.0, 3.0, 3.0, 100.0], 3.0, 0.0),  # twice as unsure: that may pass
+        ([2.0, 1.0, 3.5, 3.5, 100.0], 1.0, 1.0),  # more: rounding has taken over
+    ],
+)
+def test_the_surest_row_of_the_tableau_is_taken(ends, best, uncertainty):
+    differences = dict(zip([1.0, 0.5, 0.25, 0.125, 0.0625], differences_of(ends), strict=False))
+    assert _extrapolated(differences.__getitem__, 1.0, 0.0) == (best, best, uncertainty)
 
 
 def relu(corner, left=0.25, right=3.0):

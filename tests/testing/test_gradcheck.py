@@ -9,6 +9,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.backends import State
+from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.derivatives import Derivative
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.gradcheck import STEP, TOLERANCE, Entry, Report, _entry, gradcheck
@@ -91,6 +92,7 @@ def test_a_report_as_text():
         (-1.0, (0.0, 1.0, 1e-12), 0.0, 1.0, False),
         (1e-6, (2e-6, 2e-6, 1e-12), 2e-6, 0.1, False),  # below 1e-5 nothing is resolved to 1e-7
         (1e-5, (1e-5, 1e-5, 1e-12), 1e-5, 0.0, False),
+        (0.0, (0.0, 0.0, 0.0), 0.0, 0.0, False),
         (1.0, (float("nan"), float("nan"), 1.0), None, float("inf"), False),
     ],
 )
@@ -130,7 +132,9 @@ def test_what_is_assumed():
         (ms.Tanh(), "mae", "auto", "central"),
     ],
 )
-def test_the_complex_step_is_taken_where_it_is_exact(layer, loss, method, used):
+def test_the_complex_step_is_taken_where_it_is_exact(layer, loss, method, used, monkeypatch):
+    other = {"complex": "central_difference", "central": "complex_step"}[used]
+    monkeypatch.setattr(module, other, lambda line: Derivative(float("nan"), float("nan"), 0.0))
     r = gradcheck(model(layer), X, Y if loss == "cross_entropy" else np.eye(2)[Y], loss=loss, method=method)
     assert r.method == used
     assert r.passed
@@ -151,6 +155,38 @@ def test_a_refusal_names_its_argument(argument, value):
     with pytest.raises(ArgumentError) as caught:
         gradcheck(model(), X, Y, **{argument: value})
     assert caught.value.argument == argument
+
+
+def test_a_backend_gets_the_program_that_it_was_chosen_for_and_a_state_that_fits(monkeypatch):
+    seen = []
+
+    class Watched(NumpyBackend):
+        def loss_and_gradient(self, program, state, *args, **options):
+            seen.append((program, state))
+            return super().loss_and_gradient(program, state, *args, **options)
+
+    monkeypatch.setattr(module, "get_backend", lambda name, program: seen.append((name, program)) or Watched())
+    assert gradcheck(model(), X, Y, backend="numba").passed
+    (name, chosen_for), (program, state) = seen
+    assert (name, program) == ("numba", chosen_for)
+    assert program.optimizer == ms.SGD()
+    assert state.slots.shape == (len(program.optimizer.slots), program.n_parameters)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [lambda x: np.exp(1e4 + 0 * x), lambda x: (x + np.inf) - np.inf, lambda x: 1 / (0 * x)],
+    ids=["overflow", "invalid", "division by zero"],
+)
+def test_what_is_not_finite_is_an_infinite_error_and_no_warning(broken, monkeypatch):
+    monkeypatch.setattr(ms.Tanh, "function", lambda self, x: broken(x))
+    r = gradcheck(model(ms.Tanh()), X, Y, method="central")
+    assert not r.passed
+    assert r.max_error == float("inf")
+
+
+def test_a_loss_may_be_an_object():
+    assert gradcheck(model(), X, Y, loss=ms.CrossEntropy(0.25)).passed
 
 
 def test_each_element_of_a_small_model_and_the_smallest_allowed_numbers():
@@ -187,6 +223,7 @@ def test_directions_are_unit_vectors_of_signs(monkeypatch):
         assert index is None
         assert np.array_equal(np.abs(own), np.full(own.shape, 1 / np.sqrt(own.size)))
         assert np.count_nonzero(direction) == own.size
+        assert len(np.unique(own)) == 2 or own.size < 8
 
 
 def test_a_model_is_left_as_it_is_and_checked_in_double_precision():
@@ -227,3 +264,14 @@ def test_rounding_is_that_of_the_largest_number_on_the_way(bias, loss):
     assert scale == max(abs(value), 64.0 if any(bias) else 0.0)
     assert scale >= loss * (1 - 1e-12)
     assert pieces == []
+
+
+def test_pieces_are_asked_of_each_layer_at_its_parameters_and_its_input(monkeypatch):
+    monkeypatch.setattr(ms.PReLU, "pieces", lambda self, parameters, x: parameters["weight"] * x)
+    m = model(ms.PReLU())
+    program = lower(m, ms.CrossEntropy(), ms.SGD())
+    state = State(m.flat, m.buffer_vector, np.empty((0, m.n_parameters)))
+    line = module._line(program, state, prepare(m, ms.CrossEntropy(), X, Y, None), np.zeros(m.n_parameters), 0)
+    _, _, (pieces,) = line(0.0)
+    inputs = X @ m.parameters["0.weight"].T + m.parameters["0.bias"]
+    assert np.allclose(pieces, m.parameters["1.weight"] * inputs, rtol=1e-12)

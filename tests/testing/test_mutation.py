@@ -1,12 +1,15 @@
 """The mutation testing itself: changes are found, get into a process, and are explained by what is really there."""
 
+import json
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
 
-from tests.testing.mutation.mutants import ROOT, mutants_of
+from tests.testing.mutation.mutants import ROOT, Mutant, digest, mutants_of
+from tests.testing.mutation.report import RECORD, record, sentence
+from tests.testing.mutation.stages import by_chance
 from tests.testing.mutation.verdicts import EXPLAINED, explained, table
 
 needs_mutmut = pytest.mark.skipif(find_spec("mutmut") is None, reason="mutmut is not installed")
@@ -68,5 +71,62 @@ def test_every_explanation_is_of_code_that_is_there():
 
 
 def test_a_rate_is_rounded_down():
-    assert "99.9 %" in table([("a", "killed")] * 9999 + [("a", "survived")]).split("\n")[1]
-    assert "100.0 %" in table([("a", "killed"), ("a", "equivalent")]).split("\n")[1]
+    assert "99.9 %" in table([("gradient code", "killed")] * 9999 + [("gradient code", "survived")]).split("\n")[1]
+    assert "100.0 %" in table([("gradient code", "killed"), ("gradient code", "equivalent")]).split("\n")[1]
+
+
+@needs_mutmut
+def test_any_so_many_of_the_first_are_the_sample_of_a_smaller_size(tmp_path):
+    mutants = mutants_of("mlp_scratch/functional.py", tmp_path)
+    drawn = by_chance(mutants, 0)
+    assert sorted(m.key for m in drawn) == sorted(m.key for m in mutants)
+    assert [m for m in drawn if m in mutants[::2]] == by_chance(mutants[::2], 0)
+    assert drawn != mutants
+    assert drawn != by_chance(mutants, 1)
+
+
+def mutant(number, file="mlp_scratch/functional.py"):
+    return Mutant(file, "f", str(number), "", 1, "", True, "")
+
+
+def test_what_a_run_did_not_try_stays_in_the_record_as_it_was():
+    other = "mlp_scratch/random.py"
+    rows = [
+        ("gradient code", mutant(0), "killed"),
+        ("gradient code", mutant(1), "survived"),
+        ("gradient code", mutant(2, other), "untried"),
+    ]
+    first = record(rows, {}, {})
+    assert first["groups"]["gradient code"][other] == {"digest": digest((ROOT / other).read_text()), "untried": 1}
+    assert [(one["group"], one["where"]) for one in first["survivors"]] == [
+        ("gradient code", "mlp_scratch/functional.py f")
+    ]
+    nothing = [(group, of, "untried") for group, of, _ in rows]
+    assert record(nothing, first, {}) == first
+    stale = json.loads(json.dumps(first))
+    stale["groups"]["gradient code"]["mlp_scratch/functional.py"]["digest"] = "of another text"
+    assert record(nothing, stale, {}) == stale
+    assert record(rows, stale, {}) == first
+    less = [("gradient code", mutant(0), "killed"), ("gradient code", mutant(1), "untried")]
+    assert record(less, first, {})["groups"]["gradient code"]["mlp_scratch/functional.py"]["survived"] == 1
+    assert record(less, stale, {})["groups"]["gradient code"]["mlp_scratch/functional.py"]["untried"] == 1
+    assert record(less, stale, {})["survivors"] == []
+    assert record([("rest of the engine", of, verdict) for _, of, verdict in rows], first, {})["groups"].keys() == {
+        "gradient code",
+        "rest of the engine",
+    }
+
+
+def test_a_sample_that_was_stopped_counts_up_to_there():
+    chosen = by_chance([mutant(i) for i in range(9)], 3)
+    verdict_of = dict.fromkeys(chosen[:4], "killed") | {chosen[1]: "survived", chosen[5]: "killed"}
+    rows = [("gradient code", mutant(i), verdict_of.get(mutant(i), "untried")) for i in range(9)]
+    stopped = record(rows, {}, {"gradient code": (8, 3)})
+    assert stopped["samples"] == {"gradient code": {"seed": 3, "tried": 4, "killed": 3, "survived": 1}}
+    assert record(rows, stopped, {})["samples"] == stopped["samples"]
+    assert record(rows, stopped, {"gradient code": (2, 3)})["samples"]["gradient code"]["tried"] == 2
+
+
+def test_the_readme_says_what_the_record_says():
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert sentence(json.loads(RECORD.read_text())) in readme

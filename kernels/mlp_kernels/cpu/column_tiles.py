@@ -35,8 +35,10 @@ def column_forward(
 
         def emit(v: Vectors, vectors: int) -> None:
             start, low = [v.broadcast(bias)] * vectors, v.splat(floor)
-            steps = {"a_rows": [0], "a_depth": 1, "b_depth": v.tile.columns}
-            for j, value in enumerate(accumulate(v, w, x, depth, **steps, vectors=vectors, start=start)):
+            sums = accumulate(
+                v, w, x, depth, a_rows=[0], a_depth=1, b_depth=v.tile.columns, vectors=vectors, start=start
+            )
+            for j, value in enumerate(sums):
                 v.store(builder.select(builder.fcmp_ordered("<", value, low), low, value), z, j * v.lanes)
 
         narrowest(builder, tile.value, columns, emit)

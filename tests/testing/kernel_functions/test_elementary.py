@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from mlp_kernels.cpu import elementary
 from tests.testing.kernel_calls import DTYPES, over_numbers
@@ -71,3 +72,16 @@ def test_an_elementary_function_holds_for_every_number(name, dtype):
     assert got[:4].tolist() == [*ends, ends[0], x[3] if name == "softplus" else ends[1]]
     assert np.isnan(got[-1])
     assert_close(got[4:-1], exact, np.finfo(dtype).smallest_subnormal + eps(dtype) * np.abs(exact))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_normal_distribution_errs_by_what_it_promises(dtype):
+    """Of the smaller tail, by 32 + x² units in its last place; of the larger by the rounding of a subtraction."""
+    x = np.concatenate([np.linspace(-12, 9, 211), [-1e-6, 0.0, 1e-6]]).astype(dtype)
+    exact = ndtr(x.astype(np.float64))
+    tail = np.minimum(exact, ndtr(-x.astype(np.float64)))
+    got = over_numbers(elementary.normal_cdf)(x)
+    assert_close(got, exact, (36 + x.astype(np.float64) ** 2) * eps(dtype) * tail + eps(dtype) * exact)
+    with np.errstate(all="ignore"):
+        special = over_numbers(elementary.normal_cdf)(np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], dtype))
+    assert np.array_equal(special, [np.nan, 1, 0, 1, 0], equal_nan=True)

@@ -22,13 +22,13 @@ from types import FrameType
 import pytest
 
 from tests.testing.mutation.mutants import ROOT, Mutant
-from tests.testing.mutation.stages import Stage
-from tests.testing.mutation.swapping import swap, take_place
+from tests.testing.mutation.stages import STAGES, Stage
+from tests.testing.mutation.swapping import load_the_compiler, swap, take_place
 
 MEMORY = 8 << 30
+UNKNOWN = "", ""
+"""What a test calls that was skipped where its calls were looked at."""
 PASSED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-SECONDS = 2.0
-"""A test never ends that takes so much longer than ten times what it takes on the unchanged code, of a CPU's time."""
 
 
 class Killer:
@@ -45,15 +45,17 @@ class Killer:
         self.files = {str(ROOT / file): file for file in stage.files()}
         self.seconds: dict[int, float] = {}
         self.callers: dict[tuple[str, str], list[int]] = {}
+        self.confirmed: set[tuple[bool, int]] = set()
         self.noticed: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of pytest's own loop over the tests."""
-        if not self.mutants:
+        if not self.mutants and self.stage.name not in {stage.calls_of for stage in STAGES.values()}:
             return True
         self.know_the_tests(session)
-        self.try_unchanged(session)
+        if not self.mutants:
+            return True
         waiting, running, start = list(reversed(self.mutants)), {}, time.monotonic()
         while waiting or running:
             while waiting and len(running) < self.processes:
@@ -70,20 +72,26 @@ class Killer:
 
     def know_the_tests(self, session: pytest.Session) -> None:
         """How long each test takes and what it calls, from running it, or from the last run of the same sources."""
+        collected = tuple(str(ROOT / tests.partition("::")[0]) for tests in self.stage.tests)
         sources = hashlib.sha256(" ".join(self.stage.tests).encode())
         for folder in ("mlp_scratch", "kernels", "tests"):
             for path in sorted((ROOT / folder).rglob("*.py")):
-                sources.update(path.read_bytes())
+                other_test = path.name.startswith("test_") and not str(path).startswith(collected)
+                sources.update(b"" if other_test else path.read_bytes())
         kept = self.folder / f"tests-{self.stage.calls_of or self.stage.name}-{sources.hexdigest()[:12]}.pickle"
         if self.stage.calls_of is None and not kept.exists():
             known = {item.nodeid: self.run_unchanged(item) for item in session.items}
             if session.testsfailed:
                 raise session.Failed("tests fail on the unchanged code")
             kept.write_bytes(pickle.dumps(known))
+        if self.stage.calls_of is not None:
+            load_the_compiler()
+            if not kept.exists():
+                raise session.Failed(f"which test calls what is not known: run --stage {self.stage.calls_of} first")
         known = pickle.loads(kept.read_bytes())
         for number, item in enumerate(session.items):
             self.seconds[number], called = known[item.nodeid]
-            for function in called:
+            for function in called or [UNKNOWN]:
                 self.callers.setdefault(function, []).append(number)
         say(f"{len(session.items)} tests take {sum(self.seconds.values()):.0f} s; {len(self.mutants)} mutants to try")
 
@@ -104,21 +112,19 @@ class Killer:
             sys.setprofile(None)
         return time.process_time() - start, called
 
-    def try_unchanged(self, session: pytest.Session) -> None:
-        """Try a change that changes nothing, in each way that is used: what a fork breaks would look like a kill."""
-        first = next(iter(self.mutants))
-        nothing = replace(first, source=(ROOT / first.file).read_text())
-        orders = {True: range(len(session.items)), False: range(len(self.stage.tests))}
-        for body in {mutant.body for mutant in self.mutants}:
-            mutant, order = replace(nothing, body=body), orders[body]
-            pid, answer = self.fork(session, mutant, order)
-            os.waitpid(pid, 0)
-            with os.fdopen(answer) as file:
-                said = file.read()
-            if said:
-                name = session.items[int(said)].nodeid if said.isdigit() and mutant.body else said
-                say(f"the unchanged code fails in a fork: {name}")
-                raise session.Failed("the unchanged code fails in a fork")
+    def confirm(self, session: pytest.Session, mutant: Mutant, number: int) -> None:
+        """See a test that noticed a change pass where nothing changes: what a fork breaks would look like a kill."""
+        if (mutant.body, number) in self.confirmed:
+            return
+        self.confirmed.add((mutant.body, number))
+        pid, answer = self.fork(session, replace(mutant, source=(ROOT / mutant.file).read_text()), [number])
+        _, status = os.waitpid(pid, 0)
+        with os.fdopen(answer) as file:
+            said = file.read()
+        if said or os.WIFSIGNALED(status):
+            name = session.items[number].nodeid if mutant.body else self.stage.tests[number]
+            say(f"the unchanged code fails in a fork: {name}")
+            raise session.Failed("the unchanged code fails in a fork")
 
     def order(self, mutant: Mutant) -> list[int]:
         """The tests that call a mutant's function: those that noticed most, then the fastest, first."""
@@ -127,7 +133,8 @@ class Killer:
             return sorted(range(len(self.stage.tests)), key=lambda number: -noticed[number])
         function = mutant.file, mutant.function
         noticed = self.noticed[function]
-        return sorted(self.callers.get(function, ()), key=lambda number: (-noticed[number], self.seconds[number]))
+        calling = self.callers.get(function) or self.callers.get(UNKNOWN, ())
+        return sorted(calling, key=lambda number: (-noticed[number], self.seconds[number]))
 
     def fork(self, session: pytest.Session, mutant: Mutant, order: Sequence[int]) -> tuple[int, int]:
         """Start a process that tries a mutant: its number, and where it writes which test failed."""
@@ -137,7 +144,7 @@ class Killer:
             os.close(write)
             return pid, answer
         try:
-            signal.setitimer(signal.ITIMER_PROF, SECONDS + 10 * sum(self.seconds.values()))
+            signal.setitimer(signal.ITIMER_PROF, self.stage.seconds + 10 * sum(self.seconds.values()))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             nothing = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):
@@ -152,7 +159,7 @@ class Killer:
             swap(mutant)
             for number in order:
                 item = session.items[number]
-                signal.setitimer(signal.ITIMER_PROF, SECONDS + 10 * self.seconds[number])
+                signal.setitimer(signal.ITIMER_PROF, self.stage.seconds + 10 * self.seconds[number])
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
                 if session.testsfailed:
                     os.write(write, str(number).encode())
@@ -173,6 +180,7 @@ class Killer:
         if os.WIFSIGNALED(status):
             verdict, by = "killed", f"signal {os.WTERMSIG(status)}"  # it never ended, or it crashed
         elif said.isdigit():
+            self.confirm(session, mutant, int(said))
             self.noticed[mutant.file, mutant.function if mutant.body else ""][int(said)] += 1
             verdict, by = "killed", session.items[int(said)].nodeid if mutant.body else self.stage.tests[int(said)]
         elif said:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.testing.mutation.killing import Killer
 from tests.testing.mutation.mutants import Mutant
-from tests.testing.mutation.stages import STAGES
+from tests.testing.mutation.stages import STAGES, by_chance
 from tests.testing.mutation.verdicts import EXPLAINED, Verdicts, explained
 
 
@@ -30,6 +30,10 @@ def pytest_configure(config: pytest.Config) -> None:
     def record(key: str, verdict: str, by: str) -> None:
         verdicts.add(stage.name, key, verdict, by)
 
-    mutants = [mutant for _, mutant in stage.mutants(folder, os.environ["MUTATION_ONLY"]) if wanted(mutant)]
-    mutants.sort(key=lambda mutant: not mutant.body)  # those that are fast to try first
+    mutants = [mutant for _, mutant in stage.mutants(folder, os.environ["MUTATION_ONLY"])]
+    if sample := int(os.environ["MUTATION_SAMPLE"]):
+        mutants = by_chance(mutants, int(os.environ["MUTATION_SEED"]))[:sample]  # in this order: it can be stopped
+    else:
+        mutants.sort(key=lambda mutant: not mutant.body)  # those that are fast to try first
+    mutants = [mutant for mutant in mutants if wanted(mutant)]
     config.pluginmanager.register(Killer(mutants, stage, folder, record, int(os.environ["MUTATION_PROCESSES"])))

@@ -1,7 +1,8 @@
 """What is mutated, in which order, and which tests look."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.testing.mutation.mutants import ROOT, Mutant, mutants_of
@@ -12,6 +13,17 @@ GRADIENTS = (
     "mlp_scratch/optimizers/*.py",
     "mlp_scratch/functional.py",
 )
+OF_SCALARS = (
+    "bad_arguments",
+    "gradcheck",
+    "numpy_says_what_a_function_did_instead_of_returning_a_number",
+    "the_program_lists_it_by_its_name",
+    "a_file_keeps_the_name_and_the_functions_are_given_again",
+    "a_given_function_never_takes_the_place_of_a_layer_of_the_package",
+    "only_what_is_made_of_functions_can_be_given_to_load",
+)
+"""Those tests of layers and losses made of functions that compile nothing."""
+
 GRADIENT_TESTS = (
     "tests/testing/test_tables.py",
     "tests/testing/test_survivors.py",
@@ -23,6 +35,7 @@ GRADIENT_TESTS = (
     "tests/testing/test_optimizers.py",
     "tests/testing/test_models.py",
     "tests/test_functional.py",
+    *(f"tests/test_scalar_functions.py::test_{name}" for name in OF_SCALARS),
     "tests/test_wrong_gradients.py",
     "tests/test_bad_input.py",
     "tests/test_bad_objects.py",
@@ -70,17 +83,24 @@ COMPILED = tuple(
 SLOW = ("numba", "frameworks", "jax")
 """Words in the names of tests that take seconds each."""
 
-COMPILED_ONLY = (
+EMITTING = (
     "addresses",
     "loop_address",
     "forward_address",
     "backward_address",
     "loss_address",
+    "panel_address",
     "_polynomial",
     "_either",
 )
-"""Functions that emit instructions or say where they lie: they have no plain form. tests/backends and tests/kernels
-hold them to the specification."""
+"""Functions that make compiled code or say where it lies, once for each process: a change to a loaded module has no
+effect. tests/backends and tests/kernels hold them to the specification."""
+
+IN_VECTORS = ("draw_mask", "_draw_four_rows")
+"""Functions that only exist compiled."""
+
+AT_IMPORT = ("_tail_coefficients",)
+"""Functions that have done their work when a module is loaded: for a change to one the module is loaded again."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,8 @@ class Stage:
         groups: patterns of files to mutate, by group.
         tests: what pytest collects.
         without: words in the names of tests that are too slow for this stage.
+        left_out: names of functions that these tests can't judge.
+        seconds: what a test may take in addition to ten times what is known of it, of a CPU's time.
         calls_of: takes which test calls what from this other stage: compiled code does not tell, and a process whose
             kernels are compiled already would not compile a mutant.
         environment: variables that are set while it runs.
@@ -101,6 +123,8 @@ class Stage:
     groups: dict[str, tuple[str, ...]]
     tests: tuple[str, ...]
     without: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    seconds: float = 2.0
     calls_of: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -117,9 +141,19 @@ class Stage:
                 for path in sorted(ROOT.glob(files)):
                     for mutant in mutants_of(str(path.relative_to(ROOT)), folder):
                         wanted = only in f"{mutant.file} {mutant.function}" and function in ("", mutant.function)
-                        wanted &= mutant.function not in COMPILED_ONLY
+                        wanted &= mutant.function not in self.left_out
+                        if mutant.function in AT_IMPORT:
+                            mutant = replace(mutant, body=False)
                         if wanted and (mutant.body or self.calls_of is None):
                             yield group, mutant
+
+
+def by_chance(mutants: Iterable[Mutant], seed: int) -> list[Mutant]:
+    """The mutants in an order drawn by `seed`: any so many of the first are a random sample.
+
+    The order is that of hashes, so a mutant's place does not depend on which others there are.
+    """
+    return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.key}".encode()).digest())
 
 
 def _kernels(group: str, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -133,13 +167,19 @@ STAGES = {
         Stage("gradients", {"gradient code": GRADIENTS}, GRADIENT_TESTS, without=SLOW),
         Stage("rest", {"rest of the engine": REST}, REST_TESTS, without=SLOW),
         Stage(
-            "plain", _kernels("kernels, as plain Python", KERNELS), KERNEL_TESTS, environment={"NUMBA_DISABLE_JIT": "1"}
+            "plain",
+            _kernels("kernels, as plain Python", KERNELS),
+            KERNEL_TESTS,
+            left_out=EMITTING + IN_VECTORS,
+            environment={"NUMBA_DISABLE_JIT": "1"},
         ),
         Stage(
             "compiled",
             _kernels("kernels, compiled", COMPILED),
             KERNEL_TESTS,
             without=("without_the",),
+            left_out=EMITTING,
+            seconds=60.0,  # each has to compile what it calls
             calls_of="plain",
         ),
     )

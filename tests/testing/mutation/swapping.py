@@ -12,6 +12,8 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+import numpy as np
+
 from tests.testing.mutation.mutants import ROOT, Mutant
 
 FOLDERS = ("kernels/", "benchmarks/", "")
@@ -47,6 +49,13 @@ def swap(mutant: Mutant) -> None:
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
+
+
+def load_the_compiler() -> None:
+    """Load what Numba loads for its first compilation, of nothing of this project, so that a fork needn't."""
+    from numba import njit
+
+    njit(lambda x: x + x.sum())(np.zeros(1))
 
 
 def plain_function(thing: Any) -> FunctionType:
