@@ -65,6 +65,15 @@ def test_any_number_type_of_the_data(dtype, rng):
         assert np.array_equal(model.logits(data, backend="numba"), expected.logits(X, backend="numba")), name
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])  # the kernels know the one, NumPy gathers the other
+def test_a_short_batch_forgets_the_longer_one_before_it(dtype, rng):
+    """A shared slope sums over all lanes of a panel, also over those that only the longer batch filled."""
+    X, y = rng.integers(-9, 9, (17, 3)).astype(dtype), rng.integers(0, 5, 17)
+    options = {"layers": [ms.Dense(3, 5), ms.PReLU()], "batch_size": 14, "dtype": "float64"}
+    fast, slow = (trained(X, y, backend=backend, **options) for backend in ("numba", "numpy"))
+    assert_parity(fast.flat, slow.flat, "parameters", 1e-9)
+
+
 def test_targets_and_weights_of_any_layout(rng):
     X, y, w = rng.normal(size=(50, 4)), rng.normal(size=(50, 3)), rng.uniform(size=50)
     expected = trained(X, y, loss="mse", sample_weight=w)
