@@ -2,8 +2,7 @@
 
 Numba optimises each function that a kernel calls and compiles it to machine code, for whoever may call it from
 elsewhere, and both once more within each function that calls it. Nobody calls a part from elsewhere, and the kernel
-as a whole is optimised last: doing it only then saves a quarter of the time until the first step, and no step of the
-training takes longer.
+as a whole is optimised last: doing it only then shortens the wait for the first step, and lengthens no step.
 """
 
 import gc
@@ -53,7 +52,7 @@ class KernelCompiler(Compiler):  # type: ignore[misc]  # Numba's
 def _garbage_left() -> Iterator[None]:
     """Put off the search for unreachable cycles of objects: a compiler makes many objects and keeps nearly all.
 
-    Looking through them again and again took a tenth of the time.
+    Looking through them again and again takes a good part of the time.
     """
     if not gc.isenabled():
         yield

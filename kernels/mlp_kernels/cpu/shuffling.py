@@ -69,7 +69,7 @@ def _draw(seed: np.uint64, epoch: int, keys: Any) -> None:
 def _draw_blocks(_context: Any, keys: Any, first: Any, epoch: Any, seed: Any) -> Any:
     """The keys of `LANES` blocks from block `first` on, first words first: in vectors, for LLVM makes none here.
 
-    A block at a time took nine times as long, more than to sort them.
+    A block at a time, drawing them took longer than sorting them.
     """
     signature = types.void(keys, *[types.uint64] * 3)
 
