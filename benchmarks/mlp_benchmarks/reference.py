@@ -117,7 +117,7 @@ def rounding_bound(work: Work, exact: Curve, *, coarse_correction: bool = False)
             lr *= 1 + (-1) ** run * (t + 1) * UNIT_ROUNDOFF * power / (1 - power) / 2  # half: under a root
         gaps.append(_gaps(loss_curve(work, rule, dtype="float32", before_step=shake, lr=lr), exact))
     own = UNIT_ROUNDOFF * (1 + np.sqrt(work.case.widths[-1]) / exact)
-    return MARGIN * (np.maximum.accumulate(np.max(gaps, axis=0)) + own)
+    return MARGIN * np.maximum.accumulate(np.max(gaps, axis=0) + own)
 
 
 def loss_curve(
