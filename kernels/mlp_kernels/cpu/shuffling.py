@@ -46,17 +46,20 @@ def shuffle(seed: np.uint64, epoch: int, rows: Any, order: Any) -> None:
     while bits < MOST_BITS and 4 << bits < n:
         bits += 1
     keys, other = np.empty((n + 3) // 4 * 4, np.uint64), np.empty(n, np.uint64)
-    _draw(seed, epoch, keys)
+    _draw(seed, epoch, n, keys)
     _sort_by_digit(keys[:n], 64 - 2 * bits, bits, other)
     _sort_by_digit(other, 64 - bits, bits, keys)
     _insert(keys[:n], rows, order)
 
 
 @kernel
-def _draw(seed: np.uint64, epoch: int, keys: Any) -> None:
-    """The word of each sample above its number, in whatever order; `keys` has room for whole blocks of four."""
+def _draw(seed: np.uint64, epoch: int, n: int, keys: Any) -> None:
+    """The word of each of `n` samples above its number, in whatever order; `keys` has room for whole blocks of four.
+
+    Side by side are drawn only blocks of samples that are all there: within those the order is not that of the samples.
+    """
     half, number = np.uint64(32), np.uint64(epoch)
-    together = keys.size // (4 * LANES) * LANES
+    together = n // (4 * LANES) * LANES
     for block in range(0, together, LANES):
         _draw_blocks(shift(pointer_to(keys), 4 * block), np.uint64(block), number, seed)
     for block in range(together, keys.size // 4):

@@ -53,7 +53,9 @@ def shuffled(seed, epoch, rows):
     return order
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 5, 40, 63, 64, 65, 2000] if PLAIN else [1, 2, 3, 5, 64, 4096, 8193, 100_001])
+@pytest.mark.parametrize(
+    "n", [1, 2, 4, 5, 40, 63, 64, 65, 2000] if PLAIN else [1, 2, 3, 5, 61, 62, 63, 64, 65, 127, 4096, 8193, 100_001]
+)
 @pytest.mark.parametrize("seed", [0, 2**64 - 1, 2**70 + 3])
 def test_an_order_is_the_generators(seed, n):
     for epoch in (0, 3, 2**32 - 1):
