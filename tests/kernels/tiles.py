@@ -1,0 +1,48 @@
+"""What the tests of tiles share: tiles of every vector unit, operands, and the forward tile others are held to."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+from numba import njit
+
+from mlp_kernels.cpu import layer_tiles
+from mlp_kernels.cpu.features import VectorUnit, tile_for
+from mlp_kernels.cpu.memory import pointer_to
+
+UNITS = {
+    "SSE": VectorUnit("SSE", 128, 16, False),
+    "AVX2": VectorUnit("AVX2+FMA", 256, 16, True),
+    "AVX-512": VectorUnit("AVX-512", 512, 32, True),
+}
+"""LLVM splits vectors wider than the CPU's, so each runs everywhere."""
+
+DEPTHS, FLAGS = st.integers(1, 80), st.booleans()
+
+
+def a_tile(unit, dtype):
+    """The tile of a unit and number type as the training loop has it: its rows a power of two."""
+    chosen = tile_for(np.dtype(dtype), UNITS[unit])
+    return replace(chosen, rows=1 << (chosen.rows.bit_length() - 1))
+
+
+def normal(tile, *shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(tile.dtype)
+
+
+def lanes_of_panels(a, tile):
+    """Rows of (R, K) as panels [ceil(K/w)][R][w], zeros in the lanes beyond K."""
+    rows, k = a.shape
+    panels = -(-k // tile.columns)
+    padded = np.zeros((rows, panels * tile.columns), a.dtype)
+    padded[:, :k] = a
+    return np.ascontiguousarray(padded.reshape(rows, panels, tile.columns).transpose(1, 0, 2))
+
+
+@njit
+def forward(tile, small, w, x, depth, z, bias, first, floor, columns):
+    w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
+    if small:
+        layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+    else:
+        layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
