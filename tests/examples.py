@@ -124,3 +124,9 @@ def context(layer: Layer, rng: np.random.Generator, *, training: bool, dtype: An
     """A context with running statistics that are not those of a new layer."""
     buffers = {key: rng.uniform(0.5, 2.0, value.shape).astype(dtype) for key, value in layer.initial_buffers().items()}
     return Context(training=training, seed=3, step=7, layer=2, buffers=buffers)
+
+
+def data(n: int = 23, d: int = 4, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Samples X (n, d) of classes y (n,), to train on."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)), rng.integers(0, classes, n)

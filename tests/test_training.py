@@ -6,10 +6,11 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, SGD, Adam, Callback, Dense, DivergedError, ReLU, Sequential, training
+from mlp_scratch import MLP, SGD, Adam
 from mlp_scratch.backends import BACKENDS
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.random import permutation
+from tests.examples import data
 from tests.tolerances import assert_parity
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -28,11 +29,6 @@ def recorded(monkeypatch):
 
     monkeypatch.setitem(BACKENDS, "recording", Recording)
     return steps
-
-
-def data(n=23, d=4, classes=3, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, d)), rng.integers(0, classes, n)
 
 
 def fitted(seed=0, **options):
@@ -181,38 +177,6 @@ def test_a_batch_whose_weights_are_all_zero_changes_nothing():
     assert_parity(model.flat, alone.flat, tolerance=1e-13)
 
 
-def test_divergence_names_step_and_layer_and_keeps_the_last_finite_parameters():
-    X, y = data(20)
-    model = Sequential([Dense(4, 8), ReLU(), Dense(8, 1)])
-    with pytest.raises(DivergedError, match=r"step \d+; the model keeps") as caught:
-        model.fit(X * 1e3, y * 1e3, loss="mse", optimizer=SGD(1e3), batch_size=5, epochs=50, shuffle=False)
-    step = caught.value.step
-    assert caught.value.layer.startswith(("layer 0 (dense)", "layer 1 (relu)", "layer 2 (dense)", "the loss (mse)"))
-    assert "\n" not in str(caught.value)
-    assert np.isfinite(model.flat).all()
-    assert model.training.step == step - 1 == len(model.history.losses)
-    assert np.isfinite(model.history.losses).all()
-    # Exactly the parameters of the steps before: the same number of steps elsewhere gives the same bits.
-    again = Sequential([Dense(4, 8), ReLU(), Dense(8, 1)])
-    rows = np.resize(np.arange(20), 5 * (step - 1))
-    if step > 1:
-        again.fit(X[rows] * 1e3, y[rows] * 1e3, loss="mse", optimizer=SGD(1e3), batch_size=5, epochs=1, shuffle=False)
-    assert np.array_equal(model.flat, again.flat)
-
-
-@pytest.mark.parametrize("layer", [0, 2])
-def test_divergence_names_the_layer_that_diverged_first(layer):
-    X, y = data(20)
-    model = Sequential([Dense(4, 8), ReLU(), Dense(8, 3)])
-    model.parameters[f"{layer}.weight"][...] = 3e38
-    before = model.flat.copy()
-    with pytest.raises(DivergedError) as caught:
-        model.fit(X + 10, y, epochs=1)
-    assert (caught.value.step, caught.value.layer, caught.value.quantity) == (1, f"layer {layer} (dense)", "output")
-    assert np.array_equal(model.flat, before)
-    assert model.training.step == 0
-
-
 def test_training_works_outside_the_main_thread():
     models = []
     thread = threading.Thread(target=lambda: models.append(fitted()))
@@ -252,79 +216,3 @@ def test_epoch_figures_are_means_over_samples():
         assert epoch.loss == pytest.approx(history.losses[steps] @ sizes / 23, rel=1e-14)
         assert epoch.accuracy == pytest.approx(history.accuracies[steps] @ sizes / 23, rel=1e-14)
         assert epoch.samples_per_second > 0
-
-
-class Watching(Callback):
-    """A callback that does nothing."""
-
-
-@pytest.mark.parametrize("watched", [{}, {"callbacks": [Watching()]}, {"validation": data(7, seed=1)}])
-def test_calls_go_on_through_epochs_that_nobody_looks_at_the_end_of(watched, monkeypatch):
-    """And what is recorded is the same."""
-    calls = []
-
-    class Counting(NumpyBackend):
-        def train(self, program, state, samples, plan, records, stop):
-            calls.append(len(plan.lr))
-            return super().train(program, state, samples, plan, records, stop)
-
-    monkeypatch.setitem(BACKENDS, "counting", Counting)
-    monkeypatch.setattr(training, "SECONDS_A_CALL", 1e6)
-    X, y = data()
-    model, plain = MLP([4, 8, 3], dropout=0.5), MLP([4, 8, 3], dropout=0.5)
-    history = model.fit(X, y, batch_size=5, epochs=6, backend="counting", **watched)
-    expected = ([1, 2, 2], [4, 1], *[[5]] * 4) if watched else ([1, 2, 4, 8, 15],)
-    assert calls == [count for counts in expected for count in counts]
-    for _ in range(6):
-        plain.fit(X, y, batch_size=5, epochs=1, backend="numpy")
-        (epoch,), ours = plain.history.epochs, history.epochs[plain.training.epoch - 1]
-        assert (ours.epoch, ours.loss, ours.accuracy) == (epoch.epoch, epoch.loss, epoch.accuracy)
-    assert np.array_equal(model.flat, plain.flat)
-    assert [epoch.val_loss is None for epoch in history.epochs] == ["validation" not in watched] * 6
-
-
-def test_a_call_ends_after_so_many_epochs_however_short_they_are(monkeypatch):
-    """For each is written down afterwards, and Ctrl-C has to wait for that."""
-    calls = []
-
-    class Counting(NumpyBackend):
-        def train(self, program, state, samples, plan, records, stop):
-            calls.append((plan.position, len(plan.lr)))
-            return super().train(program, state, samples, plan, records, stop)
-
-    monkeypatch.setitem(BACKENDS, "counting", Counting)
-    monkeypatch.setattr(training, "SECONDS_A_CALL", 1e6)
-    monkeypatch.setattr(training, "EPOCHS_A_CALL", 3)
-    history = MLP([4, 3]).fit(*data(), batch_size=12, epochs=20, backend="counting")
-    assert len(history.epochs) == 20
-    assert sum(count for _, count in calls) == 40
-    assert max(position + count for position, count in calls) == 3 * 2
-
-
-def test_epochs_before_a_divergence_are_on_record():
-    X, y = data(20)
-    model = MLP([4, 1])
-    with pytest.raises(DivergedError) as caught:
-        model.fit(X, y.astype(float), loss="mse", optimizer=SGD(1.5), batch_size=5, epochs=500)
-    history, step = model.history, caught.value.step
-    assert step > 8, "in a later epoch"
-    assert len(history.losses) == model.training.step == step - 1
-    assert (model.training.epoch, model.training.position) == divmod(step - 1, 4)
-    assert [epoch.epoch for epoch in history.epochs] == list(range(1, model.training.epoch + 1))
-    assert history.epochs[0].loss == pytest.approx(history.losses[:4].mean(), rel=1e-14)
-
-
-def test_evaluation_does_not_depend_on_how_it_is_cut(monkeypatch):
-    from mlp_scratch.backends import numpy as numpy_backend
-
-    X, y = data(50)
-    model = MLP([4, 8, 3], dropout=0.5, batch_norm=True, dtype="float64")
-    model.fit(X, y, epochs=1)
-    whole = model.evaluate(X, y, sample_weight=np.arange(50.0))
-    monkeypatch.setattr(training, "SCORED_AT_ONCE", 7)
-    monkeypatch.setattr(numpy_backend, "ROWS_AT_ONCE", 3)
-    cut = model.evaluate(X, y, sample_weight=np.arange(50.0))
-    assert cut["accuracy"] == whole["accuracy"]
-    assert cut["loss"] == pytest.approx(whole["loss"], rel=1e-14)
-    values = [model.evaluate(X[i : i + 1], y[i : i + 1])["loss"] for i in range(50)]
-    assert whole["loss"] == pytest.approx(np.average(values, weights=np.arange(50.0)), rel=1e-13)
