@@ -5,21 +5,11 @@ import pytest
 from scipy.special import ndtr
 
 from mlp_kernels.cpu import elementary
+from tests.testing.exact_functions import EXACT
 from tests.testing.kernel_calls import DTYPES, over_numbers
 from tests.tolerances import assert_close, eps
 
 pytestmark = pytest.mark.filterwarnings("ignore:(over|under)flow encountered:RuntimeWarning")
-
-
-EXACT = {
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(0, x),
-}
 
 
 def where_it_holds(name, dtype):
