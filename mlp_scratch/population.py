@@ -9,7 +9,7 @@ that way would have given.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from mlp_scratch import checks
 from mlp_scratch.backends import Backend, get_backend
-from mlp_scratch.backends.base import Records, Samples, State
+from mlp_scratch.backends.base import Records, Samples, State, Stop
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError
 from mlp_scratch.history import History
 from mlp_scratch.initializers import INITIALIZERS, Initializer
@@ -180,7 +180,7 @@ class _Job:
         self.model.training, self.model.history = self.training, History()
         return State(self.model.flat, self.model.buffer_vector, self.training.slots)
 
-    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Callable[[], bool], steps_a_call: int = 1) -> int:
+    def run(self, backend: Backend, epochs: int, shuffle: bool, stop: Stop, steps_a_call: int = 1) -> int:
         """Train as `Sequential.fit` would; returns how many steps a call have turned out right."""
         schedule = Schedule(np.arange(self.training.n_samples), None, self.training.batch_size, epochs, shuffle)
         state, history = self.begin(), self.model.history

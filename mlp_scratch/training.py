@@ -1,6 +1,6 @@
 """The training loop: epochs of shuffled mini-batches, whatever backend takes the steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch._types import Array, IntArray
-from mlp_scratch.backends import Backend, Plan, Records, Samples, State
+from mlp_scratch.backends import Backend, Plan, Records, Samples, State, Stop
 from mlp_scratch.callbacks import Callback, Run
 from mlp_scratch.history import Epoch, History
 from mlp_scratch.interrupts import deferred_interrupts
@@ -150,7 +150,7 @@ class Course:
         self.steps_left = schedule.epochs * training.steps_an_epoch - training.position
         self._plan = Plan(schedule.rows, size, np.empty(0), training.seed, shuffle)
 
-    def take_some_steps(self, stop: Callable[[], bool]) -> int:
+    def take_some_steps(self, stop: Stop) -> int:
         training = self.training
         until = self.epochs_a_call * training.steps_an_epoch - training.position
         count = min(self.steps_a_call, self.steps_left, until)

@@ -11,6 +11,7 @@ from mlp_scratch.backends.base import Plan as Plan
 from mlp_scratch.backends.base import Records as Records
 from mlp_scratch.backends.base import Samples as Samples
 from mlp_scratch.backends.base import State as State
+from mlp_scratch.backends.base import Stop as Stop
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import ArgumentError, BackendUnavailableError, MissingDependencyError, unknown_name
 from mlp_scratch.program import Program

@@ -6,7 +6,7 @@ changes is in the `State` that it is given, so a model can train on one backend,
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.program import Program
 from mlp_scratch.random import permutation
+
+Stop: TypeAlias = Callable[[], bool]
+"""What a backend asks between steps: whether these were enough."""
 
 
 @dataclass
@@ -139,15 +142,7 @@ class Backend(Protocol):
     ) -> tuple[float, Array]:
         """The loss of all samples as one batch and its gradient, (P,); changes nothing."""
 
-    def train(
-        self,
-        program: Program,
-        state: State,
-        samples: Samples,
-        plan: Plan,
-        records: Records,
-        stop: Callable[[], bool],
-    ) -> int:
+    def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
         """Take the steps of `plan`, changing `state` in place, and return how many were taken.
 
         `stop` is asked between steps; once it is true the call returns, the state that of the last whole step.

@@ -6,7 +6,6 @@ from there, and end in the same bits. Nothing is checked in between but the loss
 """
 
 import os
-from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple, Self
@@ -19,7 +18,7 @@ from mlp_kernels.cpu.gather import describe, describe_targets, describe_weights
 from mlp_kernels.cpu.training_loop import train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
-from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
 from mlp_scratch.backends.numba_code import refusal
@@ -88,15 +87,7 @@ class NumbaBackend:
         tables.unpack(run.memory.packed[1], gradient)
         return float(run.losses[0]), gradient
 
-    def train(
-        self,
-        program: Program,
-        state: State,
-        samples: Samples,
-        plan: Plan,
-        records: Records,
-        stop: Callable[[], bool],
-    ) -> int:
+    def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
         size = min(plan.batch_size, len(plan.rows))
         if self._order is None or not self._order.serves(plan):
             self._order = _Order.of(plan)
@@ -181,7 +172,7 @@ class _Run:
         state.buffers[...] = self.memory.buffers
         state.step += taken
 
-    def advance_until(self, stop: Callable[[], bool], pace: int) -> tuple[int, int]:
+    def advance_until(self, stop: Stop, pace: int) -> tuple[int, int]:
         """Take the plan's steps until it ends, `stop` says so, or a loss is not finite.
 
         `pace` is how many steps to begin with. Returns how many were taken, and the pace that has turned out right.

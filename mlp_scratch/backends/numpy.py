@@ -1,12 +1,11 @@
 """The NumPy backend: the specification. Plain, slow, obviously right; the others are held to it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.blas import single_blas_thread
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import BatchNorm, Context
@@ -51,15 +50,7 @@ class NumpyBackend:
             dz = program.loss.gradient(z, batch.targets, batch.weights)
             return float(loss), backward(program, state, caches, dz)
 
-    def train(
-        self,
-        program: Program,
-        state: State,
-        samples: Samples,
-        plan: Plan,
-        records: Records,
-        stop: Callable[[], bool],
-    ) -> int:
+    def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
         with single_blas_thread():
             for i, rows in enumerate(plan.batches()):
                 if stop():

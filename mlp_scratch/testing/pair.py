@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends import Backend, Plan, Records, Samples, State
+from mlp_scratch.backends import Backend, Plan, Records, Samples, State, Stop
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import prepare
@@ -63,7 +63,7 @@ class Pair:
         lr = np.full(EPOCHS * -(-n // size), self.problem.optimizer.lr)
         return Plan(np.arange(n), size, lr, self.problem.seed, shuffle=True)
 
-    def train(self, backend: Backend, stop: Callable[[], bool] = lambda: False, *, state: State | None = None) -> Path:
+    def train(self, backend: Backend, stop: Stop = lambda: False, *, state: State | None = None) -> Path:
         """The path of the plan, from a fresh state or another."""
         state, plan = state or self.state(), self.plan()
         records = Records(np.full(len(plan.lr), np.nan), np.full(len(plan.lr), np.nan))
