@@ -1,14 +1,18 @@
 """What of a program is code to the compiled backend, and whether there is any: activations, losses, optimisers.
 
-Each of the functions here gives addresses for the tables, compiling what no network has needed before.
+A function `..._code` gives addresses for the tables, compiling what no network has needed before; one that is called
+`..._constants` gives the numbers which that code reads.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mlp_kernels.cpu import activations, given, losses, updates
 from mlp_kernels.cpu.rules import Rule
 from mlp_kernels.cpu.tile import Tile
+from mlp_scratch._types import Array
 from mlp_scratch.layers import (
     ELU,
     GELU,
@@ -93,6 +97,13 @@ def loss_code(loss: Loss, tile: Tile, labels: bool) -> int:
     return losses.loss_address(loss.kind, tile, labels=labels)
 
 
+def loss_constants(loss: Loss) -> Array:
+    """The two numbers of a loss, zeros where it has none."""
+    if isinstance(loss, CrossEntropy):
+        return np.array([loss.label_smoothing] * 2)
+    return np.array([*loss.constants(), 0.0, 0.0][:2])
+
+
 def optimizer_code(optimizer: Optimizer | None, tile: Tile, outputs: Sequence[int]) -> tuple[int, int, int]:
     """Where the forms of an optimiser lie, in the order of `network`; with None the gradient is stored instead.
 
@@ -107,3 +118,17 @@ def optimizer_code(optimizer: Optimizer | None, tile: Tile, outputs: Sequence[in
     weights = Rule(name, decays, fast=isinstance(optimizer, Adam) and optimizer.eps >= LEAST_EPS)
     vectors = replace(weights, decays=decays and optimizer.decay == "all")
     return updates.addresses(weights, vectors, tile, outputs)
+
+
+def optimizer_constants(optimizer: Optimizer | None) -> Array:
+    """The numbers of an optimiser, (8,), as `updates.set_hyper_parameters` has them; zeros for None."""
+    constants = np.zeros(8)
+    if optimizer is None:  # the gradient is that of the loss alone: weight decay is the optimiser's
+        return constants
+    constants[:2] = optimizer.weight_decay, optimizer.decoupled
+    own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
+    constants[2 : 2 + len(own)] = own
+    if isinstance(optimizer, Adam):
+        with np.errstate(divide="ignore"):  # β = 0 remembers nothing
+            constants[6:] = np.log([optimizer.beta1, optimizer.beta2])
+    return constants

@@ -14,12 +14,18 @@ from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack, unpack
 from mlp_scratch._types import Array
-from mlp_scratch.backends.numba_code import backward_code, forward_code, loss_code, optimizer_code, refusal
+from mlp_scratch.backends.numba_code import (
+    backward_code,
+    forward_code,
+    loss_code,
+    loss_constants,
+    optimizer_code,
+    optimizer_constants,
+    refusal,
+)
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
-from mlp_scratch.losses import CrossEntropy
 from mlp_scratch.model import Field, Placed
-from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.program import Program
 
 
@@ -95,8 +101,8 @@ class Tables:
             self.constants,
             self.places,
             np.array(self._code(), np.int64),
-            self._loss_constants(),
-            self._optimizer_constants(),
+            loss_constants(self.program.loss),
+            optimizer_constants(None if self.gradient else self.program.optimizer),
         )
 
     @property
@@ -278,25 +284,6 @@ class Tables:
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
         forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
         return loss_code(self.program.loss, tile, self.labels), *forms
-
-    def _optimizer_constants(self) -> Array:
-        optimizer = self.program.optimizer
-        constants = np.zeros(8)
-        if self.gradient:  # of the loss alone: weight decay is the optimiser's
-            return constants
-        constants[:2] = optimizer.weight_decay, optimizer.decoupled
-        own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
-        constants[2 : 2 + len(own)] = own
-        if isinstance(optimizer, Adam):
-            with np.errstate(divide="ignore"):  # β = 0 remembers nothing
-                constants[6:] = np.log([optimizer.beta1, optimizer.beta2])
-        return constants
-
-    def _loss_constants(self) -> Array:
-        loss = self.program.loss
-        if isinstance(loss, CrossEntropy):
-            return np.array([loss.label_smoothing] * 2)
-        return np.array([*loss.constants(), 0.0, 0.0][:2])
 
 
 def tile_of(dtype: "np.dtype[np.floating]") -> Tile:
