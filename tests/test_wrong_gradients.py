@@ -14,6 +14,7 @@ from mlp_scratch.layers import LAYERS
 from mlp_scratch.layers.base import Activation
 from mlp_scratch.losses import LOSSES, Loss
 from tests import examples
+from tests.tolerances import GRADCHECK
 
 X = np.random.default_rng(0).normal(size=(5, 6))
 Y = np.random.default_rng(1).integers(0, 6, 5)
@@ -51,7 +52,7 @@ SIZES = pytest.mark.parametrize("build", [square, large])
 def test_the_truth_passes(build):
     report = check(build())
     assert report.passed
-    assert report.max_error <= 1e-7
+    assert report.max_error <= GRADCHECK
 
 
 @SIZES

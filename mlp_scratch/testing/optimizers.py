@@ -37,12 +37,14 @@ class HasUpdate(Protocol):
 class OptimizerPoint:
     """An optimiser, parameters p (P,) and gradients g (T, P), one row a step."""
 
-    optimizer: Any
+    optimizer: HasUpdate
     p: Array
     g: Array
     lr: float
 
-    def run(self, optimizer: Any = None, p: Array | None = None, g: Array | None = None, decayed: Any = 1.0) -> Array:
+    def run(
+        self, optimizer: HasUpdate | None = None, p: Array | None = None, g: Array | None = None, decayed: Any = 1.0
+    ) -> Array:
         """The parameters after each step, (T, P)."""
         rule = optimizer or self.optimizer
         at = np.array(self.p if p is None else p)

@@ -8,6 +8,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.layers import ACTIVATIONS, ReLU
+from tests.tolerances import GRADCHECK
 
 
 def test_without_options_it_checks_a_small_network_on_digits(run, tmp_path):
@@ -18,7 +19,7 @@ def test_without_options_it_checks_a_small_network_on_digits(run, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["passed"] is True
     assert report["checked"] == 1210
-    assert report["max_error"] <= 1e-7
+    assert report["max_error"] <= GRADCHECK
 
 
 @pytest.mark.parametrize("data", [[], ["--data", "pets.csv"]])
