@@ -9,9 +9,9 @@ time, and ten thousand.
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 import numpy as np
@@ -22,7 +22,7 @@ from mlp_benchmarks.contenders import CONTENDERS, Entry
 from mlp_benchmarks.predictions import PREDICTORS, PredictJob
 from mlp_benchmarks.process import Worker, WorkerError, choose_cpus
 from mlp_benchmarks.race import Race, Rules
-from mlp_benchmarks.records import SCHEMA, write_json
+from mlp_benchmarks.records import Findings
 from mlp_benchmarks.reference import ReferenceMaker, accuracy_curve
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.work import make_work
@@ -82,21 +82,7 @@ class PredictRecord:
     samples_per_second: float
 
 
-@dataclass
-class CostReport:
-    """All that was found so far."""
-
-    machine: Mapping[str, Any]
-    records: list[StartRecord | PredictRecord] = field(default_factory=list)
-    not_timed: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def any_wrong(self) -> bool:
-        return any(entry["status"] in ("wrong", "failed") for entry in self.not_timed)
-
-    def write(self, path: Path) -> None:
-        write_json(path, {"schema": SCHEMA, **asdict(self)})
+CostReport: TypeAlias = Findings[StartRecord | PredictRecord]
 
 
 @click.command("costs")
@@ -111,7 +97,7 @@ def costs_command(cases: str | None, contenders: str | None, repetitions: int, j
     entries = chosen("contender", contenders, table, default=STARTED)
     wanted = [CASES[name] for name in chosen("case", cases, TARGETS, default=COSTED)]
     path = writable("json", json_file)
-    report = CostReport({})
+    report = CostReport()
 
     def measure_all(progress: Progress) -> None:
         for case in wanted:
@@ -134,9 +120,8 @@ def measure_starts(
     work = make_work(case, "adam", threads=1)
     if work.data == "random":
         reason = "MNIST is not here, and random pixels teach nothing (set MLP_SCRATCH_DATA)"
-        report.not_timed += [
-            {"case": case.name, "contender": name, "status": "skipped", "reason": reason} for name in entries
-        ]
+        for name in entries:
+            report.leave_out(name, "skipped", reason, case=case.name)
         return
     target = TARGETS[case.name]
     reached = np.flatnonzero(accuracy_curve(work, LONGEST) >= target)
@@ -153,14 +138,12 @@ def measure_starts(
                     progress(f"{case.name}: {name}, {'warm' if number_of_run else 'cold'} start")
                     runs.append(_start(entry, file, steps, {cache: f"{folder}/{cache}" for cache in CACHES}))
             except WorkerError as error:
-                report.not_timed.append(
-                    {"case": case.name, "contender": name, "status": "failed", "reason": str(error)}
-                )
+                report.leave_out(name, "failed", str(error), case=case.name)
                 continue
         cold, *warm = runs
         if references.get(entry.adam_form, entry.most_loss).first_refused(np.array(cold["losses"])) is not None:
             reason = "the losses leave the float64 curve by more than rounding explains"
-            report.not_timed.append({"case": case.name, "contender": name, "status": "wrong", "reason": reason})
+            report.leave_out(name, "wrong", reason, case=case.name)
             continue
         report.records.append(
             StartRecord(
@@ -189,9 +172,7 @@ def measure_predictions(case: Case, entries: Mapping[str, Entry], report: CostRe
     for single, many in zip(*race.lanes, strict=True):
         for lane in (single, many):
             if not lane.racing:
-                report.not_timed.append(
-                    {"case": case.name, "contender": lane.name, "status": lane.status, "reason": lane.reason}
-                )
+                report.leave_out(lane.name, lane.status, lane.reason, case=case.name)
                 break
         else:
             latency, batch = (np.concatenate(lane.microseconds) for lane in (single, many))

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -24,7 +23,7 @@ from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.contenders.products import PRODUCT_CONTENDERS
 from mlp_benchmarks.products import LAYOUTS, UNIT_ROUNDOFF, Product
 from mlp_benchmarks.race import Lane, Race
-from mlp_benchmarks.records import SCHEMA, write_json
+from mlp_benchmarks.records import Findings
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.statistics import paired_ratio
 from mlp_scratch import checks
@@ -83,21 +82,8 @@ class GemmRecord:
     processes: int
 
 
-@dataclass
-class GemmReport:
-    """All that was found so far, as `records.Report` for single products."""
-
-    machine: Mapping[str, Any]
-    records: list[GemmRecord] = field(default_factory=list)
-    not_timed: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def any_wrong(self) -> bool:
-        return any(entry["status"] in ("wrong", "failed") for entry in self.not_timed)
-
-    def write(self, path: Path) -> None:
-        write_json(path, {"schema": SCHEMA, **asdict(self)})
+class GemmReport(Findings[GemmRecord]):
+    """All that was found so far of single products."""
 
     def add(self, product: Product, lanes: Sequence[Lane]) -> None:
         """The records of the contenders that were timed, the fastest first, and the others."""
@@ -126,11 +112,9 @@ class GemmReport:
                 )
             )
         self.records += sorted(found, key=lambda record: -record.gflops)
-        self.not_timed += [
-            {"product": product.name, "contender": lane.name, "status": lane.status, "reason": lane.reason}
-            for lane in lanes
-            if not lane.racing
-        ]
+        for lane in lanes:
+            if not lane.racing:
+                self.leave_out(lane.name, lane.status, lane.reason, product=product.name)
 
 
 @click.command("gemm")
@@ -168,7 +152,7 @@ def gemm_command(
     entries = chosen("contender", contenders, PRODUCT_CONTENDERS, default=tuple(PRODUCT_CONTENDERS))
     rules = race_rules(rounds, processes)
     wanted = list(chosen("layout", layouts, {name: name for name in LAYOUTS}, default=LAYOUTS))
-    report = GemmReport({})
+    report = GemmReport()
 
     def hold_races(progress: Progress) -> None:
         for count in counts:

@@ -1,10 +1,10 @@
 """`mlp-bench population`: many small networks trained at once, ours beside JAX's `vmap` over `scan`, and PyTorch."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import click
 import numpy as np
@@ -24,7 +24,7 @@ from mlp_benchmarks.command import (
 from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.contenders.base import Entry
 from mlp_benchmarks.race import Lane, Race, Verdict
-from mlp_benchmarks.records import SCHEMA, write_json
+from mlp_benchmarks.records import Findings
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.samples import load_samples
@@ -151,21 +151,8 @@ class PopulationRecord:
     ratio_high: float | None
 
 
-@dataclass
-class PopulationReport:
-    """All that was found so far."""
-
-    machine: Mapping[str, Any]
-    records: list[PopulationRecord] = field(default_factory=list)
-    not_timed: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def any_wrong(self) -> bool:
-        return any(entry["status"] in ("wrong", "failed") for entry in self.not_timed)
-
-    def write(self, path: Path) -> None:
-        write_json(path, {"schema": SCHEMA, **asdict(self)})
+class PopulationReport(Findings[PopulationRecord]):
+    """All that was found so far of populations."""
 
     def add(self, work: PopulationWork, lanes: Sequence[Lane]) -> None:
         timed = {lane.name: lane.microseconds for lane in lanes if lane.status == "timed"}
@@ -189,11 +176,9 @@ class PopulationReport:
                     ratio_high=ratio.high if ratio else None,
                 )
             )
-        self.not_timed += [
-            {"threads": work.threads, "contender": lane.name, "status": lane.status, "reason": lane.reason}
-            for lane in lanes
-            if not lane.racing
-        ]
+        for lane in lanes:
+            if not lane.racing:
+                self.leave_out(lane.name, lane.status, lane.reason, threads=work.threads)
 
 
 @click.command("population")
@@ -221,7 +206,7 @@ def population_command(
         PopulationWork(count, checks.integer("epochs", epochs, at_least=1), each) for each in thread_counts(threads)
     ]
     path = writable("json", json_file)
-    report = PopulationReport({})
+    report = PopulationReport()
 
     def hold_races(progress: Progress) -> None:
         for work in works:

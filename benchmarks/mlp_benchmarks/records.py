@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from mlp_benchmarks.work import Work
 from mlp_scratch.errors import ArgumentError, DataFileError
 
 SCHEMA = 1
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,35 @@ class Report:
     @property
     def any_wrong(self) -> bool:
         return any(entry.status in ("wrong", "failed") for entry in self.not_timed)
+
+    def write(self, path: Path) -> None:
+        """Write the JSON file."""
+        write_json(path, {"schema": SCHEMA, **asdict(self)})
+
+
+@dataclass
+class Findings(Generic[R]):
+    """All that a command found so far where records are of its own kind.
+
+    Attributes:
+        machine: what it ran on, with the measured peaks.
+        records: of what was timed.
+        not_timed: of each contender that was not: the work, its name, its status ("skipped", "failed" or "wrong"), why.
+        interrupted: whether it was ended before its end.
+    """
+
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    records: list[R] = field(default_factory=list)
+    not_timed: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def any_wrong(self) -> bool:
+        return any(entry["status"] in ("wrong", "failed") for entry in self.not_timed)
+
+    def leave_out(self, contender: str, status: str, reason: str, **work: Any) -> None:
+        """Note a contender that has no times, and at which work."""
+        self.not_timed.append({**work, "contender": contender, "status": status, "reason": reason})
 
     def write(self, path: Path) -> None:
         """Write the JSON file."""
