@@ -6,7 +6,7 @@ from mlp_benchmarks import peaks, population
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry, UnsuitableError
 from mlp_benchmarks.floor import Peaks
-from mlp_benchmarks.population import POPULATION_CONTENDERS, PopulationWork
+from mlp_benchmarks.populations import POPULATION_CONTENDERS, PopulationWork
 
 
 @pytest.fixture(autouse=True)

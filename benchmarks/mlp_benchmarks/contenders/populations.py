@@ -12,7 +12,7 @@ from mlp_scratch.errors import BackendUnavailableError, MissingDependencyError
 from mlp_scratch.optimizers import Adam
 
 if TYPE_CHECKING:
-    from mlp_benchmarks.population import PopulationWork
+    from mlp_benchmarks.populations import PopulationWork
 
 
 class Numba:

@@ -17,7 +17,7 @@ from mlp_benchmarks.contenders.jax import initial_state, make_step
 from mlp_benchmarks.work import STEPS_CHECKED, Work
 
 if TYPE_CHECKING:
-    from mlp_benchmarks.population import PopulationWork
+    from mlp_benchmarks.populations import PopulationWork
 
 
 class JaxVmapScan:

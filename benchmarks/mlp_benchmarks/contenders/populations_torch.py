@@ -14,7 +14,7 @@ import torch
 from mlp_benchmarks.work import STEPS_CHECKED, Work
 
 if TYPE_CHECKING:
-    from mlp_benchmarks.population import PopulationWork
+    from mlp_benchmarks.populations import PopulationWork
 
 
 class TorchStacked:
