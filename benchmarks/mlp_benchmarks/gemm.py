@@ -20,8 +20,7 @@ from mlp_benchmarks.command import (
     writable,
 )
 from mlp_benchmarks.contenders import BASELINE
-from mlp_benchmarks.contenders.products import PRODUCT_CONTENDERS
-from mlp_benchmarks.products import LAYOUTS, UNIT_ROUNDOFF, Product
+from mlp_benchmarks.products import LAYOUTS, PRODUCT_CONTENDERS, UNIT_ROUNDOFF, Product
 from mlp_benchmarks.race import Lane, Race
 from mlp_benchmarks.records import Findings
 from mlp_benchmarks.report import machine_lines, number, print_table

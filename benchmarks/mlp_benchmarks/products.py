@@ -17,6 +17,15 @@ LAYOUTS = ("NN", "NT", "TN")
 ALIGNMENT = 64
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
+_HERE = "mlp_benchmarks.contenders.products"
+PRODUCT_CONTENDERS: dict[str, Entry] = {
+    "numba": Entry(f"{_HERE}:Numba"),
+    "cuda": Entry(f"{_HERE}:Cuda", device="gpu"),
+    "openblas": Entry(f"{_HERE}:OpenBlas"),
+    "torch": Entry(f"{_HERE}:Torch", "torch", "pip install torch"),
+    "cublas": Entry(f"{_HERE}:CuBlas", "torch", "pip install torch", device="gpu"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Product:

@@ -9,9 +9,8 @@ import pytest
 from mlp_benchmarks import gemm, peaks
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.contenders.products import PRODUCT_CONTENDERS
 from mlp_benchmarks.floor import Peaks
-from mlp_benchmarks.products import LAYOUTS, LoadedProduct, Product
+from mlp_benchmarks.products import LAYOUTS, PRODUCT_CONTENDERS, LoadedProduct, Product
 
 RECORD_KEYS = {
     "m": int,

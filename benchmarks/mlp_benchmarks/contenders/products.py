@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlp_benchmarks.contenders.base import Entry, UnsuitableError
+from mlp_benchmarks.contenders.base import UnsuitableError
 from mlp_benchmarks.products import LoadedProduct
-
-_HERE = "mlp_benchmarks.contenders.products"
-
-PRODUCT_CONTENDERS: dict[str, Entry] = {
-    "numba": Entry(f"{_HERE}:Numba"),
-    "cuda": Entry(f"{_HERE}:Cuda", device="gpu"),
-    "openblas": Entry(f"{_HERE}:OpenBlas"),
-    "torch": Entry(f"{_HERE}:Torch", "torch", "pip install torch"),
-    "cublas": Entry(f"{_HERE}:CuBlas", "torch", "pip install torch", device="gpu"),
-}
 
 
 class OpenBlas:
