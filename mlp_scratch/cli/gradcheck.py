@@ -12,7 +12,14 @@ from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.backends import get_backend
 from mlp_scratch.cli.choices import n_outputs
-from mlp_scratch.cli.options import architecture_options, backend_option, hidden_widths, json_option, table_options
+from mlp_scratch.cli.options import (
+    architecture_options,
+    backend_option,
+    hidden_widths,
+    json_option,
+    seed_option,
+    table_options,
+)
 from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.cli.recipes import recipe_for
@@ -71,14 +78,7 @@ class Subject:
     "--loss", metavar="NAME", help=f"One of {', '.join(LOSSES)}.  [default: the MODEL's, or what suits the data]"
 )
 @backend_option
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Of weights, random samples, dropout masks and directions.",
-)
+@seed_option("weights, random samples, dropout masks and directions")
 @json_option
 @click.pass_context
 def gradcheck_command(ctx: click.Context, /, **options: Any) -> int:

@@ -49,6 +49,11 @@ def table_options(command: F) -> F:
     return command
 
 
+def seed_option(of: str) -> Callable[[F], F]:
+    """--seed, of what `of` lists."""
+    return click.option("--seed", type=int, default=0, show_default=True, metavar="N", help=f"Of {of}.")
+
+
 json_option = click.option("--json", "json", metavar="FILE", help="Write the result as JSON, in full precision.")
 backend_option = click.option(
     "--backend", default="auto", show_default=True, metavar="NAME", help="What does the arithmetic."

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from mlp_scratch.cli.choices import Options, build, choose
-from mlp_scratch.cli.options import architecture_options, backend_option, json_option, table_options
+from mlp_scratch.cli.options import architecture_options, backend_option, json_option, seed_option, table_options
 from mlp_scratch.cli.outputs import check_image, check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.cli.recipes import recipe_for, recipe_table
@@ -60,14 +60,7 @@ from mlp_scratch.optimizers import OPTIMIZERS
     metavar="NAME",
     help="tf32, bf16 or 3xtf32 for products on a GPU's tensor cores.  [default: the dtype]",
 )
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Of the split, initial weights, data order and dropout.",
-)
+@seed_option("the split, initial weights, data order and dropout")
 @click.option("--threads", type=int, metavar="N", help="Use at most N threads.")
 @click.option("--out", metavar="FILE", help="Save the model, with its scaler and class names, as safetensors.")
 @click.option("--plot", metavar="FILE", help="Draw loss and accuracy over the epochs, as .png, .svg or .pdf.")
