@@ -24,9 +24,9 @@ from mlp_scratch import checks
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import LAYERS, Dense
-from mlp_scratch.losses import LOSSES, Loss
+from mlp_scratch.losses import Loss
 from mlp_scratch.model import Model, Placed
-from mlp_scratch.optimizers import KINDS, Optimizer
+from mlp_scratch.optimizers import Optimizer
 
 T = TypeVar("T")
 
@@ -122,16 +122,6 @@ class Program:
         """Where the parameters of frozen layers lie in the flat vector, and in each slot."""
         frozen = [op.parameters for op in self.operations if op.parameters and not op.layer.trainable]
         return tuple(slice(fields[0].start, fields[-1].stop) for fields in frozen)
-
-    @property
-    def loss_kind(self) -> int:
-        """The loss's row in `LOSSES`."""
-        return list(LOSSES).index(self.loss.kind)
-
-    @property
-    def optimizer_kind(self) -> int:
-        """The optimiser's row in the table of optimiser kinds."""
-        return list(KINDS).index(self.optimizer.kind)
 
     @cached_property
     def decayed(self) -> Array | float:

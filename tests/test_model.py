@@ -11,7 +11,6 @@ from mlp_scratch.errors import ArgumentError, UnknownNameError
 from mlp_scratch.layers import LAYERS
 from mlp_scratch.losses import LOSSES, Huber
 from mlp_scratch.model import Model, place
-from mlp_scratch.optimizers import KINDS
 from mlp_scratch.program import MAX_CONSTANTS, Column, lower
 from tests import examples
 
@@ -152,8 +151,6 @@ def test_table_and_constants():
     assert program.constants.tolist() == [
         [1, 0, 0, 0], [1e-3, 0.3, 0, 0], [2, 10, 0, 0], [0.25, 0, 0, 0], [1, 0, 0, 0],
     ]  # fmt: skip
-    assert list(LOSSES)[program.loss_kind] == "huber"
-    assert list(KINDS)[program.optimizer_kind] == "sgd"
     assert (program.n_parameters, program.n_buffers, program.dtype) == (46, 8, np.float32)
 
 

@@ -26,10 +26,6 @@ class Ratio:
     low: float
     high: float
 
-    @property
-    def may_be_one(self) -> bool:
-        return self.low <= 1.0 <= self.high
-
 
 def paired_ratio(times: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]]) -> Ratio | None:
     """How many times as long as `baseline` something takes; None where there are no two pairs.
