@@ -164,7 +164,7 @@ def test_a_checkpoint_is_the_model_after_the_epoch(tmp_path):
     assert np.array_equal(resumed.flat, whole.flat)
 
 
-def test_checkpoints_every_few_epochs_and_at_the_end(tmp_path, monkeypatch):
+def test_checkpoints_every_few_epochs_and_at_the_end(monkeypatch):
     saved = []
     monkeypatch.setattr(MLP, "save", lambda self, path: saved.append((path, self.training.epoch)))
     MLP([4, 3]).fit(X, Y, epochs=5, callbacks=[Checkpoint("there", every=2)])

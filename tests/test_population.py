@@ -13,7 +13,7 @@ import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError
 
 
-def alone(model, X, y, seed, lr=None, init=None, **options):
+def alone(X, y, seed, lr=None, init=None, **options):
     layers = [ms.Dense(3, 7, weight_init=init), ms.ReLU(), ms.Dropout(0.2), ms.Dense(7, 1, weight_init=init)]
     network = ms.Sequential(layers, seed=seed)
     network.fit(X, y, optimizer=ms.Adam(lr or 1e-3), backend="numba", progress=False, **options)
@@ -41,7 +41,7 @@ def test_each_network_has_the_bits_of_training_it_alone(threads, model, data):
         nets.models, nets.lr, nets.losses, product(rules, rates, seeds), strict=True
     ):
         assert rate == lr
-        expected = alone(model, *data, seed, lr, rule, **options)
+        expected = alone(*data, seed, lr, rule, **options)
         assert np.array_equal(network.flat, expected.flat)
         assert np.array_equal(network.history.losses, expected.history.losses)
         assert np.array_equal(losses, expected.history.column("loss"))
@@ -51,7 +51,7 @@ def test_each_network_has_the_bits_of_training_it_alone(threads, model, data):
 def test_a_network_of_a_population_can_be_trained_on(model, data):
     nets = ms.Population(model, seeds=[4]).fit(*data, optimizer=ms.Adam(), batch_size=16, epochs=2, backend="numba")
     nets.models[0].fit(*data, batch_size=16, epochs=1, backend="numba", progress=False)
-    assert np.array_equal(nets.models[0].flat, alone(model, *data, 4, batch_size=16, epochs=3).flat)
+    assert np.array_equal(nets.models[0].flat, alone(*data, 4, batch_size=16, epochs=3).flat)
 
 
 def test_architectures_may_differ(data):
@@ -131,7 +131,7 @@ def test_one_that_diverges_leaves_nothing_behind_for_the_next(model, data):
     nets.fit(*data, optimizer=ms.Adam(), loss="mse", epochs=2, threads=1, backend="numba")
     assert nets.errors[0] is not None
     assert nets.errors[1] is None
-    expected = alone(model, *data, 1, 0.01, "he_uniform", loss="mse", epochs=2)
+    expected = alone(*data, 1, 0.01, "he_uniform", loss="mse", epochs=2)
     assert np.array_equal(nets.models[1].flat, expected.flat)
     assert nets.models[1].history.epochs[-1].loss == expected.history.epochs[-1].loss
 

@@ -93,7 +93,7 @@ class Tables:
         self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
-        self._reserve_gradients(stages)
+        self._reserve_gradients()
         self.parts = np.array(self.vectors, np.int64).reshape(-1, 3), np.array(self.weights, np.int64).reshape(-1, 5)
         self.network = nw.Network(
             self.stages,
@@ -242,7 +242,7 @@ class Tables:
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
 
-    def _reserve_gradients(self, stages: list[list[Placed]]) -> None:
+    def _reserve_gradients(self) -> None:
         width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
         outputs = -(-largest // width) * width
         for place in () if self.inference else (nw.GRADIENT_A, nw.GRADIENT_B):

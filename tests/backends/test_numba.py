@@ -181,7 +181,7 @@ def test_a_planted_value_diverges_at_its_step_and_leaves_the_state_before_it(opt
     same_divergence(run(X, y, steps=10, batch=5, optimizer=optimizer), step)
 
 
-def test_parameters_that_overflow_behind_a_finite_loss_are_found_too(rng):
+def test_parameters_that_overflow_behind_a_finite_loss_are_found_too():
     # The loss stays finite for long: the second output has no target of any size, only its bias explodes.
     X, y = np.ones((8, 1)), np.full(8, 3e18)
     outcomes = run(X, y, steps=12, batch=8, lr=1e19, layers=[ms.Dense(1, 1)])

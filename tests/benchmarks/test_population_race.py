@@ -46,7 +46,7 @@ def test_records(tmp_path, capsys):
     assert "numba" in capsys.readouterr().out
 
 
-def test_other_losses_are_refused(monkeypatch, tmp_path, capsys):
+def test_other_losses_are_refused(monkeypatch, capsys):
     monkeypatch.setattr(population, "POPULATION_CONTENDERS", {"liar": Entry("fake_contenders:UntrainedPopulation")})
     assert small_run() == 1
     assert "wrong: liar: network 0 leaves its float64 curve at step 1" in capsys.readouterr().out

@@ -99,7 +99,7 @@ def test_scaling_command(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("_small_world")
-def test_random_races_end_with_the_minutes(monkeypatch, tmp_path, capsys):
+def test_random_races_end_with_the_minutes(monkeypatch, capsys):
     monkeypatch.setattr("mlp_benchmarks.compare.CASES_IN_A_GROUP", 1)
     monkeypatch.setattr("mlp_benchmarks.random_shapes.WIDTH", (1, 20))
     arguments = ["compare", "--random", "3", "--contender", "numba,other", "--rounds", "2", "--processes", "1"]

@@ -126,7 +126,7 @@ def test_without_a_folder_to_write_kernels_are_compiled_each_time(monkeypatch):
     assert double(2.5) == 5.0
 
 
-def test_a_full_disk_is_no_error(monkeypatch, tmp_path):
+def test_a_full_disk_is_no_error(monkeypatch):
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, "no space left on device")
 

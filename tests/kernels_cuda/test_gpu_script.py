@@ -78,7 +78,7 @@ def test_without_a_gpu_it_says_so(run):
     assert "nvidia-smi found no GPU" in done.stderr
 
 
-def test_what_the_sanitizer_watches_is_python(run):
+def test_what_the_sanitizer_watches_is_python():
     """The program that the script writes must at least be one."""
     text = SCRIPT.read_text()
     program = text.split("<<'PYTHON'\n")[-1].split("\nPYTHON\n")[0]

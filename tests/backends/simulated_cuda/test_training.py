@@ -27,7 +27,7 @@ def test_threads_of_the_cpu_change_nothing(rng):
 
 
 @pytest.mark.parametrize("shuffled", ["on the GPU", "by the CPU", "never"])
-def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled, monkeypatch, rng):
+def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled, rng):
     X, y = rng.normal(size=(7, 2)), rng.normal(size=7)
     layers = [ms.Dense(2, 3), ms.BatchNorm(), ms.PReLU(), ms.Dropout(0.2), ms.Dense(3, 1, trainable=False)]
     options = {"batch_size": 4, "epochs": 3, "loss": "mae", "backend": "cuda", "shuffle": shuffled != "never"}
