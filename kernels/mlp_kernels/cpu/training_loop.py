@@ -280,8 +280,9 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
             panel, last_panel = share(last_panel, thread, threads)
         else:
             begin, end = _inputs(tile, inputs, thread, threads)
-        for row in range(begin, end, BLOCK_ROWS):
-            stop = min(row + BLOCK_ROWS, end)
+        at_once = BLOCK_ROWS if passes_on or n > 4 else end
+        for row in range(begin, end, at_once):
+            stop = min(row + at_once, end)
             if passes_on:
                 dx = _gradient(f, s - 1)
                 input_gradient(tile, f, s, _gradient(f, s), _transposed(f, s), dx, row, stop, n)

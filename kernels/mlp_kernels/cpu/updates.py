@@ -103,7 +103,7 @@ def weights_update_of(rule: Rule) -> Update:
         width = tile.columns
         # Asking for weights that are near costs more than it saves, unless the multiply-adds take long anyway.
         far = 1 if n > FEW_SAMPLES or (1 + rule.slots) * slot_step * tile.element_bytes > NEAR else 0
-        while panel < last:
+        for panel in range(last - 1, panel - 1, -1):
             d = shift(dz, panel * dz_step)
             columns = outputs - panel * width
             for i in range(begin, end, tile.rows):
@@ -112,7 +112,6 @@ def weights_update_of(rule: Rule) -> Update:
                     weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
                 else:
                     small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
-            panel += 1
 
     return weights_update
 
