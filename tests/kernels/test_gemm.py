@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlp_kernels.cpu import gemm as gemm_module
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.gemm import gemm
 from mlp_kernels.cpu.tile import Tile
@@ -22,6 +23,14 @@ UNITS = {
 }
 sizes = st.integers(0, 70)
 layouts = st.sampled_from(sorted(LAYOUTS))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads_for_any_product():
+    """Also where a second thread would not pay."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gemm_module, "LEAST_WORK", 0)
+        yield
 
 
 def normal(seed, *shape, dtype):
@@ -123,10 +132,13 @@ def test_the_bits_do_not_depend_on_threads_layout_or_place(dtype, m, n, k, threa
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_bits_are_the_same_for_large_products_too(dtype):
-    a, b = normal(1, 301, 517, dtype=dtype), normal(2, 517, 203, dtype=dtype)
+@pytest.mark.parametrize("shape", [(301, 517, 203), (61, 1000, 801)], ids=["A read in place", "A packed"])
+def test_the_bits_are_the_same_for_large_products_too(dtype, shape):
+    m, k, n = shape
+    a, b = normal(1, m, k, dtype=dtype), normal(2, k, n, dtype=dtype)
     one = gemm(a, b)
     check_product(one, a, b)
+    assert one.tobytes() == gemm(np.asfortranarray(a), b).tobytes()
     for threads in (2, 3, 4):
         assert one.tobytes() == gemm(a, b, threads=threads).tobytes()
 

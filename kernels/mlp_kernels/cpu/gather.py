@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
 from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
-from mlp_kernels.cpu.squares import gather_block
+from mlp_kernels.cpu.squares import ask_for, gather_block
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -31,6 +31,9 @@ TYPES = ("float32", "float64", "uint8", "int8", "uint16", "int16", "uint32", "in
 
 SINGLY = 2
 """Samples up to which elements are copied one by one: a square would be transposed for one or two of its rows."""
+
+LINE = 64
+"""Bytes of a cache line."""
 
 ADDRESS, ROW_STRIDE, COLUMN_STRIDE, GATHER = range(4)
 """The fields of a data set's description, int64; GATHER is the address of the code that reads its number type, in a
@@ -58,6 +61,10 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
             for j in range(0, here, lanes):  # along the features first: of few samples at a time the CPU reads ahead
                 for k in range(begin, done, lanes):
                     gather_block(tile, kind, shift(sources, j), k * size, shift(panel, k * width + j))
+        elif step == size:  # one after the other, each line of a sample would have to be waited for
+            for j in range(here):
+                for byte in range(begin * size, end * size, LINE):
+                    ask_for(tile, load(sources, j) + byte)
         for k in range(done, end):
             for j in range(here):
                 store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))

@@ -13,7 +13,6 @@ Threads divide C among them and share nothing: no barrier, no lock. An element o
 same order whoever computes it and wherever it lies, so its bits don't depend on the number of threads.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, TypeAlias
 
@@ -27,6 +26,7 @@ from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.fused import Activation, Epilogue
 from mlp_kernels.cpu.packing import pack_columns, pack_rows
 from mlp_kernels.cpu.register_tile import multiply_tile
+from mlp_kernels.cpu.standby import at_once
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -120,9 +120,16 @@ def _fitting(name: str, given: Array, dtype: np.dtype[Any], shape: tuple[int, ..
     return given
 
 
-# Sizes of the blocks, about: a panel of B of 256 steps takes 32 KB of L1 on AVX-512, a block of A of 96 rows
-# 100 KB of L2 in float32, and packed B 4 MB of L3. Twice to four times as many rows, or steps, were within 2 %.
-_ROWS, _COLUMNS, _DEPTH = 96, 4096, 256
+# Sizes of the blocks, about: a block of A of 96 rows and 448 steps takes 170 KB of L2 in float32, a panel of B 56 KB,
+# and packed B 7 MB of L3. On a Zen 4 with L1 of 32 KB, 256 steps, whose panel of B would fit, were 2 % slower, half or
+# twice as many rows 1 %.
+_ROWS, _COLUMNS, _DEPTH = 96, 4096, 448
+
+LEAST_WORK = 10_000_000
+"""Operations from which on a second thread pays: waking it takes as long as some five million of them."""
+
+FEW_PANELS = 24
+"""Panels of columns up to which packing A costs more than it saves."""
 
 
 def _multiply(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, threads: int, tile: Tile) -> None:
@@ -132,18 +139,15 @@ def _multiply(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, t
     if depth == 0:  # an empty sum: one step of zeros makes it, epilogue and all
         a, b = np.zeros((rows, 1), a.dtype), np.zeros((1, columns), a.dtype)
     multiply = _compiled(tile, epilogue)
-    if threads == 1:
+    if threads == 1 or 2 * rows * columns * depth < LEAST_WORK:
         multiply(tile, epilogue, a, b, bias, out)
         return
-    parts = [
-        partial(multiply, tile, epilogue, a[i], b[:, j], bias[j], out[i, j])
-        for i, j in _shares(rows, columns, threads, tile)
-    ]
-    with ThreadPoolExecutor(threads) as pool:
-        others = [pool.submit(part) for part in parts[1:]]
-        parts[0]()
-        for other in others:
-            other.result()
+    at_once(
+        [
+            partial(multiply, tile, epilogue, a[i], b[:, j], bias[j], out[i, j])
+            for i, j in _shares(rows, columns, threads, tile)
+        ]
+    )
 
 
 def _shares(rows: int, columns: int, threads: int, tile: Tile) -> list[tuple[slice, slice]]:
@@ -206,7 +210,7 @@ def multiply_blocked(tile: Tile, epilogue: Epilogue, a: Array, b: Array, bias: A
     block_depth = even_block(a.shape[1], _DEPTH, 1)
     # The panels, and room for what packing writes too much and for a start on a cache line.
     size_a = (block_rows // tile.rows * block_depth + tile.lanes) * tile.panel_rows * tile.element_bytes
-    if _rows_can_be_read(a, tile.element_bytes):
+    if _reads_rows(tile, a, c.shape[1]):
         size_a = 0
     size_b = (block_columns // tile.columns * block_depth + tile.lanes) * tile.columns * tile.element_bytes
     memory_a, memory_b = np.empty(size_a + 64, np.uint8), np.empty(size_b + 64, np.uint8)
@@ -216,9 +220,10 @@ def multiply_blocked(tile: Tile, epilogue: Epilogue, a: Array, b: Array, bias: A
 
 
 @kernel
-def _rows_can_be_read(a: Array, size: int) -> bool:
-    """Whether the tile reads A where it is: packing would cost 2 to 4 % of a product of 256 to 1024."""
-    return a.strides[1] == size and a.strides[0] % size == 0
+def _reads_rows(tile: Tile, a: Array, columns: int) -> bool:
+    """Whether the tile reads A where it is: packed, it would be read for a few panels of B only."""
+    size = tile.element_bytes
+    return columns <= FEW_PANELS * tile.columns and a.strides[1] == size and a.strides[0] % size == 0
 
 
 @kernel
@@ -239,7 +244,7 @@ def _multiply_in(
     (rows, columns), depth = c.shape, a.shape[1]
     packed_a = (memory_a.ctypes.data + 63) // 64 * 64
     packed_b = (memory_b.ctypes.data + 63) // 64 * 64
-    read_rows = _rows_can_be_read(a, size)
+    read_rows = _reads_rows(tile, a, columns)
     for j0 in range(0, columns, block_columns):
         n = min(block_columns, columns - j0)
         for k0 in range(0, depth, block_depth):

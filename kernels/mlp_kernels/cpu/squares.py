@@ -87,6 +87,17 @@ AHEAD = 256
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def ask_for(_context: Any, tile: Any, address: Any) -> Any:
+    """Have the cache line of an integer address fetched, and wait for nothing."""
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        Vectors(builder, tile.value).prefetch(builder.inttoptr(arguments[1], ir.IntType(8).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(tile, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def gather_block(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, destination: Any) -> Any:
     """`lanes` neighbours of `lanes` samples, converted and transposed: out[k, j] = sample j's element k.
 

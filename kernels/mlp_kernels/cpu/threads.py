@@ -51,6 +51,12 @@ def _offer_core(_context: Any) -> Any:
 
 
 @kernel
+def arrive(counter: Any) -> None:
+    """Come to a meeting and go on at once."""
+    _add(counter, 1)
+
+
+@kernel
 def meet(counter: Any, round_: int, threads: int) -> int:
     """Wait until all threads have come here; returns the number of the next meeting.
 
@@ -58,7 +64,7 @@ def meet(counter: Any, round_: int, threads: int) -> int:
     """
     if threads == 1:
         return round_
-    _add(counter, 1)
+    arrive(counter)
     looks = 0
     while _look(counter) < round_ * threads:
         looks += 1

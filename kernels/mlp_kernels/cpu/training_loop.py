@@ -50,6 +50,7 @@ from mlp_kernels.cpu.network import (
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward, update_vectors
 from mlp_kernels.cpu.shuffling import shuffle
+from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.updates import set_hyper_parameters
@@ -280,8 +281,10 @@ def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: 
             panel, last_panel = share(last_panel, thread, threads)
         else:
             begin, end = _inputs(tile, inputs, thread, threads)
-        for row in range(begin, end, BLOCK_ROWS):
-            stop = min(row + BLOCK_ROWS, end)
+        # Blocks share what their rows of weights or samples leave in the caches; of a few samples that is nothing.
+        rows = BLOCK_ROWS if passes_on or n > MOST_FORWARD else max(1, end - begin)
+        for row in range(begin, end, rows):
+            stop = min(row + rows, end)
             if passes_on:
                 dx = _gradient(f, s - 1)
                 input_gradient(tile, f, s, _gradient(f, s), _transposed(f, s), dx, row, stop, n)

@@ -77,7 +77,7 @@ def vector_update_of(rule: Rule) -> Update:
 
 @cache
 def weights_update_of(rule: Rule) -> Update:
-    """dW = x dzᵀ for inputs `begin` to `end` and the panels of outputs `panel` to `last`, and the step that follows.
+    """dW = x dzᵀ for inputs `begin` to `end` and the panels of outputs `first` to `last`, and the step that follows.
 
     The samples of a feature lie in panels `hop` elements apart, `dz` has panels of outputs `dz_step` apart, and
     the weights panels of `w_rows` rows.
@@ -90,7 +90,7 @@ def weights_update_of(rule: Rule) -> Update:
         dz: Any,
         dz_step: int,
         outputs: int,
-        panel: int,
+        first: int,
         last: int,
         begin: int,
         end: int,
@@ -103,7 +103,8 @@ def weights_update_of(rule: Rule) -> Update:
         width = tile.columns
         # Asking for weights that are near costs more than it saves, unless the multiply-adds take long anyway.
         far = 1 if n > FEW_SAMPLES or (1 + rule.slots) * slot_step * tile.element_bytes > NEAR else 0
-        while panel < last:
+        # From the last one back: the way forward has left it in the caches, and will begin with the first.
+        for panel in range(last - 1, first - 1, -1):
             d = shift(dz, panel * dz_step)
             columns = outputs - panel * width
             for i in range(begin, end, tile.rows):
@@ -112,7 +113,6 @@ def weights_update_of(rule: Rule) -> Update:
                     weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
                 else:
                     small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
-            panel += 1
 
     return weights_update
 

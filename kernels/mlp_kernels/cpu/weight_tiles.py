@@ -51,8 +51,10 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
             def emit(v: Vectors, vectors: int) -> None:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
                 with builder.if_then(builder.icmp_signed("!=", far, index(0))):
-                    for target in targets:
-                        v.prefetch_for_write(weights, target)
+                    for slot in range(rule.value.slots + 1):
+                        block = v.address(weights, builder.mul(slot_step, index(slot)))
+                        for target in targets:
+                            v.prefetch_for_write(block, target)
                 block = accumulate_panels(v, x, hop, dz, depth, [v.constant(0.0)] * len(targets), vectors)
                 h = _hyper(v, hyper)
                 for value, target in zip(block, targets, strict=True):
