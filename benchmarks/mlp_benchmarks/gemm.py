@@ -22,8 +22,9 @@ from mlp_benchmarks.command import (
 )
 from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.contenders.products import PRODUCT_CONTENDERS
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.products import LAYOUTS, UNIT_ROUNDOFF, Product
-from mlp_benchmarks.race import Lane, Race
+from mlp_benchmarks.race import Race
 from mlp_benchmarks.records import SCHEMA, write_json
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.statistics import paired_ratio

@@ -23,7 +23,8 @@ from mlp_benchmarks.command import (
 )
 from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.contenders.base import Entry
-from mlp_benchmarks.race import Lane, Race, Verdict
+from mlp_benchmarks.lanes import Lane, Verdict
+from mlp_benchmarks.race import Race
 from mlp_benchmarks.records import SCHEMA, write_json
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.report import machine_lines, number, print_table

@@ -96,7 +96,9 @@ class ReferenceMaker:
 
     def _make(self, adam_form: AdamForm, most_loss: float | None) -> Reference:
         work, coarse = self._work, adam_form == "keras-float32"
-        rule = replace(work.rule, eps_mode="keras") if adam_form != "torch" else work.rule
+        rule = work.rule
+        if isinstance(rule, Adam) and adam_form != "torch":
+            rule = replace(rule, eps_mode="keras")
         shaken = rule if coarse else work.rule  # where eps is added makes no difference to rounding
         missing = [each for each in dict.fromkeys((rule, shaken)) if each not in self._exact]
         many = NOISY_RUNS if work.case.n_parameters < LARGE else NOISY_RUNS_OF_LARGE

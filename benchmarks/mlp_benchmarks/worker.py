@@ -65,15 +65,19 @@ class Rounds:
     def tune(self, seconds: float) -> dict[str, Any]:
         """Choose about the fewest steps that take `seconds`, and run them."""
         if self._estimate * self._steps < 3 * seconds:  # else it takes long, and has shown enough
-            self._estimate = self.round()["seconds"] / self._steps  # the first one was compiling
+            taken = self.round()["seconds"]  # the first one was compiling
+            if seconds <= taken <= 1.5 * seconds:
+                return {"steps": self._steps}
+            self._estimate = taken / self._steps
         while True:
             self._set_steps(min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1))
-            self.round()  # a block of another length may be another compilation
             taken = self.round()["seconds"]
+            if taken > 2 * seconds:  # a block of another length may be another compilation
+                taken = self.round()["seconds"]
             if taken >= seconds or self._steps == MOST_STEPS:
                 return {"steps": self._steps}
-            # At least twice as many, so that a slow first guess can't make this go on for long.
-            self._estimate = min(taken, seconds / 2) / self._steps
+            # At least half as many again, so that a slow first guess can't make this go on for long.
+            self._estimate = min(taken, seconds / 1.25) / self._steps
 
     def warm_up(self, steps: int) -> dict[str, Any]:
         """Run a round of this length: as long as those that are timed, and it compiles what they need."""

@@ -58,6 +58,7 @@ class Entry:
         adam_form: how this framework writes Adam; each is held to its own, since the forms differ by more than
             rounding.
         most_loss: what the framework cuts the loss of a sample off at, in what it reports only; None if it does not.
+        many_steps: whether one call takes many steps, and may have costs that they share.
         device: "gpu" for one that is to see the GPUs.
     """
 
@@ -66,4 +67,5 @@ class Entry:
     install: str = ""
     adam_form: AdamForm = "torch"
     most_loss: float | None = None
+    many_steps: bool = False
     device: Device = "cpu"

@@ -1,0 +1,48 @@
+"""How a worker finds the number of steps of a round, on a clock that is made up."""
+
+import pytest
+
+from mlp_benchmarks.worker import MOST_STEPS, Rounds
+
+
+class MadeUp(Rounds):
+    """Steps of equal length, and a compilation for each new length of a block."""
+
+    def __init__(self, step, compiling):
+        super().__init__(type(None))
+        self.step, self.compiling, self.compiled, self.spent = step, compiling, set(), 0.0
+        self._set_steps(50)
+        self._estimate = self.round()["seconds"] / 50  # as `check` leaves it
+        self.spent = 0.0
+
+    def _set_steps(self, steps):
+        self._steps = steps
+
+    def round(self):
+        seconds = self._steps * self.step + (0.0 if self._steps in self.compiled else self.compiling)
+        self.compiled.add(self._steps)
+        self.spent += seconds
+        return {"seconds": seconds}
+
+
+@pytest.mark.parametrize("compiling", [0.0, 0.7, 15.0])
+@pytest.mark.parametrize("seconds", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("step", [1e-7, 1e-5, 3e-4, 2e-3, 2.5e-2, 0.4])
+def test_a_round_takes_as_long_as_it_must_and_little_longer(step, seconds, compiling):
+    rounds = MadeUp(step, compiling)
+    steps = rounds.tune(seconds)["steps"]
+    assert steps * step >= seconds or steps == MOST_STEPS
+    assert steps * step <= 1.5 * seconds + step
+    assert steps in rounds.compiled
+
+
+def test_a_block_of_the_right_length_is_kept():
+    rounds = MadeUp(step=2.5e-2, compiling=0.7)
+    assert rounds.tune(1.0)["steps"] == 50
+    assert rounds.spent == pytest.approx(1.25)
+
+
+def test_what_takes_long_is_not_run_more_often_than_must_be():
+    rounds = MadeUp(step=2.5e-2, compiling=0.0)
+    rounds.tune(0.3)
+    assert rounds.spent == pytest.approx(0.375)
