@@ -13,6 +13,7 @@
 Every round begins at the same state, so its evidence is known: the timed steps are checked as well.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,9 +80,9 @@ class Rules:
         return 1 if self.processes > 1 else 2
 
 
-LONG_ENOUGH = 0.3
+LONG_ENOUGH = 0.25
 """Seconds of a round of who is called for each step. It has no costs of a call that its steps would share: whatever
-its job asks for, there is nothing that a longer round would make smaller."""
+its job asks for, there is nothing that a longer round would make smaller. Nor need anyone be warmed up for longer."""
 SLOW = 2.0
 """Seconds a round. Who takes longer is not timed more often than that: it would use up the rounds of the others."""
 
@@ -210,7 +211,10 @@ class Race:
         if "unsuitable" in answer:
             lane.status, lane.reason = "skipped", answer["unsuitable"]
         elif lane.steps:
-            self._compare(lane, job, worker.ask({"do": "warm_up", "steps": lane.steps}), "warming up")
+            # A round that takes long need not be run to its end to be warmed up for.
+            share = min(1.0, LONG_ENOUGH / min(lane.seconds[0]))
+            question = {"do": "warm_up", "steps": lane.steps, "some": math.ceil(share * lane.steps)}
+            self._compare(lane, job, worker.ask(question), "warming up")
         else:
             self._compare(lane, job, worker.ask({"do": "check"}), "")
         self._took[lane.name] = time.monotonic() - start

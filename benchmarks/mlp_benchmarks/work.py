@@ -19,10 +19,10 @@ from mlp_scratch.random import permutation
 
 SEED = 0
 STEPS_CHECKED = 50
-STEPS_CHECKED_OF_HUGE = 5
+STEPS_CHECKED_OF_HUGE = 3
 HUGE = 5_000_000_000
 """Operations a step. From here on fifty steps of all contenders and of the float64 reference would take longer than
-all that is timed. Five tell as much: the bound is narrowest at the first steps, and there a lie shows (a test holds
+all that is timed. Three tell as much: the bound is narrowest at the first steps, and there a lie shows (a test holds
 a learning rate times 1.0005 to that)."""
 STEPS_KEPT = 1000
 """The order of samples is made for at least so many steps; a longer run goes round."""

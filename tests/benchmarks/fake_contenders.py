@@ -82,6 +82,14 @@ class LazyWhenTimed(Numpy):
         return super().run((plan if self.calls == 1 else replace(plan, lr=0 * plan.lr), records))
 
 
+class LazyAndSlow(LazyWhenTimed):
+    """The same, and a single step would take as long as a round must."""
+
+    def run(self, batches):
+        time.sleep(0.02)
+        return super().run(batches)
+
+
 class SkipsAnUpdate(Numpy):
     """Takes the tenth step for nothing."""
 

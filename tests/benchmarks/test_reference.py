@@ -58,7 +58,8 @@ def test_a_small_lie_is_refused_of_keras_too(factor):
     reference = ReferenceMaker(work).get("keras-float32")
     honest = replace(work.rule, eps_mode="keras")
     assert reference.first_refused(loss_curve(work, honest)) is None
-    assert reference.first_refused(loss_curve(work, replace(honest, lr=honest.lr * factor))) is not None
+    lie = loss_curve(work, replace(honest, lr=honest.lr * factor))
+    assert reference.first_refused(lie) <= STEPS_CHECKED_OF_HUGE
 
 
 def test_a_coarse_correction_is_allowed_more_at_first(digits):

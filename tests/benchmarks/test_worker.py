@@ -1,5 +1,7 @@
 """How a worker finds the number of steps of a round, on a clock that is made up."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from mlp_benchmarks.worker import MOST_STEPS, Rounds
@@ -10,6 +12,7 @@ class MadeUp(Rounds):
 
     def __init__(self, step, compiling):
         super().__init__(type(None))
+        self._job = SimpleNamespace(steps_checked=50)
         self.step, self.compiling, self.compiled, self.spent = step, compiling, set(), 0.0
         self._set_steps(50)
         self._estimate = self.round()["seconds"] / 50  # as `check` leaves it
@@ -32,7 +35,7 @@ def test_a_round_takes_as_long_as_it_must_and_little_longer(step, seconds, compi
     rounds = MadeUp(step, compiling)
     steps = rounds.tune(seconds)["steps"]
     assert steps * step >= seconds or steps == MOST_STEPS
-    assert steps * step <= 1.5 * seconds + step
+    assert steps * step <= 1.5 * seconds + step or steps == 2
     assert steps in rounds.compiled
 
 
@@ -46,3 +49,10 @@ def test_what_takes_long_is_not_run_more_often_than_must_be():
     rounds = MadeUp(step=2.5e-2, compiling=0.0)
     rounds.tune(0.3)
     assert rounds.spent == pytest.approx(0.375)
+
+
+@pytest.mark.parametrize(("checked", "fewest"), [(50, 2), (1, 1)])
+def test_a_round_shows_an_update(checked, fewest):
+    rounds = MadeUp(step=5.0, compiling=0.0)
+    rounds._job.steps_checked = checked
+    assert rounds.tune(0.3)["steps"] == fewest

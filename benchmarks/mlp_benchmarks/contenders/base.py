@@ -20,7 +20,8 @@ class Contender(Protocol):
     """Does one job. Only `run` is timed.
 
     One that works on a GPU also has `stopwatch()`, which makes an object with `start()` and `stop()`, the seconds in
-    between by the GPU's own events.
+    between by the GPU's own events. One that compiles anew for each number of steps says so by a class variable
+    `compiles_each_length`.
     """
 
     def __init__(self, job: Any) -> None:
