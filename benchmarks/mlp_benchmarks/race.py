@@ -72,7 +72,7 @@ class Rules:
     processes: int = 3
     seconds: float = 0.02
     patience: float = 180.0
-    budget: float = 7.0
+    budget: float = 8.0
 
     @property
     def fewest_rounds(self) -> int:
