@@ -1,3 +1,4 @@
+import math
 import os
 from dataclasses import replace
 from itertools import pairwise
@@ -120,6 +121,13 @@ def test_who_is_slow_is_not_timed_more_often_than_must_be(race, digits, monkeypa
     assert len(lanes["Honest"].seconds[0]) == 4
 
 
+def questions(monkeypatch):
+    """A list that holds all that workers are asked from now on."""
+    asked, ask = [], Worker.ask
+    monkeypatch.setattr(Worker, "ask", lambda worker, question: (asked.append(question), ask(worker, question))[1])
+    return asked
+
+
 def run_race(work, rules, *, threads=1, before=lambda race: None, **entries):
     """The lanes of a race of fakes by these rules."""
     entries = {name: Entry(f"fake_contenders:{name}", **entries.get(name, {})) for name in entries}
@@ -142,19 +150,15 @@ def test_no_round_begins_that_would_not_end_within_the_budget(digits):
 
 
 def test_only_who_takes_many_steps_in_a_call_needs_long_rounds(digits, monkeypatch):
-    asked = {}
-
-    def ask(worker, question):
-        if question["do"] == "tune":
-            asked.setdefault(question["seconds"], []).append(worker)
-        return really_ask(worker, question)
-
-    really_ask = Worker.ask
-    monkeypatch.setattr(Worker, "ask", ask)
+    asked = questions(monkeypatch)
     monkeypatch.setattr(TrainingJob, "least_seconds", 0.04)
     monkeypatch.setattr("mlp_benchmarks.race.LONG_ENOUGH", 0.01)
-    lanes = run_race(digits, Rules(rounds=1, seconds=0.005), Honest={"many_steps": True}, AlsoHonest={})
-    assert {seconds: len(workers) for seconds, workers in asked.items()} == {0.04: 1, 0.01: 1}
+    lanes = run_race(digits, Rules(rounds=1, processes=3, seconds=0.005), Honest={"many_steps": True}, AlsoHonest={})
+    assert sorted(each["seconds"] for each in asked if each["do"] == "tune") == [0.01, 0.04]
+    # No one is warmed up for longer.
+    long = lanes["Honest"]
+    (warm_up, _) = (each for each in asked if each["do"] == "warm_up" and each["steps"] == long.steps)
+    assert warm_up["some"] == math.ceil(min(1.0, 0.01 / long.seconds[0][0]) * long.steps)
     assert {lane.status for lane in lanes.values()} == {"timed"}
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mlp_benchmarks import reference as reference_module
-from mlp_benchmarks.cases import CASES, OPTIMIZERS
+from mlp_benchmarks.cases import CASES, OPTIMIZERS, Case
 from mlp_benchmarks.reference import (
     NOISY_RUNS,
     Reference,
@@ -128,6 +128,8 @@ def test_forms_share_what_they_have_in_common_and_any_thread_may_ask(digits, mon
 def test_only_the_largest_case_is_checked_for_fewer_steps():
     checked = {name: make_work(case, "sgd", threads=1).steps_checked for name, case in CASES.items()}
     assert {name for name, steps in checked.items() if steps != STEPS_CHECKED} == {"wide-4096"}
+    many_parameters = Case("", (2048, 2048, 2048), 1, "cross_entropy", "random")
+    assert make_work(many_parameters, "sgd", threads=1).steps_checked == STEPS_CHECKED_OF_HUGE
 
 
 def test_keras_form_of_adam_has_its_own_curve(digits):

@@ -2,9 +2,40 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from mlp_benchmarks.worker import MOST_STEPS, Rounds
+
+
+class Recording:
+    """A contender that remembers the lengths of the blocks that it ran."""
+
+    def __init__(self, compiles_each_length):
+        self.compiles_each_length, self.ran = compiles_each_length, []
+
+    def reset(self):
+        pass
+
+    def prepare(self, rows):
+        return rows
+
+    def run(self, batches):
+        self.ran.append(batches)
+        return batches
+
+    def evidence(self, steps):
+        return np.arange(float(steps))
+
+
+@pytest.mark.parametrize(("compiles_each_length", "warmed_up"), [(False, 4), (True, 30)])
+def test_a_warm_up_is_short_unless_each_length_must_be_compiled(compiles_each_length, warmed_up):
+    rounds = Rounds(Recording)
+    rounds._job = SimpleNamespace(batches=lambda steps: steps, evidence_kept=5)
+    rounds._contender = Recording(compiles_each_length)
+    assert rounds.warm_up(steps=30, some=4) == {"evidence": [0.0, 1.0, 2.0, 3.0, 4.0][:warmed_up]}
+    rounds.round()
+    assert rounds._contender.ran == [warmed_up, 30]
 
 
 class MadeUp(Rounds):
