@@ -7,8 +7,9 @@
 4. Rounds: A B C A B C ..., one at a time, all on the same processors; who has no turn is parked, with all its
    threads. What the machine does to one round of A it does to B's and C's of that round too, so that their ratio
    holds. They end by number or by the clock, which knows nothing of who is ahead.
-5. All of that again in new processes: where a process's memory lies in the caches is luck, and it keeps its luck.
-   Where a round of all takes long, it is one round in each process: another process tells more than another round.
+5. All of that again in new processes, but for the number of steps, and with a short warm-up in place of the check:
+   where a process's memory lies in the caches is luck, and it keeps its luck. Where a round of all takes long, it is
+   one round in each process: another process tells more than another round.
 
 Every round begins at the same state, so its evidence is known: the timed steps are checked as well.
 """
