@@ -20,8 +20,9 @@ from mlp_benchmarks.command import (
     writable,
 )
 from mlp_benchmarks.contenders import BASELINE
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.products import LAYOUTS, PRODUCT_CONTENDERS, UNIT_ROUNDOFF, Product
-from mlp_benchmarks.race import Lane, Race
+from mlp_benchmarks.race import Race
 from mlp_benchmarks.records import Findings
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.statistics import paired_ratio

@@ -17,8 +17,9 @@ from mlp_benchmarks.command import (
     writable,
 )
 from mlp_benchmarks.contenders import BASELINE
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.populations import CHECKED, EPOCHS, NETWORKS, POPULATION_CONTENDERS, PopulationWork
-from mlp_benchmarks.race import Lane, Race
+from mlp_benchmarks.race import Race
 from mlp_benchmarks.records import Findings
 from mlp_benchmarks.report import machine_lines, number, print_table
 from mlp_benchmarks.statistics import paired_ratio

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlp_benchmarks.cases import CASES, Case
 from mlp_benchmarks.contenders.base import Entry
-from mlp_benchmarks.race import Verdict
+from mlp_benchmarks.lanes import Verdict
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.samples import load_samples
 from mlp_benchmarks.work import STEPS_CHECKED, Work

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_benchmarks.contenders.base import Entry
-from mlp_benchmarks.race import Verdict
+from mlp_benchmarks.lanes import Verdict
 from mlp_scratch._types import Array
 
 LAYOUTS = ("NN", "NT", "TN")

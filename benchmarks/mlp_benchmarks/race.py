@@ -1,33 +1,36 @@
 """The race: contenders for some jobs, checked first, then timed in turns.
 
 1. All workers start, side by side on all processors: imports are not timed.
-2. For each job, each shows the evidence of its first steps. Who does other work is out.
-3. Each finds how many steps take long enough to time.
+2. For each job, each shows the evidence of its first steps. Who does other work is out. That is not timed either, so
+   it goes on side by side, at two threads each on shared processors, those first that took longest the last time.
+3. Each finds how many steps take long enough to time, with its processors to itself.
 4. Rounds: A B C A B C ..., one at a time, all on the same processors; who has no turn is parked, with all its
    threads. What the machine does to one round of A it does to B's and C's of that round too, so that their ratio
-   holds.
-5. All of that again in new processes: where a process's memory lies in the caches is luck, and it keeps its luck.
+   holds. They end by number or by the clock, which knows nothing of who is ahead.
+5. All of that again in new processes, but for the number of steps, and with a short warm-up in place of the check:
+   where a process's memory lies in the caches is luck, and it keeps its luck. Where a round of all takes long, it is
+   one round in each process: another process tells more than another round.
 
 Every round begins at the same state, so its evidence is known: the timed steps are checked as well.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mlp_benchmarks.contenders import Entry
+from mlp_benchmarks.lanes import Lane, Verdict
 from mlp_benchmarks.process import Worker, WorkerError, places
-
-Status = Literal["waiting", "timed", "wrong", "skipped", "failed"]
 
 
 class Job(Protocol):
@@ -36,7 +39,7 @@ class Job(Protocol):
     Attributes:
         kind: "module:class" of what a worker loads from the file that `save` writes.
         name: for the progress line.
-        least_seconds: how long a round must take for this job.
+        least_seconds: how long a round must take for this job, where a call has costs that its steps share.
     """
 
     kind: ClassVar[str]
@@ -50,23 +53,8 @@ class Job(Protocol):
     def save(self, path: Path) -> None:
         """Write all that a worker needs."""
 
-    def judge(self, entry: Entry, evidence: npt.NDArray[np.float64]) -> "Verdict":
+    def judge(self, entry: Entry, evidence: npt.NDArray[np.float64]) -> Verdict:
         """Whether this is the evidence of the right work; it may be that of fewer steps than are checked."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What evidence shows.
-
-    Attributes:
-        gap: how far it is from what is right, at most.
-        bound: the gap that rounding allows.
-        fault: what is wrong with it, in words; empty where nothing is.
-    """
-
-    gap: float
-    bound: float
-    fault: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +66,7 @@ class Rules:
         processes: how many processes each contender has, one after the other.
         seconds: how long a round takes at least, whatever the job.
         patience: how long a worker may take to answer.
-        budget: seconds after which the rounds of one job in one process end early.
+        budget: seconds for the rounds of one job in one process: none begins that would not end within them.
     """
 
     rounds: int = 7
@@ -87,43 +75,17 @@ class Rules:
     patience: float = 180.0
     budget: float = 8.0
 
+    @property
+    def fewest_rounds(self) -> int:
+        """In each process, whatever the budget: a single one has no spread, unless there are more processes."""
+        return 1 if self.processes > 1 else 2
 
-FEWEST_ROUNDS = 2
-"""In each process, whatever the budget: one round has no spread."""
+
+LONG_ENOUGH = 0.25
+"""Seconds of a round of who is called for each step. It has no costs of a call that its steps would share: whatever
+its job asks for, there is nothing that a longer round would make smaller. Nor need anyone be warmed up for longer."""
 SLOW = 2.0
 """Seconds a round. Who takes longer is not timed more often than that: it would use up the rounds of the others."""
-
-
-@dataclass
-class Lane:
-    """One contender with one job.
-
-    Attributes:
-        status: "waiting" until it has been timed; "skipped", "wrong" or "failed" take it out of the race.
-        reason: why it is out.
-        steps: in a round.
-        seconds: of each round so far, by process.
-        gap: the largest gap between its evidence and what is right, over check and rounds.
-        bound: the gap that rounding allows at the last step checked.
-    """
-
-    name: str
-    entry: Entry
-    status: Status = "waiting"
-    reason: str = ""
-    steps: int = 0
-    seconds: list[list[float]] = field(default_factory=list)
-    gap: float | None = None
-    bound: float | None = None
-
-    @property
-    def racing(self) -> bool:
-        return self.status in ("waiting", "timed")
-
-    @property
-    def microseconds(self) -> list[list[float]]:
-        """A step's time in each round, by process."""
-        return [[1e6 * seconds / self.steps for seconds in process] for process in self.seconds]
 
 
 class Race:
@@ -153,6 +115,7 @@ class Race:
         self._threads, self._places = threads, places(threads)
         self._folder = TemporaryDirectory(prefix="mlp-bench-")
         self._workers: dict[str, Worker] = {}
+        self._took: dict[str, float] = {}
         self._ended = False
         self.lanes = [[Lane(name, entry) for name, entry in entries.items()] for _ in jobs]
 
@@ -183,19 +146,21 @@ class Race:
         lanes, job = self.lanes[number], self._jobs[number]
         where = f"{job.name}, process {process + 1} of {self._rules.processes}"
         self._progress(f"{where}: check")
-        self._at_once(lanes, lambda lane, worker: self._take_on(lane, worker, number))
-        for lane in _racing(lanes):
-            self._progress(f"{where}: warm-up of {lane.name}")
-            self._attempt(lambda lane, worker: self._tune(lane, worker, job), lane)
-        end = time.monotonic() + self._rules.budget
+        shared = [place for place in self._places for _ in place]  # one worker a processor, whatever its threads
+        self._at_once(lanes, lambda lane, worker: self._take_on(lane, worker, number), shared)
+        self._progress(f"{where}: warm-up")
+        self._at_once(lanes, lambda lane, worker: self._tune(lane, worker, job), self._places)
         for lane in _racing(lanes):
             lane.seconds.append([])
+        start, fewest = time.monotonic(), self._rules.fewest_rounds
         for count in range(1, self._rules.rounds + 1):
-            if count > FEWEST_ROUNDS and time.monotonic() > end:
+            # As many rounds as begin now, and the next one, if it takes as long as they did on average.
+            needed = (time.monotonic() - start) * count / max(1, count - 1)
+            if count > fewest and needed > self._rules.budget:
                 break
             self._progress(f"{where}: round {count} of {self._rules.rounds}")
             for lane in _racing(lanes):
-                if count <= FEWEST_ROUNDS or lane.seconds[-1][-1] < SLOW:
+                if count <= fewest or lane.seconds[-1][-1] < SLOW:
                     self._attempt(lambda lane, worker: self._time(lane, worker, job), lane)
 
     def _skip_missing(self) -> None:
@@ -214,23 +179,25 @@ class Race:
         arguments = ["-m", "mlp_benchmarks.worker", entry.path]
         return Worker(arguments, cpus=cpus, threads=self._threads, patience=self._rules.patience, device=entry.device)
 
-    def _at_once(self, lanes: Sequence[Lane], action: Callable[[Lane, Worker], None]) -> None:
-        """Do what is not timed with all contenders, as many side by side as have processors of their own."""
-        racing = _racing(lanes)
+    def _at_once(
+        self, lanes: Sequence[Lane], action: Callable[[Lane, Worker], None], slots: Sequence[Sequence[int]]
+    ) -> None:
+        """Do what is not timed with all contenders, as many side by side as there are slots: processors for each."""
+        racing = sorted(_racing(lanes), key=lambda lane: -self._took.get(lane.name, 0.0))
         for lane in racing:
             if lane.name not in self._workers:  # it fell out of an earlier job
                 self._workers[lane.name] = self._start_worker(lane.name, self._places[-1])
-        groups = [racing[i :: len(self._places)] for i in range(len(self._places))]
+        waiting = iter(racing)  # one for all slots: who is free takes the next
 
-        def work_off(group: Sequence[Lane], cpus: Sequence[int]) -> None:
-            for lane in group:
+        def work_off(cpus: Sequence[int]) -> None:
+            for lane in waiting:
                 if not self._ended:
                     self._workers[lane.name].bind(cpus)
                     self._attempt(action, lane)
 
-        with ThreadPoolExecutor(len(groups)) as pool:
+        with ThreadPoolExecutor(len(slots)) as pool:
             try:
-                list(pool.map(work_off, groups, self._places))
+                list(pool.map(work_off, slots))
             except BaseException:
                 self._ended = True
                 self._end_workers()  # else the pool would wait for their answers
@@ -240,18 +207,23 @@ class Race:
 
     def _take_on(self, lane: Lane, worker: Worker, number: int) -> None:
         """Load the job; in the first process, show the evidence of the first steps."""
-        job = self._jobs[number]
+        job, start = self._jobs[number], time.monotonic()
         answer = worker.ask({"do": "load", "file": str(self._file(number)), "job": job.kind})
         if "unsuitable" in answer:
             lane.status, lane.reason = "skipped", answer["unsuitable"]
         elif lane.steps:
-            self._compare(lane, job, worker.ask({"do": "warm_up", "steps": lane.steps}), "warming up")
+            # A round that takes long need not be run to its end to be warmed up for.
+            share = min(1.0, LONG_ENOUGH / min(lane.seconds[0]))
+            question = {"do": "warm_up", "steps": lane.steps, "some": math.ceil(share * lane.steps)}
+            self._compare(lane, job, worker.ask(question), "warming up")
         else:
             self._compare(lane, job, worker.ask({"do": "check"}), "")
+        self._took[lane.name] = time.monotonic() - start
 
     def _tune(self, lane: Lane, worker: Worker, job: Job) -> None:
         if not lane.steps:
-            seconds = max(self._rules.seconds, job.least_seconds)
+            least = job.least_seconds if lane.entry.many_steps else min(job.least_seconds, LONG_ENOUGH)
+            seconds = max(self._rules.seconds, least)
             lane.steps = worker.ask({"do": "tune", "seconds": seconds})["steps"]
 
     def _time(self, lane: Lane, worker: Worker, job: Job) -> None:
@@ -263,14 +235,7 @@ class Race:
 
     def _compare(self, lane: Lane, job: Job, answer: Mapping[str, list[float | None]], when: str) -> None:
         evidence = np.array(answer["evidence"], dtype=np.float64)  # None becomes NaN
-        verdict = job.judge(lane.entry, evidence)
-        # NaN, which nothing exceeds, must stay.
-        lane.gap = verdict.gap if lane.gap is None or not verdict.gap <= lane.gap else lane.gap
-        lane.bound = max(lane.bound or 0.0, verdict.bound)
-        if verdict.fault:
-            lane.status = "wrong"
-            lane.reason = f"{when}: {verdict.fault}" if when else verdict.fault
-            lane.seconds.clear()
+        lane.hear(job.judge(lane.entry, evidence), when)
 
     def _attempt(self, action: Callable[[Lane, Worker], None], lane: Lane) -> None:
         """Do something with a contender, which is parked before and after; whatever becomes of it, others go on."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlp_benchmarks.contenders import BASELINE
 from mlp_benchmarks.floor import Peaks, bytes_per_step, floor_us, flops_per_step, last_level_cache
-from mlp_benchmarks.race import Lane
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.statistics import paired_ratio
 from mlp_benchmarks.work import Work
 from mlp_scratch.errors import ArgumentError, DataFileError

@@ -15,8 +15,10 @@ the first ones, where rounding has not had time to grow: a learning rate times 1
 times 1.0005, is refused. What Adam's curve cannot show is a gradient's scale, which Adam divides out.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -29,6 +31,7 @@ from mlp_scratch import MLP
 from mlp_scratch._types import Array
 from mlp_scratch.backends import Plan, Records, Samples, State, get_backend
 from mlp_scratch.losses import LOSSES
+from mlp_scratch.machine import usable_cores
 from mlp_scratch.optimizers import Adam, Optimizer
 from mlp_scratch.program import lower
 
@@ -69,54 +72,102 @@ class Reference:
 
 
 class ReferenceMaker:
-    """References for one work, each form's made when it is asked for; of no use to time, so on all cores."""
+    """References for one work, each form's made when it is asked for; of no use to time, so on all cores.
+
+    Several threads may ask at once. What forms have in common is made once: Keras' two have one curve, and a curve
+    that is cut off comes from the same samples' losses.
+    """
 
     def __init__(self, work: Work) -> None:
-        self._work = work
+        self._work, self._lock = work, Lock()
         self._made: dict[tuple[AdamForm, float | None], Reference] = {}
+        self._exact: dict[Optimizer, ExactCurve] = {}
         self._bounds: dict[bool, Curve] = {}
 
     def get(self, adam_form: AdamForm, most_loss: float | None = None) -> Reference:
         """The reference for contenders whose Adam has this form, and who report no larger loss of a sample."""
-        rule = self._work.rule
-        if not isinstance(rule, Adam):
+        if not isinstance(self._work.rule, Adam):
             adam_form = "torch"
         form = (adam_form, most_loss)
-        if form not in self._made:
-            coarse = adam_form == "keras-float32"
-            if isinstance(rule, Adam) and adam_form != "torch":
-                rule = replace(rule, eps_mode="keras")
-            exact = loss_curve(self._work, rule)
-            if coarse not in self._bounds:
-                self._bounds[coarse] = rounding_bound(self._work, exact, coarse_correction=coarse)
-            if most_loss is not None:
-                exact = loss_curve(self._work, rule, most_loss=most_loss)
-            self._made[form] = Reference(exact, self._bounds[coarse])
-        return self._made[form]
+        with self._lock:
+            if form not in self._made:
+                self._made[form] = self._make(adam_form, most_loss)
+            return self._made[form]
+
+    def _make(self, adam_form: AdamForm, most_loss: float | None) -> Reference:
+        work, coarse = self._work, adam_form == "keras-float32"
+        rule = work.rule
+        if isinstance(rule, Adam) and adam_form != "torch":
+            rule = replace(rule, eps_mode="keras")
+        shaken = rule if coarse else work.rule  # where eps is added makes no difference to rounding
+        missing = [each for each in dict.fromkeys((rule, shaken)) if each not in self._exact]
+        many = NOISY_RUNS if work.case.n_parameters < LARGE else NOISY_RUNS_OF_LARGE
+        runs = range(0 if coarse in self._bounds else many)
+        # The NumPy backend takes one core for each curve.
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            exact = pool.map(lambda each: exact_curve(work, each), missing)
+            noisy = pool.map(lambda run: noisy_curve(work, shaken, run, coarse_correction=coarse), runs)
+            self._exact |= zip(missing, exact, strict=True)
+            if runs:
+                self._bounds[coarse] = rounding_bound(work, self._exact[shaken].losses, list(noisy))
+        return Reference(self._exact[rule].cut_off(most_loss), self._bounds[coarse])
 
 
-def rounding_bound(work: Work, exact: Curve, *, coarse_correction: bool = False) -> Curve:
-    """How far a correct float32 curve may be from `exact` at each step, relatively: (steps_checked,).
+@dataclass(frozen=True, eq=False)
+class ExactCurve:
+    """The curve of the float64 NumPy backend.
 
-    With `coarse_correction` Adam's 1 − β₂ᵗ may be off by what t roundings of β₂ᵗ make of it.
+    Attributes:
+        losses: of the steps, as the backend reports them, (steps,).
+        of_samples: the loss of each sample of their batches, (steps, batch).
     """
-    rng, rule = np.random.default_rng(0), work.rule
+
+    losses: Curve
+    of_samples: Curve
+
+    def cut_off(self, most: float | None) -> Curve:
+        """The curve of who reports no larger loss of a sample than `most`."""
+        return self.losses if most is None else np.minimum(self.of_samples, most).mean(axis=1)
+
+
+def exact_curve(work: Work, rule: Optimizer) -> ExactCurve:
+    """What a contender is compared with."""
+    loss, rows = LOSSES[work.case.loss], iter(work.batches(work.steps_checked))
+    of_samples: list[Array] = []
+
+    def look(model: MLP) -> None:
+        batch = next(rows)
+        targets = loss.prepare(work.y[batch], model.n_outputs, model.dtype)
+        of_samples.append(loss.sample_values(model.logits(work.X[batch], backend="numpy"), targets))
+
+    losses = loss_curve(work, rule, before_step=look)
+    return ExactCurve(losses, np.array(of_samples))
+
+
+def noisy_curve(work: Work, rule: Optimizer, run: int, *, coarse_correction: bool = False) -> Curve:
+    """The losses in float32 with all parameters moved before every step, by random numbers of this run's own.
+
+    With `coarse_correction` Adam's 1 − β₂ᵗ is off by what t roundings of β₂ᵗ make of it, up or down by turns of runs.
+    """
+    rng = np.random.default_rng(run)
     size = np.float32(np.sqrt(max(work.case.widths[:-1])) * UNIT_ROUNDOFF)
 
-    def shake(parameters: Array) -> None:
-        signs = rng.integers(0, 2, parameters.size, dtype=np.int8) * 2 - 1
-        parameters *= 1 + size * signs.astype(np.float32)
+    def shake(model: MLP) -> None:
+        signs = rng.integers(0, 2, model.n_parameters, dtype=np.int8) * 2 - 1
+        model.flat[...] *= 1 + size * signs.astype(np.float32)
 
-    count = NOISY_RUNS if work.case.n_parameters < LARGE else NOISY_RUNS_OF_LARGE
-    gaps = []
-    for run in range(count):
-        lr = np.full(work.steps_checked, rule.lr)
-        if coarse_correction and isinstance(rule, Adam):
-            t = np.arange(1, work.steps_checked + 1)
-            power = rule.beta2**t
-            lr *= 1 + (-1) ** run * (t + 1) * UNIT_ROUNDOFF * power / (1 - power) / 2  # half: under a root
-        gaps.append(_gaps(loss_curve(work, rule, dtype="float32", before_step=shake, lr=lr), exact))
+    lr = np.full(work.steps_checked, rule.lr)
+    if coarse_correction and isinstance(rule, Adam):
+        t = np.arange(1, work.steps_checked + 1)
+        power = rule.beta2**t
+        lr *= 1 + (-1) ** run * (t + 1) * UNIT_ROUNDOFF * power / (1 - power) / 2  # half: under a root
+    return loss_curve(work, rule, dtype="float32", before_step=shake, lr=lr)
+
+
+def rounding_bound(work: Work, exact: Curve, noisy: Sequence[Curve]) -> Curve:
+    """How far a correct float32 curve may be from `exact` at each step, relatively: (steps_checked,)."""
     own = UNIT_ROUNDOFF * (1 + np.sqrt(work.case.widths[-1]) / exact)
+    gaps = [_gaps(losses, exact) for losses in noisy]
     return MARGIN * np.maximum.accumulate(np.max(gaps, axis=0) + own)
 
 
@@ -125,9 +176,8 @@ def loss_curve(
     rule: Optimizer,
     *,
     dtype: str = "float64",
-    before_step: Callable[[Array], None] | None = None,
+    before_step: Callable[[MLP], None] = lambda model: None,
     lr: Curve | None = None,
-    most_loss: float | None = None,
 ) -> Curve:
     """The losses of the first steps on the NumPy backend, (steps_checked,), from the injected weights.
 
@@ -135,27 +185,14 @@ def loss_curve(
         work: what is trained.
         rule: the optimiser.
         dtype: of the arithmetic.
-        before_step: is given the parameter vector before every step, to change it in place.
+        before_step: is given the model before every step, to look at or to change in place.
         lr: of each step; the optimiser's if not given.
-        most_loss: what a sample's loss is cut off at in the curve, not in the gradient.
     """
-    rates = np.full(work.steps_checked, rule.lr) if lr is None else lr
-    losses = np.empty(work.steps_checked)
-    for i, (model, take) in enumerate(_steps(work, rule, dtype, rates)):
-        if before_step is not None:
-            before_step(model.flat)
-        cut = None if most_loss is None else _cut_loss(work, model, i, most_loss)
-        reported = take()
-        losses[i] = reported if cut is None else cut
-    return losses
-
-
-def _cut_loss(work: Work, model: MLP, step: int, most: float) -> float:
-    """The mean over a step's batch of the losses, each cut off at `most`."""
-    loss, rows = LOSSES[work.case.loss], work.batches(step + 1)[step]
-    logits = model.logits(work.X[rows], backend="numpy")
-    targets = loss.prepare(work.y[rows], model.n_outputs, model.dtype)
-    return float(np.minimum(loss.sample_values(logits, targets), most).mean())
+    losses = []
+    for model, take in _steps(work, rule, dtype, np.full(work.steps_checked, rule.lr) if lr is None else lr):
+        before_step(model)
+        losses.append(take())
+    return np.array(losses)
 
 
 def accuracy_curve(work: Work, steps: int) -> Curve:

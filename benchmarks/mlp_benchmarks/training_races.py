@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from mlp_benchmarks.cases import Case
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.race import Race, Rules, Verdict
+from mlp_benchmarks.lanes import Verdict
+from mlp_benchmarks.race import Race, Rules
 from mlp_benchmarks.records import Report, make_not_timed, make_records
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.work import Work, make_work

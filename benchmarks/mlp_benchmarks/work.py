@@ -19,11 +19,11 @@ from mlp_scratch.random import permutation
 
 SEED = 0
 STEPS_CHECKED = 50
-STEPS_CHECKED_OF_HUGE = 5
-HUGE = 5_000_000_000
-"""Operations a step. From here on fifty steps of all contenders and of the float64 reference would take longer than
-all that is timed. Five tell as much: the bound is narrowest at the first steps, and there a lie shows (a test holds
-a learning rate times 1.0005 to that)."""
+STEPS_CHECKED_OF_HUGE = 3
+HUGE, HUGE_PARAMETERS = 5_000_000_000, 5_000_000
+"""Operations a step, and parameters. From either on fifty steps of all contenders and of the float64 reference would
+take longer than all that is timed. Three tell as much: the bound is narrowest at the first steps, and there a lie
+shows (a test holds a learning rate times 1.0005 to that)."""
 STEPS_KEPT = 1000
 """The order of samples is made for at least so many steps; a longer run goes round."""
 
@@ -69,7 +69,8 @@ class Work:
     @property
     def steps_checked(self) -> int:
         """How many steps' losses are compared with the reference's."""
-        return STEPS_CHECKED if flops_per_step(self.case) < HUGE else STEPS_CHECKED_OF_HUGE
+        huge = flops_per_step(self.case) >= HUGE or self.case.n_parameters >= HUGE_PARAMETERS
+        return STEPS_CHECKED_OF_HUGE if huge else STEPS_CHECKED
 
     @property
     def evidence_kept(self) -> int:

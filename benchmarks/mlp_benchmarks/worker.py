@@ -7,7 +7,8 @@ JSON on standard input and output:
      "job": path of the job's class}
     {"do": "check"}                  {"evidence": [...]}, of the first steps
     {"do": "tune", "seconds": s}     {"steps": n}, a round of which takes at least so long
-    {"do": "warm_up", "steps": n}    {"evidence": [...]}, of a round of n steps that is not timed
+    {"do": "warm_up", "steps": n,    {"evidence": [...]}, of some steps that are not timed; then a round has n
+     "some": k}
     {"do": "round"}                  {"seconds": s, "evidence": [...]}, of all its steps and of the first of them
 
 A step is a training step, or a matrix product; its evidence is a number that shows what was done, such as the loss.
@@ -63,22 +64,32 @@ class Rounds:
         return {"evidence": first["evidence"]}
 
     def tune(self, seconds: float) -> dict[str, Any]:
-        """Choose about the fewest steps that take `seconds`, and run them."""
+        """Choose about the fewest steps that take `seconds`, and run them; two at least, where two can be checked.
+
+        The loss of a step is that before its update: a round of one step would not show that it made one.
+        """
+        fewest = min(2, self._job.steps_checked)
         if self._estimate * self._steps < 3 * seconds:  # else it takes long, and has shown enough
-            self._estimate = self.round()["seconds"] / self._steps  # the first one was compiling
+            taken = self.round()["seconds"]  # the first one was compiling
+            if seconds <= taken <= 1.5 * seconds:
+                return {"steps": self._steps}
+            self._estimate = taken / self._steps
         while True:
-            self._set_steps(min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1))
-            self.round()  # a block of another length may be another compilation
+            self._set_steps(max(fewest, min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1)))
             taken = self.round()["seconds"]
+            if taken > 2 * seconds:  # a block of another length may be another compilation
+                taken = self.round()["seconds"]
             if taken >= seconds or self._steps == MOST_STEPS:
                 return {"steps": self._steps}
-            # At least twice as many, so that a slow first guess can't make this go on for long.
-            self._estimate = min(taken, seconds / 2) / self._steps
+            # At least half as many again, so that a slow first guess can't make this go on for long.
+            self._estimate = min(taken, seconds / 1.25) / self._steps
 
-    def warm_up(self, steps: int) -> dict[str, Any]:
-        """Run a round of this length: as long as those that are timed, and it compiles what they need."""
+    def warm_up(self, steps: int, some: int) -> dict[str, Any]:
+        """Get ready for rounds of so many steps by taking some, or all, if only that compiles what they need."""
+        self._set_steps(steps if getattr(self._contender, "compiles_each_length", False) else some)
+        evidence = self.round()["evidence"]
         self._set_steps(steps)
-        return {"evidence": self.round()["evidence"]}
+        return {"evidence": evidence}
 
     def round(self) -> dict[str, Any]:
         """Time the block, from the job's beginning on: every round does, and shows that it does, the same work."""

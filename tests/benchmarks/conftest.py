@@ -5,7 +5,8 @@ import pytest
 
 from mlp_benchmarks.cases import CASES
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.race import Lane, Race, Rules
+from mlp_benchmarks.lanes import Lane
+from mlp_benchmarks.race import Race, Rules
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.training_races import TrainingJob
 from mlp_benchmarks.work import Work, make_work

@@ -28,6 +28,26 @@ class AlsoHonest(Honest):
     pass
 
 
+class Meeting(Numpy):
+    """Takes no first step before another one like it is about to."""
+
+    met = False
+
+    def run(self, batches):
+        log = Path(os.environ["FAKE_LOG"])
+        if not self.met:
+            with log.open("a") as file:
+                file.write(f"{type(self).__name__}\n")
+            while len(set(log.read_text().split())) < 2:
+                time.sleep(0.01)
+        self.met = True
+        return super().run(batches)
+
+
+class AlsoMeeting(Meeting):
+    pass
+
+
 class Talkative(Numpy):
     """Prints where its answers go, as some libraries do."""
 
@@ -39,11 +59,9 @@ class Talkative(Numpy):
 class ScaledGradient(Numpy):
     """All gradients times 1.0005; for Adam, which makes nothing of their scale, the learning rate."""
 
-    factor = 1.0005
-
     def prepare(self, rows):
         plan, records = super().prepare(rows)
-        return replace(plan, lr=plan.lr * self.factor), records
+        return replace(plan, lr=plan.lr * 1.0005), records
 
 
 class OtherOrder(Numpy):
@@ -53,15 +71,23 @@ class OtherOrder(Numpy):
         return super().prepare(rows[::-1].copy())
 
 
-class LazyWhenTimed(ScaledGradient):
+class LazyWhenTimed(Numpy):
     """Honest while its loss curve is checked, without updates afterwards."""
 
     calls = 0
 
-    def prepare(self, rows):
-        self.factor = 1.0 if self.calls == 0 else 0.0
+    def run(self, batches):
+        plan, records = batches
         self.calls += 1
-        return super().prepare(rows)
+        return super().run((plan if self.calls == 1 else replace(plan, lr=0 * plan.lr), records))
+
+
+class LazyAndSlow(LazyWhenTimed):
+    """The same, and a single step would take as long as a round must."""
+
+    def run(self, batches):
+        time.sleep(0.02)
+        return super().run(batches)
 
 
 class SkipsAnUpdate(Numpy):

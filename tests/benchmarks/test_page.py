@@ -9,9 +9,9 @@ import pytest
 
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.page import write_page
 from mlp_benchmarks.page.svg import Axis, Plot, diverging
-from mlp_benchmarks.race import Lane
 from mlp_benchmarks.records import Report, make_records
 
 MACHINE = {

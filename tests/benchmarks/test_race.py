@@ -1,4 +1,6 @@
+import math
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -6,10 +8,12 @@ import pytest
 
 from mlp_benchmarks.cases import CASES
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.race import FEWEST_ROUNDS, Race, Rules
+from mlp_benchmarks.process import Worker, choose_cpus
+from mlp_benchmarks.race import Race, Rules
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.training_races import TrainingJob
 from mlp_benchmarks.work import make_work
+from mlp_scratch.machine import usable_cores
 
 SKIP_NO_PROCFS = pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux' list of processes")
 
@@ -25,8 +29,8 @@ def test_rounds_are_interleaved_one_at_a_time(race, digits):
     log = turns()
     timed = log[-8:]
     assert [name for name, *_ in timed] == ["Honest", "AlsoHonest"] * 4
-    # What comes first is each contender's evidence, which is not timed and given side by side.
-    for (_, _, end, _), (_, start, _, _) in pairwise(log[len(lanes) :]):
+    # What comes before is not timed and goes on side by side.
+    for (_, _, end, _), (_, start, _, _) in pairwise(timed):
         assert end <= start
     for lane in lanes.values():
         assert lane.status == "timed"
@@ -57,8 +61,9 @@ def test_a_liar_is_not_timed_and_others_are(race, liar, optimizer):
     assert lanes["Honest"].status == "timed"
 
 
-def test_laziness_while_timed_is_found(race, digits):
-    lane = race(digits, "LazyWhenTimed", rounds=1)["LazyWhenTimed"]
+@pytest.mark.parametrize("lazy", ["LazyWhenTimed", "LazyAndSlow"])
+def test_laziness_while_timed_is_found(race, lazy, digits):
+    lane = race(digits, lazy, rounds=1)[lazy]
     assert lane.status == "wrong"
     assert lane.reason.startswith("while timed: the losses leave the float64 curve at step 2")
 
@@ -96,9 +101,9 @@ def test_sleep_is_shown(race, digits):
 def test_each_process_is_a_new_one_with_the_same_number_of_steps(race, digits):
     lane = race(digits, "Honest", rounds=2, processes=3)["Honest"]
     assert [len(process) for process in lane.seconds] == [2, 2, 2]
-    assert len({steps for _, _, _, steps in turns()[-4:]}) == 1
-    # One log for all: each process checked or warmed up before it was timed.
-    assert len(turns()) >= 3 * 4
+    assert len({steps for _, _, _, steps in turns()[-6:]}) == 1
+    # One log for all: the number of steps was found once, and each process checked or warmed up before it was timed.
+    assert len(turns()) >= 1 + 3 * 3
 
 
 def test_one_that_crashes_in_a_job_is_there_for_the_next(race, digits):
@@ -112,16 +117,63 @@ def test_one_that_crashes_in_a_job_is_there_for_the_next(race, digits):
 def test_who_is_slow_is_not_timed_more_often_than_must_be(race, digits, monkeypatch):
     monkeypatch.setattr("mlp_benchmarks.race.SLOW", 0.05)
     lanes = race(digits, "Sleepy", "Honest", rounds=4)
-    assert len(lanes["Sleepy"].seconds[0]) == FEWEST_ROUNDS
+    assert len(lanes["Sleepy"].seconds[0]) == 2
     assert len(lanes["Honest"].seconds[0]) == 4
 
 
-def test_rounds_end_with_the_budget(digits):
-    job = TrainingJob(digits, ReferenceMaker(digits))
-    rules = Rules(rounds=1000, processes=1, seconds=0.005, budget=0.0)
-    with Race([job], {"fake": Entry("fake_contenders:Honest")}, rules, progress=lambda text: None) as under_way:
+def questions(monkeypatch):
+    """A list that holds all that workers are asked from now on."""
+    asked, ask = [], Worker.ask
+    monkeypatch.setattr(Worker, "ask", lambda worker, question: (asked.append(question), ask(worker, question))[1])
+    return asked
+
+
+def run_race(work, rules, *, threads=1, before=lambda race: None, **entries):
+    """The lanes of a race of fakes by these rules."""
+    entries = {name: Entry(f"fake_contenders:{name}", **entries.get(name, {})) for name in entries}
+    with Race([TrainingJob(work, ReferenceMaker(work))], entries, rules, threads=threads, progress=str) as under_way:
+        before(under_way)
         under_way.run()
-    assert len(under_way.lanes[0][0].seconds[0]) == FEWEST_ROUNDS
+    return {lane.name: lane for lane in under_way.lanes[0]}
+
+
+@pytest.mark.parametrize(("processes", "fewest"), [(1, 2), (2, 1)])
+def test_rounds_end_with_the_budget(digits, processes, fewest):
+    lanes = run_race(digits, Rules(rounds=1000, processes=processes, seconds=0.005, budget=0.0), Honest={})
+    assert [len(process) for process in lanes["Honest"].seconds] == [fewest] * processes
+
+
+def test_no_round_begins_that_would_not_end_within_the_budget(digits):
+    # After one round of 0.05 s there is time left, but not for another.
+    lanes = run_race(digits, Rules(rounds=1000, processes=2, seconds=0.005, budget=0.09), Sleepy={})
+    assert [len(process) for process in lanes["Sleepy"].seconds] == [1, 1]
+
+
+def test_only_who_takes_many_steps_in_a_call_needs_long_rounds(digits, monkeypatch):
+    asked = questions(monkeypatch)
+    monkeypatch.setattr(TrainingJob, "least_seconds", 0.04)
+    monkeypatch.setattr("mlp_benchmarks.race.LONG_ENOUGH", 0.01)
+    lanes = run_race(digits, Rules(rounds=1, processes=3, seconds=0.005), Honest={"many_steps": True}, AlsoHonest={})
+    assert sorted(each["seconds"] for each in asked if each["do"] == "tune") == [0.01, 0.04]
+    # No one is warmed up for longer.
+    long = lanes["Honest"]
+    (warm_up, _) = (each for each in asked if each["do"] == "warm_up" and each["steps"] == long.steps)
+    assert warm_up["some"] == math.ceil(min(1.0, 0.01 / long.seconds[0][0]) * long.steps)
+    assert {lane.status for lane in lanes.values()} == {"timed"}
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="needs two processors")
+def test_who_has_two_threads_is_checked_beside_another(digits):
+    work = replace(digits, threads=2)
+    lanes = run_race(work, Rules(rounds=1, processes=1, patience=30.0), threads=2, Meeting={}, AlsoMeeting={})
+    assert {lane.name: lane.status for lane in lanes.values()} == {"Meeting": "timed", "AlsoMeeting": "timed"}
+
+
+def test_who_took_longest_is_checked_first(digits, monkeypatch):
+    monkeypatch.setattr("mlp_benchmarks.race.places", lambda threads: [choose_cpus(threads)])
+    rules = Rules(rounds=1, processes=1, seconds=0.005)
+    run_race(digits, rules, before=lambda race: race._took.update(AlsoHonest=9.0), Honest={}, AlsoHonest={})
+    assert [name for name, *_ in turns()[:2]] == ["AlsoHonest", "Honest"]
 
 
 def test_one_that_cannot_is_skipped(race, digits):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.race import Lane
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.records import Report, make_not_timed, make_records, read_report
 from mlp_benchmarks.report import HEADER, data_lines, noise_lines, plain_table, print_report, table_rows
 from mlp_scratch.errors import DataFileError

@@ -7,7 +7,7 @@ from mlp_benchmarks.cases import Case
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.floor import Peaks, flops_per_step
-from mlp_benchmarks.race import Lane
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.random_shapes import BATCH, WIDTH, random_cases, slower_lines
 from mlp_benchmarks.records import make_records, read_report
 from mlp_benchmarks.scaling import AXES, axis_of, crossing_lines, curves

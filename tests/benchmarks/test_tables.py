@@ -5,7 +5,7 @@ import pytest
 
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
-from mlp_benchmarks.race import Lane
+from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.records import Report, make_records
 from mlp_benchmarks.tables import MISSING, TABLES
 from mlp_benchmarks.training_tables import full_table, short_table

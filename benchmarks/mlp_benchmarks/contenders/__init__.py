@@ -11,15 +11,15 @@ _TORCH, _JAX = "pip install torch", "pip install jax"
 
 CONTENDERS: dict[str, Entry] = {
     "numpy": Entry(f"{_HERE}.ours:Numpy"),
-    "numba": Entry(f"{_HERE}.ours:Numba"),
-    "control": Entry(f"{_HERE}.ours:Numba"),
-    "cuda": Entry(f"{_HERE}.ours:Cuda", device="gpu"),
+    "numba": Entry(f"{_HERE}.ours:Numba", many_steps=True),
+    "control": Entry(f"{_HERE}.ours:Numba", many_steps=True),
+    "cuda": Entry(f"{_HERE}.ours:Cuda", many_steps=True, device="gpu"),
     "torch": Entry(f"{_HERE}.torch:Torch", "torch", _TORCH),
     "torch-compile": Entry(f"{_HERE}.torch_compile:TorchCompile", "torch", _TORCH),
     "torch-cuda": Entry(f"{_HERE}.torch_cuda:TorchCuda", "torch", _TORCH, device="gpu"),
     "torch-cudagraph": Entry(f"{_HERE}.torch_cuda:TorchCudaGraph", "torch", _TORCH, device="gpu"),
     "jax": Entry(f"{_HERE}.jax:Jax", "jax", _JAX),
-    "jax-scan": Entry(f"{_HERE}.jax_scan:JaxScan", "jax", _JAX),
+    "jax-scan": Entry(f"{_HERE}.jax_scan:JaxScan", "jax", _JAX, many_steps=True),
     "jax-cuda": Entry(f"{_HERE}.jax_cuda:JaxCuda", "jax", "pip install 'jax[cuda13]'", device="gpu"),
     "keras": Entry(f"{_HERE}.keras:Keras", "keras", "pip install keras jax", adam_form="keras-float32"),
     "sklearn": Entry(

@@ -20,7 +20,8 @@ class Contender(Protocol):
     """Does one job. Only `run` is timed.
 
     One that works on a GPU also has `stopwatch()`, which makes an object with `start()` and `stop()`, the seconds in
-    between by the GPU's own events.
+    between by the GPU's own events. One that compiles anew for each number of steps says so by a class variable
+    `compiles_each_length`.
     """
 
     def __init__(self, job: Any) -> None:
@@ -58,6 +59,7 @@ class Entry:
         adam_form: how this framework writes Adam; each is held to its own, since the forms differ by more than
             rounding.
         most_loss: what the framework cuts the loss of a sample off at, in what it reports only; None if it does not.
+        many_steps: whether one call takes many steps, and may have costs that they share.
         device: "gpu" for one that is to see the GPUs.
     """
 
@@ -66,4 +68,5 @@ class Entry:
     install: str = ""
     adam_form: AdamForm = "torch"
     most_loss: float | None = None
+    many_steps: bool = False
     device: Device = "cpu"

@@ -5,7 +5,7 @@ The step is that of `jax.py`; the choices are the same. A loop of another length
 happens before the clock starts.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from mlp_scratch._types import IntArray
 
 class JaxScan:
     """One dispatch for many steps."""
+
+    compiles_each_length: ClassVar[bool] = True
 
     def __init__(self, work: Work) -> None:
         jax.config.update("jax_default_matmul_precision", "highest")

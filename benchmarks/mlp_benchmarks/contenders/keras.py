@@ -37,8 +37,9 @@ class Keras:
         self._model = keras.Sequential(
             [
                 keras.Input((work.case.widths[0],)),
-                *(keras.layers.Dense(width, activation="relu") for width in hidden),
-                keras.layers.Dense(n_outputs),
+                # Zeros until `reset` injects the weights: drawing them would take longer than all else here.
+                *(keras.layers.Dense(width, activation="relu", kernel_initializer="zeros") for width in hidden),
+                keras.layers.Dense(n_outputs, kernel_initializer="zeros"),
             ]
         )
         self._optimizer = _optimizer(work)
