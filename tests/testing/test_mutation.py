@@ -8,8 +8,8 @@ from importlib.util import find_spec
 import pytest
 
 from tests.testing.mutation.mutants import ROOT, Mutant, digest, mutants_of
-from tests.testing.mutation.report import RECORD, record, sentence
-from tests.testing.mutation.stages import by_chance
+from tests.testing.mutation.report import RECORD, of_other_stages, record, sentence
+from tests.testing.mutation.stages import STAGES, by_chance
 from tests.testing.mutation.verdicts import EXPLAINED, explained, table
 
 needs_mutmut = pytest.mark.skipif(find_spec("mutmut") is None, reason="mutmut is not installed")
@@ -125,6 +125,17 @@ def test_a_sample_that_was_stopped_counts_up_to_there():
     assert stopped["samples"] == {"gradient code": {"seed": 3, "tried": 4, "killed": 3, "survived": 1}}
     assert record(rows, stopped, {})["samples"] == stopped["samples"]
     assert record(rows, stopped, {"gradient code": (2, 3)})["samples"]["gradient code"]["tried"] == 2
+
+
+@needs_mutmut
+def test_an_explanation_is_needed_as_long_as_any_stage_tries_its_mutant(tmp_path):
+    """Outside of functions only plain Python is changed: a run of the compiled kernels can say nothing of it."""
+    file = "kernels/mlp_kernels/cpu/naive.py"
+    tried = {name: list(STAGES[name].mutants(tmp_path, of={file})) for name in ("plain", "compiled")}
+    rows = {name: [(group, mutant, "killed") for group, mutant in of] for name, of in tried.items()}
+    alias = next(mutant for _, mutant in tried["plain"] if mutant.new == "Array: TypeAlias = None")
+    assert (alias.title, alias.diff) in of_other_stages(tmp_path, rows["compiled"])
+    assert not of_other_stages(tmp_path, rows["plain"])
 
 
 def test_the_readme_says_what_the_record_says():

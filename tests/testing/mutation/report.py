@@ -31,12 +31,23 @@ def report(
     if not only:
         needed = {(mutant.title, mutant.diff) for _, mutant, verdict in rows if verdict in ("equivalent", "untried")}
         files = {mutant.file for _, mutant, _ in rows}
-        needless = sorted((title, diff) for title, diff in known - needed if title.split()[0] in files)
+        needless = sorted(
+            (title, diff) for title, diff in known - needed - of_other_stages(folder, rows) if title.split()[0] in files
+        )
         wrong += [f"\nexplained, but no survivor: {title}\n{diff}" for title, diff in needless]
         kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
         RECORD.write_text(json.dumps(record(rows, kept, samples or {}), indent=1, ensure_ascii=False) + "\n")
     sys.stdout.write("\n".join([*wrong, table((group, verdict) for group, _, verdict in rows)]) + "\n")
     return 1 if wrong else 0
+
+
+def of_other_stages(folder: Path, rows: Rows) -> set[tuple[str, str]]:
+    """Title and diff of mutants of the files in `rows` that only other stages try."""
+    files = {mutant.file for _, mutant, _ in rows}
+    everywhere = {
+        (mutant.title, mutant.diff) for stage in STAGES.values() for _, mutant in stage.mutants(folder, of=files)
+    }
+    return everywhere - {(mutant.title, mutant.diff) for _, mutant, _ in rows}
 
 
 def verdicts(folder: Path, stages: Iterable[str], only: str = "") -> Iterator[tuple[str, Mutant, str]]:
