@@ -194,8 +194,8 @@ def test_a_loss_of_functions_is_the_mean_over_the_outputs():
     assert prepared.dtype == np.float32
     assert prepared.tolist() == [[1.0, 2.0]]
     assert (ScalarLoss("mine", max, min).kind, ScalarActivation("ours", max, min).kind) == ("mine", "ours")
-    assert not loss.analytic
-    assert not ScalarActivation.analytic
+    assert loss.analytic is False
+    assert ScalarActivation.analytic is False
 
 
 def test_softplus_is_still_curved_at_its_threshold():
