@@ -8,7 +8,7 @@
 
 Verdicts are kept in `--folder`, each with the test that noticed; a mutant is tried again when its function changes,
 or when it survived. Survivors that nothing can notice are explained in docs/mutants.md, one by one, by file,
-function and change; an explanation of a mutant that does not exist, or that a test does notice, is an error.
+function and change; an explanation of a mutant that does not exist, or that survives in no stage, is an error.
 A run without `--only` writes the numbers to record.json beside this file, from where the README has them; what it
 did not try stays in there as it was. `--published` says which files have changed since they were tried.
 The exit code is 1 where a mutant survived that nobody has explained.

@@ -6,6 +6,7 @@ functions it calls; then each mutant is swapped into a fork of this process, whi
 function, those that noticed most mutants of it first, the fast before the slow, up to the first that fails.
 """
 
+import faulthandler
 import hashlib
 import os
 import pickle
@@ -154,6 +155,7 @@ class Killer:
         try:
             signal.setitimer(signal.ITIMER_PROF, self.stage.seconds + 10 * sum(self.seconds.values()))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            faulthandler.disable()  # that it crashes is noticed, where it does so nobody reads
             nothing = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):
                 os.dup2(nothing, stream)
