@@ -188,6 +188,19 @@ def test_parameters_that_overflow_behind_a_finite_loss_are_found_too():
     same_divergence(outcomes, outcomes["numpy"][2].step)
 
 
+def test_memory_in_which_a_step_diverged_is_not_taken_again(rng):
+    """NaN in its padding, which is no parameter, would be found and looked into at the end of every later call."""
+    model, backend = ms.Sequential([ms.Dense(3, 8), ms.ReLU(), ms.Dense(8, 1)]), compiled.NumbaBackend()
+    program, X, targets = lower(model, MSE(), ms.SGD()), rng.normal(size=(10, 3)), np.ones((10, 1), model.dtype)
+    state = State(model.flat, model.buffer_vector, np.zeros((0, model.n_parameters)))
+    plan, records = Plan(np.arange(10), 5, np.full(2, 0.01), 0), Records(np.empty(2), np.empty(2))
+    bad = np.where(np.arange(10)[:, None] == 7, np.nan, X)
+    with pytest.raises(DivergedError):
+        backend.train(program, state, Samples(bad, targets), plan, records, lambda: False)
+    assert backend.train(program, state, Samples(X, targets), plan, records, lambda: False) == 2
+    assert np.isfinite(backend._kept[1].packed).all()
+
+
 def test_stop_is_asked_between_steps_and_the_state_is_whole(rng):
     X, y = rng.normal(size=(50, 3)), rng.normal(size=50)
     state, records, taken = run(X, y, steps=40, batch=5, answers=[False, False])["numba"]

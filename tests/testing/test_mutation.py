@@ -8,9 +8,9 @@ from importlib.util import find_spec
 import pytest
 
 from tests.testing.mutation.mutants import ROOT, Mutant, digest, mutants_of
-from tests.testing.mutation.report import RECORD, record, sentence
-from tests.testing.mutation.stages import by_chance
-from tests.testing.mutation.verdicts import EXPLAINED, explained, table
+from tests.testing.mutation.report import RECORD, needed, record, sentence
+from tests.testing.mutation.stages import STAGES, by_chance
+from tests.testing.mutation.verdicts import EXPLAINED, Verdicts, explained, table
 
 needs_mutmut = pytest.mark.skipif(find_spec("mutmut") is None, reason="mutmut is not installed")
 
@@ -125,6 +125,22 @@ def test_a_sample_that_was_stopped_counts_up_to_there():
     assert stopped["samples"] == {"gradient code": {"seed": 3, "tried": 4, "killed": 3, "survived": 1}}
     assert record(rows, stopped, {})["samples"] == stopped["samples"]
     assert record(rows, stopped, {"gradient code": (2, 3)})["samples"]["gradient code"]["tried"] == 2
+
+
+@needs_mutmut
+def test_an_explanation_is_needed_where_a_mutant_lives_or_nobody_tried_it(tmp_path):
+    file, found = "kernels/mlp_kernels/cpu/naive.py", Verdicts(tmp_path / "verdicts.jsonl")
+    mutants = [mutant for _, mutant in STAGES["plain"].mutants(tmp_path, of={file})]
+    one, other, third = [mutant for mutant in mutants if mutant.body][:3]
+    for stage, mutant, verdict in (
+        ("plain", one, "killed"),
+        ("plain", other, "killed"),
+        ("compiled", other, "survived"),
+        ("plain", third, "survived"),
+    ):
+        found.add(stage, mutant.key, verdict, "")
+    wanted = {(mutant.title, mutant.diff) for mutant in mutants} - {(one.title, one.diff)}
+    assert needed(tmp_path, {file}) == wanted
 
 
 def test_the_readme_says_what_the_record_says():

@@ -95,6 +95,18 @@ class Training(RuleBasedStateMachine):
         with pytest.raises(KeyboardInterrupt):
             self.fit(self.model, 3, backend, callbacks=[CtrlC(at_start)])
 
+    @rule(data=st.data(), backend=backends)
+    def fit_diverges(self, data, backend):
+        """A step that diverges is not taken: parameters, slots, statistics and counts are as before, every bit."""
+        name = data.draw(st.sampled_from(sorted(self.model.parameters)))
+        value, before = self.model.parameters[name].copy(), counts(self.model)
+        self.model.parameters[name][...] = np.nan
+        kept = [a.tobytes() for a in state(self.model, self.optimizer)]
+        assert not self.fit(self.model, 1, backend)
+        assert [a.tobytes() for a in state(self.model, self.optimizer)] == kept
+        assert counts(self.model) == before
+        self.model.parameters[name] = value
+
     @rule(lr=st.sampled_from([0.03125, 0.01, 1e-3]))
     def change_the_learning_rate(self, lr):
         self.optimizer = replace(self.optimizer, lr=lr)
@@ -218,14 +230,20 @@ def learning(model):
     return [placed.index for placed in model.placed if placed.parameters]
 
 
-def frozen(model, optimizer):
-    """For each frozen layer, by position, the bytes of its parameters, their slots and its running statistics."""
+def state(model, optimizer):
+    """Copies of the parameters, the running statistics and the slots, which are zeros before the first fit."""
     slots = np.zeros((len(optimizer.slots), model.n_parameters), model.dtype)
     slots = slots if model.training is None else model.training.slots
+    return model.flat.copy(), model.buffer_vector.copy(), slots.copy()
+
+
+def frozen(model, optimizer):
+    """For each frozen layer, by position, the bytes of its parameters, their slots and its running statistics."""
+    flat, buffers, slots = state(model, optimizer)
     return {
         placed.index: [
-            *(field.view(vector).tobytes() for vector in (model.flat, *slots) for field in placed.parameters),
-            *(field.view(model.buffer_vector).tobytes() for field in placed.buffers),
+            *(field.view(vector).tobytes() for vector in (flat, *slots) for field in placed.parameters),
+            *(field.view(buffers).tobytes() for field in placed.buffers),
         ]
         for placed in model.placed
         if placed.parameters and not placed.layer.trainable
@@ -233,4 +251,5 @@ def frozen(model, optimizer):
 
 
 TestTraining = Training.TestCase
-TestTraining.settings = settings(stateful_step_count=12, deadline=None)
+# Long and many enough to meet a fit that is interrupted after an optimiser has begun to remember, and one after that.
+TestTraining.settings = settings(stateful_step_count=25, max_examples=3 * settings().max_examples, deadline=None)

@@ -6,8 +6,20 @@ import pytest
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.functional import sigmoid
 from mlp_scratch.initializers import Constant, Glorot, Normal, Uniform
-from mlp_scratch.layers import ELU, GELU, BatchNorm, Context, Dense, Dropout, LeakyReLU, PReLU, Softplus
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
+from mlp_scratch.layers import (
+    ELU,
+    GELU,
+    BatchNorm,
+    Context,
+    Dense,
+    Dropout,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    ScalarActivation,
+    Softplus,
+)
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, ScalarLoss
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.optimizers.base import Optimizer
 from mlp_scratch.random import dropout_words, permutation, philox4x32
@@ -17,6 +29,18 @@ from mlp_scratch.random import dropout_words, permutation, philox4x32
     ("make", "argument"),
     [
         (lambda: ELU(alpha=float("nan")), "alpha"),
+        (lambda: ReLU(trainable=1), "trainable"),
+        (lambda: Dense(2, 3, weight_init=0.5), "weight_init"),
+        (lambda: ScalarActivation("two words", np.tanh, np.cos), "name"),
+        (lambda: ScalarActivation("a", None, np.cos), "f"),
+        (lambda: ScalarActivation("a", np.tanh, None), "df"),
+        (lambda: ScalarActivation("a", np.tanh, np.cos, kinks="0"), "kinks"),
+        (lambda: ScalarActivation("a", np.tanh, np.cos, kinks=0.0), "kinks"),
+        (lambda: ScalarActivation("a", np.tanh, np.cos, kinks=(None,)), "kinks"),
+        (lambda: ScalarLoss("two words", max, min), "name"),
+        (lambda: ScalarLoss("a", None, min), "f"),
+        (lambda: ScalarLoss("a", max, None), "df"),
+        (lambda: ScalarLoss("a", max, min, piece=0), "piece"),
         (lambda: PReLU(slope=float("inf")), "slope"),
         (lambda: Uniform(a=float("nan")), "a"),
         (lambda: Uniform(b=float("nan")), "b"),
@@ -123,6 +147,55 @@ def test_inference_of_batch_normalisation_remembers_no_batch():
     _, cache = layer.forward(parameters, np.ones((2, 1)), Context(buffers=buffers))
     assert cache.mean is None
     assert cache.variance is None
+
+
+def test_training_leaves_the_statistics_of_a_frozen_batch_normalisation():
+    layer = BatchNorm(1, trainable=False)
+    parameters, buffers = {"weight": np.ones(1), "bias": np.zeros(1)}, layer.initial_buffers()
+    _, cache = layer.forward(parameters, np.array([[1.0], [3.0]]), Context(training=True, buffers=buffers))
+    assert layer.next_buffers(buffers, cache) == buffers
+
+
+def test_an_initializer_is_given_by_name_or_as_it_is():
+    assert Dense(2, 3, weight_init=Constant(0.5), bias_init=Constant(0.25)).weight_init == Constant(0.5)
+    assert Dense(2, 3, weight_init="glorot_normal").weight_init == Glorot("normal")
+
+
+def test_kinks_are_kept_in_order_and_tell_pieces_apart():
+    layer, x = ScalarActivation("ramp", max, min, kinks=[0.5, -0.5]), np.array([-1.0, 0.0, 1.0])
+    assert layer.kinks == (-0.5, 0.5)
+    assert layer.pieces({}, x).tolist() == [0, 1, 2]
+    assert ScalarActivation("smooth", np.tanh, np.cos).pieces({}, x) is None
+
+
+def test_what_a_function_of_a_user_gives_back_is_refused_by_its_name():
+    x, fails = np.ones((1, 1)), lambda *_: None
+    layer, loss = ScalarActivation("mine", fails, fails), ScalarLoss("mine", fails, fails, piece=fails)
+    for argument, call in (
+        ("f of mine", lambda: layer.function(x)),
+        ("df of mine", lambda: layer.derivative(x)),
+        ("f of mine", lambda: loss.sample_values(x, x)),
+        ("df of mine", lambda: loss.sample_gradients(x, x)),
+        ("piece of mine", lambda: loss.pieces(x, x)),
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            call()
+        assert caught.value.argument == argument
+
+
+def test_a_loss_of_functions_is_the_mean_over_the_outputs():
+    loss = ScalarLoss("mine", lambda z, t: z * t, lambda z, t: t, piece=lambda z, t: z > t)
+    z, t = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[2.0, 0.0], [2.0, 4.0]])
+    assert loss.sample_values(z, t).tolist() == [1.0, 13.0]
+    assert loss.sample_gradients(z, t).tolist() == [[1.0, 0.0], [1.0, 2.0]]
+    assert loss.pieces(z, t).tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    assert ScalarLoss("smooth", max, min).pieces(z, t) is None
+    prepared = loss.prepare([[1, 2]], 2, np.dtype("float32"))
+    assert prepared.dtype == np.float32
+    assert prepared.tolist() == [[1.0, 2.0]]
+    assert (ScalarLoss("mine", max, min).kind, ScalarActivation("ours", max, min).kind) == ("mine", "ours")
+    assert loss.analytic is False
+    assert ScalarActivation.analytic is False
 
 
 def test_softplus_is_still_curved_at_its_threshold():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
+from scipy.special import erfcx, ndtr
 
 from mlp_kernels.cpu import elementary
 from tests.testing.exact_functions import EXACT
@@ -41,7 +41,7 @@ def test_what_adding_one_lost_is_put_back(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_exponential_going_down_is_one_that_ends_at_zero(dtype):
-    x = -np.geomspace(1e-9, 86.9 if dtype == "float32" else 707.9, 4001).astype(dtype)
+    x = -np.geomspace(1e-9, 87.0 if dtype == "float32" else 708.0, 4001).astype(dtype)
     assert_close(over_numbers(elementary.exp_down)(x), np.exp(x.astype(np.longdouble)), 1.5 * eps(dtype) * np.exp(x))
     far = np.array([-88.0 if dtype == "float32" else -709.0, -1e30, -np.inf, 0.0, np.nan], dtype)
     with np.errstate(all="ignore"):
@@ -62,6 +62,13 @@ def test_an_elementary_function_holds_for_every_number(name, dtype):
     assert got[:4].tolist() == [*ends, ends[0], x[3] if name == "softplus" else ends[1]]
     assert np.isnan(got[-1])
     assert_close(got[4:-1], exact, np.finfo(dtype).smallest_subnormal + eps(dtype) * np.abs(exact))
+
+
+@pytest.mark.parametrize("degree", [1, 4, 9])
+def test_the_tail_is_interpolated_at_chebyshevs_nodes(degree):
+    t = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+    x = elementary.TAIL_CENTRE * (1 + t) / (1 - t)
+    assert_close(np.polyval(elementary._tail_coefficients(degree), t), (1 + x) * erfcx(x), 1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

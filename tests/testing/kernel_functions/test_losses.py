@@ -76,6 +76,19 @@ def test_the_cross_entropy_of_labels_is_the_loss(outputs, smoothing, dtype):
     check_panel(loss, Z, labels, shares, values, accuracies, dz, dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_logits_as_far_apart_as_numbers_go_are_no_loss_where_the_label_is_right(dtype):
+    width, far = tile_of(dtype).columns, np.finfo(dtype).max
+    z, shares = np.array([[far], [-far]]) * np.ones((1, width), dtype), np.full(width, 1 / width, dtype)
+    dz, values, accuracies = np.empty_like(z), np.empty_like(shares), np.empty_like(shares)
+    run = calling_loss(cross_entropy.cross_entropy_of_labels)
+    with np.errstate(all="ignore"):
+        run(tile_of(dtype), z, np.zeros(width, dtype), dz, 2, shares, values, accuracies, 0.0)
+    assert not values.any()
+    assert not dz.any()
+    assert (accuracies == 1).all()
+
+
 def test_the_cross_entropy_takes_rows_that_do_not_add_up_to_one():
     """dℓ/dz = softmax(z) Σ p - p: by the definition, not by a loss of the engine, which normalises its targets."""
     z = np.array([[0.5], [-1.0], [0.25]]) * np.ones((1, 8))

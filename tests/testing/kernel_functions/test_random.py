@@ -69,14 +69,42 @@ def test_words_that_differ_in_their_last_bit_are_in_order():
     assert np.array_equal(shuffled(LAST_BIT, 0, np.arange(2000)), permutation(LAST_BIT, 0, 2000))
 
 
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 66, 80, 128, 129, 8192, 8193, 9000])
+@pytest.mark.skipif(not PLAIN, reason="compiled, a kernel calls what it was compiled with")
+def test_what_is_drawn_and_how_it_is_sorted(n, monkeypatch):
+    """Each word once, in vectors where they are full; two digits from the top, 4 to 11 bits long, as n asks."""
+    drawn, passes, draw_one, draw_many = [], [], shuffling.philox, shuffling._draw_blocks
+
+    def one(block, *rest):
+        drawn.append(int(block))
+        return draw_one(block, *rest)
+
+    def many(keys, first, *rest):
+        drawn.extend(range(int(first), int(first) + shuffling.LANES))
+        vectors.append(int(first))
+        draw_many(keys, first, *rest)
+
+    vectors = []
+    monkeypatch.setattr(shuffling, "philox", one)
+    monkeypatch.setattr(shuffling, "_draw_blocks", many)
+    monkeypatch.setattr(shuffling, "_sort_by_digit", lambda keys, lowest, bits, result: passes.append((lowest, bits)))
+    monkeypatch.setattr(shuffling, "_insert", lambda keys, rows, order: None)
+    shuffling.shuffle(np.uint64(0), 0, np.arange(n), np.empty(n, np.int64))
+    assert drawn == list(range(-(-n // 4)))
+    assert vectors == list(range(0, n // 4 - shuffling.LANES + 1, shuffling.LANES))
+    bits = min(max(int(np.ceil(np.log2(n / 4))), 4), 11)
+    assert passes == [(64 - 2 * bits, bits), (64 - bits, bits)]
+
+
+@pytest.mark.parametrize("bits", [2, 11])
 @pytest.mark.parametrize("shift", [0, 11, 53])
-def test_a_pass_of_the_sort_is_stable(shift):
+def test_a_pass_of_the_sort_is_stable(shift, bits):
     rng = np.random.default_rng(shift)
     keys = rng.integers(0, 2**64, 60, dtype=np.uint64)
     keys[::3] = keys[0]
     keys[1], keys[2] = 0, 2**64 - 1
-    digits, result = keys >> np.uint64(shift) & np.uint64(2047), np.zeros(60, np.uint64)
-    inlining(shuffling._sort_by_digit)(keys, shift, 11, result)
+    digits, result = keys >> np.uint64(shift) & np.uint64(2**bits - 1), np.zeros(60, np.uint64)
+    inlining(shuffling._sort_by_digit)(keys, shift, bits, result)
     assert np.array_equal(result, keys[np.argsort(digits, kind="stable")])
 
 

@@ -8,7 +8,7 @@
 
 Verdicts are kept in `--folder`, each with the test that noticed; a mutant is tried again when its function changes,
 or when it survived. Survivors that nothing can notice are explained in docs/mutants.md, one by one, by file,
-function and change; an explanation of a mutant that does not exist, or that a test does notice, is an error.
+function and change; an explanation of a mutant that does not exist, or that survives in no stage, is an error.
 A run without `--only` writes the numbers to record.json beside this file, from where the README has them; what it
 did not try stays in there as it was. `--published` says which files have changed since they were tried.
 The exit code is 1 where a mutant survived that nobody has explained.
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.testing.mutation.mutants import ROOT
 from tests.testing.mutation.report import published, report
-from tests.testing.mutation.stages import STAGES
+from tests.testing.mutation.stages import STAGES, Stage
 
 QUIET = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -46,33 +46,32 @@ def main() -> int:
         parser.error("--sample draws from all mutants of a stage: leave out --only")
     options.folder.mkdir(parents=True, exist_ok=True)
     for stage in [] if options.report else [STAGES[name] for name in options.stage]:
-        chosen = {
-            "MUTATION_STAGE": stage.name,
-            "MUTATION_FOLDER": str(options.folder.resolve()),
-            "MUTATION_ONLY": options.only,
-            "MUTATION_SAMPLE": str(options.sample),
-            "MUTATION_SEED": str(options.seed),
-            "MUTATION_PROCESSES": str(options.processes),
-            "MUTATION_TESTS": " ".join(options.tests or stage.tests),
-        }
-        tests = options.tests or stage.tests
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-s",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "tests.testing.mutation.plugin",
-        ]
-        command += ["--assert=plain", "--tb=native"]  # a failure that nobody reads need not be explained
-        command += ["-k", " and ".join(f"not {word}" for word in stage.without)] if stage.without else []
-        environment = os.environ | QUIET | stage.environment | chosen | {"HYPOTHESIS_PROFILE": "mutants"}
-        subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=False)
+        ended = [run(STAGES[stage.calls_of], options, tries=False)] if stage.calls_of else []
+        if any((*ended, run(stage, options))):
+            return 1
     drawn = {group: (options.sample, options.seed) for name in options.stage for group in STAGES[name].groups}
     return report(options.folder, options.stage, options.only, drawn if options.sample else {})
+
+
+def run(stage: Stage, options: argparse.Namespace, *, tries: bool = True) -> int:
+    """Run a stage, or find out only which of its tests calls what; 0 where nothing went wrong."""
+    tests = options.tests or stage.tests
+    chosen = {
+        "MUTATION_STAGE": stage.name,
+        "MUTATION_FOLDER": str(options.folder.resolve()),
+        "MUTATION_TRIES": str(int(tries)),
+        "MUTATION_ONLY": options.only,
+        "MUTATION_SAMPLE": str(options.sample),
+        "MUTATION_SEED": str(options.seed),
+        "MUTATION_PROCESSES": str(options.processes),
+        "MUTATION_TESTS": " ".join(tests),
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
+    command += ["-p", "tests.testing.mutation.plugin"]
+    command += ["--assert=plain", "--tb=native"]  # a failure that nobody reads need not be explained
+    command += ["-k", " and ".join(f"not {word}" for word in stage.without)] if stage.without else []
+    environment = os.environ | QUIET | stage.environment | chosen | {"HYPOTHESIS_PROFILE": "mutants"}
+    return subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ functions it calls; then each mutant is swapped into a fork of this process, whi
 function, those that noticed most mutants of it first, the fast before the slow, up to the first that fails.
 """
 
+import faulthandler
 import hashlib
 import os
 import pickle
@@ -82,15 +83,19 @@ class Killer:
         if self.stage.calls_of is None and not kept.exists():
             known = {item.nodeid: self.run_unchanged(item) for item in session.items}
             if session.testsfailed:
-                raise session.Failed("tests fail on the unchanged code")
+                say("tests fail on the unchanged code")
+                raise session.Failed
             kept.write_bytes(pickle.dumps(known))
         if self.stage.calls_of is not None:
             load_the_compiler()
-            if not kept.exists():
-                raise session.Failed(f"which test calls what is not known: run --stage {self.stage.calls_of} first")
         known = pickle.loads(kept.read_bytes())
+        alike: dict[str, tuple[float, set[tuple[str, str]]]] = {}
+        for name, (seconds, called) in known.items():
+            longest, all_called = alike.get(name.partition("[")[0], (0.0, set()))
+            alike[name.partition("[")[0]] = max(longest, seconds), all_called | called
         for number, item in enumerate(session.items):
-            self.seconds[number], called = known[item.nodeid]
+            parts = item.nodeid, item.nodeid.partition("[")[0]
+            self.seconds[number], called = known.get(parts[0]) or alike.get(parts[1], (0.0, set()))
             for function in called or [UNKNOWN]:
                 self.callers.setdefault(function, []).append(number)
         say(f"{len(session.items)} tests take {sum(self.seconds.values()):.0f} s; {len(self.mutants)} mutants to try")
@@ -124,7 +129,7 @@ class Killer:
         if said or os.WIFSIGNALED(status):
             name = session.items[number].nodeid if mutant.body else self.stage.tests[number]
             say(f"the unchanged code fails in a fork: {name}")
-            raise session.Failed("the unchanged code fails in a fork")
+            raise session.Failed
 
     def order(self, mutant: Mutant) -> list[int]:
         """The tests that call a mutant's function: those that noticed most, then the fastest, first."""
@@ -133,8 +138,12 @@ class Killer:
             return sorted(range(len(self.stage.tests)), key=lambda number: -noticed[number])
         function = mutant.file, mutant.function
         noticed = self.noticed[function]
-        calling = self.callers.get(function) or self.callers.get(UNKNOWN, ())
+        calling = self.callers.get(function) or self.may_call(mutant.file)
         return sorted(calling, key=lambda number: (-noticed[number], self.seconds[number]))
+
+    def may_call(self, file: str) -> set[int]:
+        """For a function that no test is seen to call: those of which nothing is known, or that call its neighbours."""
+        return {number for function, calling in self.callers.items() if function[0] in (file, "") for number in calling}
 
     def fork(self, session: pytest.Session, mutant: Mutant, order: Sequence[int]) -> tuple[int, int]:
         """Start a process that tries a mutant: its number, and where it writes which test failed."""
@@ -146,6 +155,7 @@ class Killer:
         try:
             signal.setitimer(signal.ITIMER_PROF, self.stage.seconds + 10 * sum(self.seconds.values()))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            faulthandler.disable()  # that it crashes is noticed, where it does so nobody reads
             nothing = os.open(os.devnull, os.O_RDWR)
             for stream in range(3):
                 os.dup2(nothing, stream)

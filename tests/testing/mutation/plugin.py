@@ -35,5 +35,5 @@ def pytest_configure(config: pytest.Config) -> None:
         mutants = by_chance(mutants, int(os.environ["MUTATION_SEED"]))[:sample]  # in this order: it can be stopped
     else:
         mutants.sort(key=lambda mutant: not mutant.body)  # those that are fast to try first
-    mutants = [mutant for mutant in mutants if wanted(mutant)]
+    mutants = [mutant for mutant in mutants if wanted(mutant)] if os.environ["MUTATION_TRIES"] == "1" else []
     config.pluginmanager.register(Killer(mutants, stage, folder, record, int(os.environ["MUTATION_PROCESSES"])))

@@ -23,15 +23,14 @@ def report(
 ) -> int:
     """Print the table and what is wrong, and keep the record; the exit code says whether anything is wrong.
 
-    Wrong are survivors that nobody has explained, and explanations of mutants that do not exist or do not survive.
+    Wrong are survivors that nobody has explained, and explanations of mutants that do not exist or survive nowhere.
     """
     rows = list(verdicts(folder, stages, only))
     known = set(explained(EXPLAINED.read_text())) if EXPLAINED.exists() else set()
     wrong = [f"\n{mutant.title}\n{mutant.diff}" for _, mutant, verdict in rows if verdict == "survived"]
     if not only:
-        needed = {(mutant.title, mutant.diff) for _, mutant, verdict in rows if verdict in ("equivalent", "untried")}
         files = {mutant.file for _, mutant, _ in rows}
-        needless = sorted((title, diff) for title, diff in known - needed if title.split()[0] in files)
+        needless = sorted(one for one in known - needed(folder, files) if one[0].split()[0] in files)
         wrong += [f"\nexplained, but no survivor: {title}\n{diff}" for title, diff in needless]
         kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
         RECORD.write_text(json.dumps(record(rows, kept, samples or {}), indent=1, ensure_ascii=False) + "\n")
@@ -39,12 +38,24 @@ def report(
     return 1 if wrong else 0
 
 
-def verdicts(folder: Path, stages: Iterable[str], only: str = "") -> Iterator[tuple[str, Mutant, str]]:
-    """Group, mutant and verdict of every mutant of these stages."""
+def needed(folder: Path, files: set[str]) -> set[tuple[str, str]]:
+    """Title and diff of the mutants of these files that some stage let live, or that none has tried."""
+    alive, untried, tried = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str]]()
+    for _, mutant, verdict in verdicts(folder, STAGES, of=files):
+        (untried if verdict == "untried" else tried).add((mutant.title, mutant.diff))
+        if verdict in ("equivalent", "survived"):
+            alive.add((mutant.title, mutant.diff))
+    return alive | (untried - tried)
+
+
+def verdicts(
+    folder: Path, stages: Iterable[str], only: str = "", of: set[str] | None = None
+) -> Iterator[tuple[str, Mutant, str]]:
+    """Group, mutant and verdict of every mutant of these stages; see `Stage.mutants`."""
     found = Verdicts(folder / "verdicts.jsonl")
     known = explained(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     for stage in (STAGES[name] for name in stages):
-        for group, mutant in stage.mutants(folder, only):
+        for group, mutant in stage.mutants(folder, only, of):
             if found.killed(stage.name, mutant):
                 yield group, mutant, "killed"
             elif not found.tried(stage.name, mutant):

@@ -96,7 +96,7 @@ EMITTING = (
 """Functions that make compiled code or say where it lies, once for each process: a change to a loaded module has no
 effect. tests/backends and tests/kernels hold them to the specification."""
 
-IN_VECTORS = ("draw_mask", "_draw_four_rows")
+IN_VECTORS = ("draw_mask", "_draw_four_rows", "_draw_blocks")
 """Functions that only exist compiled."""
 
 AT_IMPORT = ("_tail_coefficients",)
@@ -133,13 +133,14 @@ class Stage:
         patterns = [pattern.partition("::")[0] for patterns in self.groups.values() for pattern in patterns]
         return {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
 
-    def mutants(self, folder: Path, only: str = "") -> Iterator[tuple[str, Mutant]]:
-        """Every mutant with its group, or those of files and functions that have `only` in their name."""
+    def mutants(self, folder: Path, only: str = "", of: set[str] | None = None) -> Iterator[tuple[str, Mutant]]:
+        """Every mutant with its group, or those of the files `of`, of files and functions with `only` in their name."""
         for group, patterns in self.groups.items():
             for pattern in patterns:
                 files, _, function = pattern.partition("::")
-                for path in sorted(ROOT.glob(files)):
-                    for mutant in mutants_of(str(path.relative_to(ROOT)), folder):
+                paths = {str(path.relative_to(ROOT)) for path in ROOT.glob(files)}
+                for file in sorted(paths if of is None else paths & of):
+                    for mutant in mutants_of(file, folder):
                         wanted = only in f"{mutant.file} {mutant.function}" and function in ("", mutant.function)
                         wanted &= mutant.function not in self.left_out
                         if mutant.function in AT_IMPORT:
