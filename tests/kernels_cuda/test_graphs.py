@@ -115,6 +115,12 @@ def test_a_version_of_numba_without_graphs_refuses():
         graphs.record_by(SimpleNamespace(driver=Driver(), binding=SimpleNamespace()), STREAM, lambda: None)
 
 
+@pytest.mark.skipif(not unavailability(), reason="launches are recorded below")
+def test_without_a_driver_numba_refuses():
+    with pytest.raises(graphs.RefusedError):
+        graphs.record(STREAM, lambda: pytest.fail("nothing is recorded, yet something is launched"))
+
+
 @pytest.mark.skipif(not unavailability(), reason="they are called below")
 @pytest.mark.parametrize(
     ("name", "arguments"),
