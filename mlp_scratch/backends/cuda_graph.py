@@ -1,7 +1,7 @@
 """Networks of middling size: a step is recorded as a CUDA graph and played again, one call of the CPU for each step.
 
-The dozen kernels of such a step take the GPU about as long as launching them takes the CPU, or less, which would be
-waited for. Smaller networks take many steps in one launch, and larger ones keep the GPU busy meanwhile.
+Launching the dozen kernels of such a step one by one can take the CPU longer than they take the GPU, which would wait.
+Smaller networks take many steps in one launch, and larger ones keep the GPU busy meanwhile.
 """
 
 import warnings
