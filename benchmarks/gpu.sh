@@ -83,11 +83,12 @@ from mlp_kernels.cuda import ladder
 
 for rung in ladder.RUNGS:
     ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
-for widths in ([3, 5, 2], [64, 100, 10], [784, 512, 10]):
+for widths, precision in ([3, 5, 2], None), ([64, 100, 10], None), ([784, 512, 10], None), ([64, 100, 10], "3xtf32"):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((70, widths[0])).astype("float32"), rng.integers(0, widths[-1], 70)
     model = ms.MLP(widths, activation="relu", dropout=0.2, batch_norm=True, seed=0)
-    model.fit(x, y, loss="cross_entropy", batch_size=32, epochs=1, backend="cuda", progress=False)
+    options = {"loss": "cross_entropy", "batch_size": 32, "epochs": 1, "precision": precision}
+    model.fit(x, y, backend="cuda", progress=False, **options)  # the last of these by a graph
 PYTHON
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck initcheck synccheck; do

@@ -14,8 +14,9 @@ from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.base import Plan, State
 from mlp_scratch.backends.cuda_data import DataSet
 from mlp_scratch.backends.cuda_device import device_errors, free_memory, refuse_beyond
+from mlp_scratch.backends.cuda_graph import GraphRunner
 from mlp_scratch.backends.cuda_lowering import Lowered, row_in_memory, shares_of
-from mlp_scratch.backends.cuda_runners import Arrays, runner_for
+from mlp_scratch.backends.cuda_runners import Arrays, BlockRunner, GridRunner, LaunchRunner, MatrixRunner, Runner
 from mlp_scratch.program import Program
 
 
@@ -65,7 +66,7 @@ class Fleet:
     def __init__(self, program: Program, networks: int, batch_size: int, update: str = "train") -> None:
         self.program, self.networks, self.batch_size, self.update = program, networks, batch_size, update
         way = cuda_ways.way_for(program, batch_size, update, networks=networks)
-        self.lowered = Lowered(program, batch_size, way.row_of, update, way.name == cuda_ways.MATRICES)
+        self.lowered = Lowered(program, batch_size, way.row_of, update, way.stores_gradients)
         self.own_size = (1 + self.lowered.slots) * program.n_parameters + program.n_buffers
         self.own_row = row_in_memory(self.own_size)
         self.work_row = 0 if way.name == cuda_ways.BLOCK_IN_SHARED else row_in_memory(self.lowered.work_size)
@@ -214,3 +215,13 @@ class Fleet:
             at = self.shares_at + k * self.samples_room
             feed[at : at + course.samples] = shares_of(weights, order, course.batch_size, dtype)
         return feed
+
+
+def runner_for(lowered: Lowered, way: cuda_ways.Way, networks: int, work_at: int) -> Runner:
+    """The runner of a way."""
+    if way.name in (cuda_ways.BLOCK_IN_SHARED, cuda_ways.BLOCK):
+        return BlockRunner(lowered, way, networks)
+    if way.stores_gradients:
+        launcher = MatrixRunner(lowered, way, work_at)
+        return GraphRunner(launcher) if way.name == cuda_ways.GRAPH else launcher
+    return GridRunner(lowered, way) if way.name == cuda_ways.GRID else LaunchRunner(lowered, way)

@@ -12,6 +12,7 @@ from mlp_kernels.cuda.block_network import block_network_of
 from mlp_kernels.cuda.device import element_of
 from mlp_kernels.cuda.grid_network import grid_network_of
 from mlp_kernels.cuda.launched_network import launched_network_of
+from mlp_kernels.cuda.slabs import Layout
 from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.cuda_lowering import Lowered
 
@@ -60,10 +61,13 @@ class BlockRunner:
 class LaunchRunner:
     """All of the GPU for one network, a launch a phase."""
 
+    stream: Any = 0
+
     def __init__(self, lowered: Lowered, way: cuda_ways.Way) -> None:
         self.lowered, self.way = lowered, way
         self.element = element_of(lowered.program.dtype)
-        self.load_kernel, self.save_kernel, self.phase_kernel = launched_network_of(self.element, way.side)
+        kernels = launched_network_of(self.element, way.side)
+        self.load_kernel, self.save_kernel, self.phase_kernel, self.turn_kernel = kernels
 
     def load(self, arrays: Arrays) -> None:
         self.load_kernel[self.grid(self.lowered.program.n_parameters)](*arrays)
@@ -72,17 +76,28 @@ class LaunchRunner:
         self.save_kernel[self.grid(self.lowered.program.n_parameters)](*arrays)
 
     def advance(self, arrays: Arrays, sizes: npt.NDArray[np.int64], first: int) -> None:
-        for i, n in enumerate(sizes.tolist(), start=first):
-            for kind, s in self.lowered.phases.tolist():
-                self.phase(arrays, kind, s, i, n)
+        self.begin(arrays, first)
+        for n in sizes.tolist():
+            self.step(arrays, n)
 
-    def phase(self, arrays: Arrays, kind: int, s: int, i: int, n: int) -> None:
-        """Launch a phase of stage s in step i, a batch of n samples."""
-        self.phase_kernel[self.grid(self.tasks(kind, s, n))](*arrays, kind, s, i)
+    def begin(self, arrays: Arrays, first: int) -> None:
+        """Say which step is the next."""
+        arrays[0][nw.TURN : nw.TURN + 1].copy_to_device(np.array([first], np.int64))
 
-    def grid(self, tasks: int) -> tuple[int, int]:
-        """Blocks and threads for so many tasks; a thread may take several."""
-        return max(1, min(cuda_ways.BLOCKS_AT_MOST, -(-tasks // cuda_ways.THREADS))), cuda_ways.THREADS
+    def step(self, arrays: Arrays, n: int) -> None:
+        """Launch the next step, a batch of n samples."""
+        for kind, s in self.lowered.phases.tolist():
+            self.phase(arrays, kind, s, n)
+        self.turn_kernel[1, 1, self.stream](arrays[0])
+
+    def phase(self, arrays: Arrays, kind: int, s: int, n: int) -> None:
+        """Launch a phase of stage s, with a batch of n samples."""
+        self.phase_kernel[self.grid(self.tasks(kind, s, n))](*arrays, kind, s)
+
+    def grid(self, tasks: int) -> tuple[int, int, Any]:
+        """Blocks and threads for so many tasks, of which a thread may take several, and the stream."""
+        blocks = max(1, min(cuda_ways.BLOCKS_AT_MOST, -(-tasks // cuda_ways.THREADS)))
+        return blocks, cuda_ways.THREADS, self.stream
 
     def tasks(self, kind: int, s: int, n: int) -> int:
         """How many threads find work in a phase."""
@@ -142,32 +157,36 @@ class MatrixRunner(LaunchRunner):
         self.work_at = work_at
         self.matrices: dict[tuple[int, int, int, int], gemm.Matrix] = {}
 
-    def phase(self, arrays: Arrays, kind: int, s: int, i: int, n: int) -> None:
+    def phase(self, arrays: Arrays, kind: int, s: int, n: int) -> None:
         stages, state = self.lowered.stages, arrays[3]
         if kind == phases.DENSE:
             x, z = self.batch(state, s - 1, nw.OUTPUT, n), self.batch(state, s, nw.PRODUCT, n)
-            gemm.multiply(x, self.weights(state, s), z, layout="NT", precision=self.precision)
-            self.finish(arrays, matrix_network.ACTIVATE, s, i, n * int(stages[s, nw.N_OUT]))
+            self.multiply(x, self.weights(state, s), z, "NT")
+            self.finish(arrays, matrix_network.ACTIVATE, s, n * int(stages[s, nw.N_OUT]))
         elif kind in (phases.BACK, phases.LEARN):
             if kind == phases.BACK:
                 dz, dx = self.batch(state, s, nw.GRADIENT, n), self.batch(state, s - 1, nw.GRADIENT, n)
-                gemm.multiply(dz, self.weights(state, s), dx, layout="NN", precision=self.precision)
-                self.finish(arrays, matrix_network.DIFFERENTIATE, s - 1, i, n * int(stages[s, nw.N_IN]))
+                self.multiply(dz, self.weights(state, s), dx, "NN")
+                self.finish(arrays, matrix_network.DIFFERENTIATE, s - 1, n * int(stages[s, nw.N_IN]))
             for above in range(s + 1 if kind == phases.BACK else 1, min(s + 2, len(stages))):
                 if not stages[above, nw.LEARNS]:
                     continue
                 dz, x = self.batch(state, above, nw.GRADIENT, n), self.batch(state, above - 1, nw.OUTPUT, n)
                 dw = self.weights(state, above, self.lowered.weight_gradient)
-                gemm.multiply(dz, x, dw, layout="TN", precision=self.precision)
-                self.finish(arrays, matrix_network.LEARN, above, i, dw.rows * dw.columns)
+                self.multiply(dz, x, dw, "TN")
+                self.finish(arrays, matrix_network.LEARN, above, dw.rows * dw.columns)
             if kind == phases.LEARN:
-                super().phase(arrays, phases.CONCLUDE, 0, i, n)
+                super().phase(arrays, phases.CONCLUDE, 0, n)
         else:
-            super().phase(arrays, kind, s, i, n)
+            super().phase(arrays, kind, s, n)
 
-    def finish(self, arrays: Arrays, kind: int, s: int, i: int, elements: int) -> None:
+    def multiply(self, a: gemm.Matrix, b: gemm.Matrix, c: gemm.Matrix, layout: Layout) -> None:
+        """Launch a product."""
+        gemm.multiply(a, b, c, layout=layout, precision=self.precision, stream=self.stream)
+
+    def finish(self, arrays: Arrays, kind: int, s: int, elements: int) -> None:
         """Launch what follows a product."""
-        self.finish_kernel[self.grid(elements)](*arrays, kind, s, i)
+        self.finish_kernel[self.grid(elements)](*arrays, kind, s)
 
     def batch(self, state: Any, s: int, column: int, n: int) -> gemm.Matrix:
         """A matrix of stage s with a row for each of n samples."""
@@ -187,12 +206,3 @@ class MatrixRunner(LaunchRunner):
             start = self.work_at + place
             self.matrices[key] = gemm.Matrix(state[start : start + rows * step], rows, columns, step)
         return self.matrices[key]
-
-
-def runner_for(lowered: Lowered, way: cuda_ways.Way, networks: int, work_at: int) -> Runner:
-    """The runner of a way."""
-    if way.name in (cuda_ways.BLOCK_IN_SHARED, cuda_ways.BLOCK):
-        return BlockRunner(lowered, way, networks)
-    if way.name == cuda_ways.MATRICES:
-        return MatrixRunner(lowered, way, work_at)
-    return GridRunner(lowered, way) if way.name == cuda_ways.GRID else LaunchRunner(lowered, way)

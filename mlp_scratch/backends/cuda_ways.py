@@ -12,17 +12,19 @@ from mlp_scratch.program import Program
 THREADS = 4 if IS_SIMULATOR else 128
 """Threads of a block. The simulator gives each an operating-system thread, so there are few of them there."""
 
-ONE_BLOCK_LIMIT, GRID_LIMIT = 1_000_000, 1_000_000_000
-"""Multiply-adds of a step up to which one block takes it alone, and up to which all blocks share it in one launch.
-Counted on paper, from the time that barriers and launches are said to take; not measured yet."""
+ONE_BLOCK_LIMIT, GRID_LIMIT, GRAPH_LIMIT = 1_000_000, 100_000_000, 10_000_000_000
+"""Multiply-adds of a step up to which one block takes it alone, up to which all blocks share it in one launch, and up
+to which the launches of a step are recorded. Counted on paper, from the time that barriers and launches are said to
+take; not measured yet."""
 
 BLOCKS_AT_MOST = 1024
 """Blocks of a launch; more work than their threads have is taken in turns."""
 
 
-BLOCK_IN_SHARED, BLOCK, GRID, LAUNCHES, MATRICES = "block in shared memory", "block", "grid", "launches", "matrices"
+BLOCK_IN_SHARED, BLOCK, GRID = "block in shared memory", "block", "grid"
+LAUNCHES, GRAPH, MATRICES = "launches", "graph", "matrices"
 """One block, its network in shared memory or in the GPU's; all blocks in one launch; a launch a phase, with the
-products by the same threads, or by matrix kernels of their own."""
+products by the same threads, or by matrix kernels of their own: a step recorded as a graph, or each launched."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Way:
     name: str
     side: int
 
+    @property
+    def stores_gradients(self) -> bool:
+        """Whether the gradient of a weight matrix goes to memory: matrix kernels leave it to another to learn."""
+        return self.name in (GRAPH, MATRICES)
+
     def row_of(self, width: int) -> int:
         """The distance between the rows of a matrix."""
         return row_in_shared(width) if self.name == BLOCK_IN_SHARED else row_in_memory(width)
@@ -48,10 +55,10 @@ def way_for(program: Program, batch_size: int, update: str, *, networks: int = 1
     A precision that rounds products is asked for by name, so networks of any size get it, by the only kernels with it.
     """
     work = 3 * batch_size * sum(op.n_in * op.n_out for op in program.operations if isinstance(op.layer, Dense))
-    if networks == 1 and (work > GRID_LIMIT or (program.rounds_products and update != "infer")):
-        return Way(MATRICES, 4)
     if update == "infer":
-        return Way(LAUNCHES, 4)
+        return Way(MATRICES if work > GRID_LIMIT else LAUNCHES, 4)
+    if networks == 1 and (work > GRID_LIMIT or program.rounds_products):
+        return Way(GRAPH if work <= GRAPH_LIMIT else MATRICES, 4)
     if networks == 1 and work > ONE_BLOCK_LIMIT:
         return Way(GRID, 4)
     narrowest = min((op.n_out for op in program.operations), default=1)

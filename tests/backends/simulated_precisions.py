@@ -70,7 +70,7 @@ def test_asked_for_by_name_it_is_had_by_networks_of_any_size():
         program = lower(model, ms.MSE(), ms.SGD(), precision=precision)
         on_tensor_cores = precision != "float32"
         for update in ("train", "gradient"):
-            assert (cuda_ways.way_for(program, 2, update).name == cuda_ways.MATRICES) == on_tensor_cores
+            assert (cuda_ways.way_for(program, 2, update).name == cuda_ways.GRAPH) == on_tensor_cores
         assert cuda_ways.way_for(program, 2, "infer").name == cuda_ways.LAUNCHES
 
 

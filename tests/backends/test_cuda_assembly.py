@@ -28,10 +28,11 @@ KERNELS = {
     "grid": (lambda e: grid_network_of(e, 4), (INT[::1], INT, INT)),
     "load": (lambda e: launched_network_of(e, 4)[0], ()),
     "save": (lambda e: launched_network_of(e, 4)[1], ()),
-    "phase": (lambda e: launched_network_of(e, 4)[2], (INT, INT, INT)),
-    "finish": (matrix_network_of, (INT, INT, INT)),
+    "phase": (lambda e: launched_network_of(e, 4)[2], (INT, INT)),
+    "turn": (lambda e: launched_network_of(e, 4)[3], ()),
+    "finish": (matrix_network_of, (INT, INT)),
 }
-"""Every kernel, and its arguments behind the four arrays."""
+"""Every kernel, and its arguments behind the four arrays, of which `turn` takes the first."""
 
 CASES = [
     *((name, types.float32, (9, 0)) for name in KERNELS),
@@ -56,7 +57,8 @@ def test_what_the_compiler_makes(name, element, capability, monkeypatch):
     monkeypatch.setattr(dispatcher, "get_current_device", dispatcher.get_current_device)  # `ptx_of` replaces it
     make, rest = KERNELS[name]
     arrays = (INT[::1], element[::1], element[::1], element[::1])
-    kernel = Configuration(name, "any", "any", THREADS, True, partial(make, element), (*arrays, *rest))
+    arguments = arrays[:1] if name == "turn" else (*arrays, *rest)
+    kernel = Configuration(name, "any", "any", THREADS, True, partial(make, element), arguments)
     ptx = assembly.ptx_of(kernel, capability)
     assert problems(assembly.count(ptx), element is types.float64) == []
     if ptxas := assembly.find_ptxas():

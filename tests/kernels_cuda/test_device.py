@@ -230,3 +230,27 @@ def test_a_barrier_of_many_blocks_is_refused():
 
     with pytest.raises(Exception, match="one after another"):
         wait[2, 1](np.zeros(1, "int64"))
+
+
+@only_simulated
+def test_threads_may_call_functions_while_others_add_globals():
+    """As Python does where a module warns for the first time: a NaN in one thread made another fail, now and then."""
+
+    @device
+    def same(i):
+        return i
+
+    @jit
+    def grow(out):
+        thread = cuda.threadIdx.x
+        for i in range(300):
+            globals()[f"grown_{thread}_{i}"] = same(i)
+        out[thread] = 1
+
+    out = np.zeros(4)
+    try:
+        grow[1, 4](out)
+    finally:
+        for name in [name for name in globals() if name.startswith("grown_")]:
+            del globals()[name]
+    np.testing.assert_array_equal(out, 1)

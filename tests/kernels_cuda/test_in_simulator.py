@@ -17,6 +17,7 @@ MODULES = [
     "test_device",
     "test_epilogues",
     "test_gemm",
+    "test_graphs",
     "test_ladder_command",
     "test_plain_rungs",
     "test_tensor_core",

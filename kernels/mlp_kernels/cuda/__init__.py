@@ -6,5 +6,5 @@ run here.
 
 For training start with `network`, the tables, and `phases`, a step. What a phase consists of is in `products`,
 `operations` (with `activations` and `dropout`), `losses` and `updates`; how its phases are run is in `block_network`
-(with `shuffling`), `grid_network`, `launched_network` and `matrix_network`.
+(with `shuffling`), `grid_network`, `launched_network` and `matrix_network`, whose launches `graphs` records.
 """

@@ -51,12 +51,18 @@ def element_of(dtype: Any) -> Any:
 
 
 def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """`cuda.jit` with any of its options; the simulator's, which knows few of them, is given only those."""
+    """`cuda.jit` with any of its options; the simulator's, which knows few of them, is given only those.
+
+    In the simulator a function that kernels call stays plain Python: Numba's stand-in walks through the function's
+    globals at each call, which fails when another thread adds to them, as Python does where it first warns.
+    """
     if function is None:
         return lambda decorated: jit(decorated, **options)
     if IS_SIMULATOR:
         _chosen.prepare(function)
-        options = {name: value for name, value in options.items() if name in ("device", "fastmath", "debug")}
+        if options.get("device"):
+            return function
+        options = {name: value for name, value in options.items() if name in ("fastmath", "debug")}
     return cuda.jit(**options)(function)
 
 

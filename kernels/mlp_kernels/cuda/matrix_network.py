@@ -20,6 +20,7 @@ from mlp_kernels.cuda.network import (
     N_OUT,
     PRODUCT,
     ROW,
+    TURN,
     WEIGHT_GRADIENT,
     WEIGHT_ROW,
     WORK,
@@ -36,7 +37,7 @@ ACTIVATE, DIFFERENTIATE, LEARN = range(3)
 
 @cache
 def matrix_network_of(element: Any) -> Any:
-    """The kernel (tables, data, feed, state, kind, s, i) that finishes a product of stage s in step i."""
+    """The kernel (tables, data, feed, state, kind, s) that finishes a product of stage s in the step under way."""
     activated, differentiated, learned = finishes_of(element)
     learn_bias = dense_of(element, 1).learn_bias
 
@@ -61,10 +62,11 @@ def matrix_network_of(element: Any) -> Any:
             learn_bias(f, s, i, n)
 
     @jit
-    def matrix_network(tables: Any, data: Any, feed: Any, state: Any, kind: int, s: int, i: int) -> None:
+    def matrix_network(tables: Any, data: Any, feed: Any, state: Any, kind: int, s: int) -> None:
         tables, data, feed, state = plain(tables), plain(data), plain(feed), plain(state)
         work = state[ld1(tables, WORK) :]
         f = frame_of(tables, data, feed, state, work, 0, cuda.grid(1), cuda.gridsize(1))
+        i = ld1(tables, TURN)
         _, _, n = batch_of(f, i)
         finish(f, kind, s, i, n)
 

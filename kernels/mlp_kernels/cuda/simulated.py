@@ -43,6 +43,36 @@ def prepare(function: Callable[..., Any]) -> None:
     names.update({name: cuda for name, value in names.items() if value is numba.cuda})
 
 
+class Launches:
+    """Kernels with their configurations and arguments, to be launched again."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Any, tuple[Any, ...], tuple[Any, ...]]] = []
+
+    def replay(self) -> None:
+        """Launch them in their order."""
+        for kernel, configuration, arguments in self.kept:
+            kernel[configuration](*arguments)
+
+
+def record(launch: Callable[[], None]) -> Launches:
+    """The launches that `launch` makes, kept instead of run: see `graphs`."""
+    from numba.cuda.simulator.kernel import FakeCUDAKernel
+
+    launches, run = Launches(), FakeCUDAKernel.__call__
+
+    def keep(kernel: Any, *arguments: Any) -> None:
+        configuration = (kernel.grid_dim, kernel.block_dim, 0, kernel.dynshared_size)
+        launches.kept.append((kernel, configuration, arguments))
+
+    FakeCUDAKernel.__call__ = keep
+    try:
+        launch()
+    finally:
+        FakeCUDAKernel.__call__ = run
+    return launches
+
+
 def _checked(array: Any, at: int, count: int = 1) -> None:
     """Refuse what would be a wrong or a misaligned address on a GPU, where no one would say so.
 

@@ -1,10 +1,11 @@
 """Networks for the tests of this folder, and how to have them run in a way of one's choice."""
 
 import mlp_scratch as ms
-from mlp_scratch.backends import cuda_ways
+from mlp_scratch.backends import cuda_fleet, cuda_ways
+from mlp_scratch.backends.cuda_runners import LaunchRunner
 from mlp_scratch.backends.cuda_ways import Way
 
-WAYS = ("block in shared memory", "block", "grid", "launches")
+WAYS = ("block in shared memory", "block", "grid", "launches", "graph")
 
 
 def way_of(name, update, side):
@@ -12,7 +13,13 @@ def way_of(name, update, side):
 
 
 def use(monkeypatch, way, side=2, threads=3):
-    """Run all networks in this way, with blocks of a size that divides nothing."""
+    """Run all networks in this way, with blocks of a size that divides nothing.
+
+    What a graph records are the launches of "launches" here: matrix kernels, which are slow to simulate, have tests of
+    their own.
+    """
+    if way == "graph":
+        monkeypatch.setattr(cuda_fleet, "MatrixRunner", lambda lowered, chosen, _at: LaunchRunner(lowered, chosen))
     choose = lambda _program, _size, update, **_: way_of(way, update, side)  # noqa: E731
     monkeypatch.setattr(cuda_ways, "way_for", choose)
     monkeypatch.setattr(cuda_ways, "THREADS", threads)

@@ -57,8 +57,9 @@ def test_every_optimizer(name, monkeypatch, rng):
     check_training(partial(build, layers), X, y, backend="cuda", **options)
 
 
-def test_a_hundred_steps(monkeypatch, rng):
-    use(monkeypatch, "block")
+@pytest.mark.parametrize("way", ["block", "graph"])
+def test_a_hundred_steps(way, monkeypatch, rng):
+    use(monkeypatch, way)
     layers = [ms.Dense(3, 4), ms.PReLU(), ms.BatchNorm(), ms.Dropout(0.2), ms.Dense(4, 2)]
     X, y = rng.normal(size=(8, 3)), rng.integers(0, 2, 8)
     options = {"loss": "cross_entropy", "optimizer": ms.Adam(0.01, eps=1e-3), "batch_size": 4, "epochs": 50}
@@ -100,6 +101,9 @@ def test_the_suite_of_every_backend(monkeypatch, rng):
     layers = [ms.Dense(3, 4), ms.BatchNorm(), ms.ELU(), ms.Dropout(0.25), ms.Dense(4, 3)]
     X, y, w = rng.integers(-32, 32, (7, 3)) / 16, rng.integers(0, 3, 7), rng.uniform(0.1, 1, 7)
     use(monkeypatch, "block")
-    check_backend("cuda", Problem(layers, CrossEntropy(0.1), ms.Adam(0.01), X, y, w, "float32", 1, 4))
+    problem = Problem(layers, CrossEntropy(0.1), ms.Adam(0.01), X, y, w, "float32", 1, 4)
+    check_backend("cuda", problem)
+    use(monkeypatch, "graph")
+    check_backend("cuda", problem)
     use(monkeypatch, "launches")
     check_backend("cuda", Problem(layers[:1], ms.MAE(), ms.SGD(0.1, 0.1), X, X[:, [0] * 4], None, "float64", 1, 3))

@@ -9,6 +9,7 @@ import mlp_scratch as ms
 from mlp_kernels.cuda import gemm, shared_memory
 from mlp_kernels.cuda.tiles import Tile
 from mlp_scratch.backends import cuda_ways
+from mlp_scratch.backends.cuda_ways import Way
 from mlp_scratch.program import lower
 from tests.backends.simulated_cuda.networks import WAYS, trained, use
 from tests.backends.test_parity import build, check_training
@@ -32,15 +33,16 @@ def test_the_same_bits_in_every_way_with_any_number_of_threads_and_any_tile(monk
         assert np.array_equal(other.history.losses, results[0].history.losses)
 
 
-def test_products_by_matrix_kernels(monkeypatch, rng):
+@pytest.mark.parametrize("way", ["matrices", "graph"])
+def test_products_by_matrix_kernels(way, monkeypatch, rng):
     """A few products only: a block of these kernels has 32 threads even for the smallest tile."""
     tile = Tile(16, 32, 4, warp_rows=16, warp_columns=32, lane_rows=4, lane_columns=4)
     monkeypatch.setattr(gemm, "choose", lambda *_: tile)
-    use(monkeypatch, "matrices")
+    monkeypatch.setattr(cuda_ways, "way_for", lambda *_, **__: Way(way, 2))
     layers = [ms.Dense(3, 5), ms.GELU(), ms.Dropout(0.2), ms.Dense(5, 2, bias=False), ms.PReLU(), ms.Dense(2, 3)]
     layers += [ms.Dense(3, 3, trainable=False)]
     X, y = rng.normal(size=(5, 3)), rng.integers(0, 3, 5)
-    options = {"loss": "cross_entropy", "optimizer": "adam", "batch_size": 3, "epochs": 1}
+    options = {"loss": "cross_entropy", "optimizer": "adam", "batch_size": 3, "epochs": 1 if way == "matrices" else 3}
     check_training(partial(build, layers), X, y, backend="cuda", **options)
     model = build(layers)
     assert_parity(model.logits(X, backend="cuda"), model.logits(X, backend="numpy"), "logits")
@@ -53,8 +55,9 @@ def test_the_way_is_chosen_by_size():
 
     assert way([2, 24, 1], 32) == "block in shared memory"
     assert way([64, 64, 10], 32) == "block"
-    assert way([784, 256, 10], 256) == "grid"
-    assert way([784, 1024, 1024, 10], 256) == "matrices"
+    assert way([784, 128, 10], 128) == "grid"
+    assert way([784, 1024, 1024, 10], 256) == "graph"
+    assert way([4096, 4096, 4096, 10], 1024) == "matrices"
     assert way([784, 256, 10], 256, networks=10) == "block"
 
 
