@@ -5,13 +5,12 @@ So the flat vectors are the last state known to be good until then: when a step 
 taken again from there, and end in the same bits; when a launch fails, the model is as the last call left it.
 """
 
-from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.cuda_data import DataSet, StreamedDataSet
 from mlp_scratch.backends.cuda_device import ROOM, free_memory
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
@@ -85,7 +84,7 @@ class CudaBackend:
         samples: Samples,
         plan: Plan,
         records: Records,
-        stop: Callable[[], bool],
+        stop: Stop,
     ) -> int:
         taken = 0
         for epoch in plan.epochs():
@@ -104,7 +103,7 @@ class CudaBackend:
         samples: Samples,
         plan: Plan,
         records: Records,
-        stop: Callable[[], bool],
+        stop: Stop,
     ) -> int:
         fleet = self._workspace(program, min(plan.batch_size, len(plan.rows)))
         run = _Run(fleet, self._data_set(program, samples, plan.batch_size), state, plan)
@@ -151,7 +150,7 @@ class _Run:
         fleet.begin(Course.of_plan(plan, state.step + 1), data)
         fleet.load([state])
 
-    def advance_until(self, stop: Callable[[], bool]) -> int:
+    def advance_until(self, stop: Stop) -> int:
         """Take the plan's steps until it ends, `stop` says so, or a loss is not finite; returns how many."""
         taken, count = 0, 1
         while taken < len(self.plan.lr) and not stop():

@@ -1,6 +1,6 @@
 """Many networks of one architecture on the GPU at once, a block of threads each, many epochs a launch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mlp_kernels.cuda.gemm import multiprocessors
 from mlp_scratch._types import Array
 from mlp_scratch.backends import cuda_ways
-from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.cuda import SECONDS_A_LAUNCH, CudaBackend
 from mlp_scratch.backends.cuda_data import DataSet
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
@@ -52,7 +52,7 @@ def train_members(
     epochs: int,
     *,
     shuffle: bool,
-    stop: Callable[[], bool],
+    stop: Stop,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Train fresh networks and return the losses and accuracies of their steps, (networks, steps).
 

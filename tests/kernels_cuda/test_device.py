@@ -6,7 +6,6 @@ from numba import cuda, float32, float64
 
 from mlp_kernels.cuda.device import (
     IS_SIMULATOR,
-    block_sum_of,
     commit_copies,
     copy1_async,
     copy4_async,
@@ -47,27 +46,20 @@ def test_four_elements_at_once(dtype):
 
 @needs_gpu
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_sums_of_warps_and_blocks(dtype):
-    element = element_of(dtype)
-    warp_sum, block_sum = warp_sum_of(element), block_sum_of(element, 64)
+def test_sums_of_warps(dtype):
+    warp_sum = warp_sum_of(element_of(dtype))
 
     @jit
-    def sums(x, of_warps, of_block):
+    def sums(x, of_warps):
         i = cuda.threadIdx.x
         st1(of_warps, i, warp_sum(ld1(x, i)))
-        st1(of_block, i, block_sum(ld1(x, i)))
-        st1(of_block, i, block_sum(ld1(of_block, i)))  # twice: the second waits for readers of the first
 
     x = normal(1, 64, dtype=dtype)
-    of_warps, of_block = cuda.to_device(np.zeros_like(x)), cuda.to_device(np.zeros_like(x))
-    sums[1, 64](cuda.to_device(x), of_warps, of_block)
+    of_warps = cuda.to_device(np.zeros_like(x))
+    sums[1, 64](cuda.to_device(x), of_warps)
+    exact = x.astype("float64").reshape(2, 32).sum(axis=1)
     bound = summation_bound(32, np.abs(x).reshape(2, 32).sum(axis=1, dtype="float64"), dtype)
-    wide = x.astype("float64")
-    got = of_warps.copy_to_host().reshape(2, 32)
-    assert_close(got, np.broadcast_to(wide.reshape(2, 32).sum(axis=1)[:, None], (2, 32)), bound[:, None])
-    assert_close(
-        of_block.copy_to_host(), np.full(64, 64 * wide.sum()), 64 * summation_bound(128, np.abs(x).sum(), dtype)
-    )
+    assert_close(of_warps.copy_to_host().reshape(2, 32), np.broadcast_to(exact[:, None], (2, 32)), bound[:, None])
 
 
 @needs_gpu

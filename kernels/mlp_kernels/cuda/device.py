@@ -129,31 +129,6 @@ else:
         return warp_sum
 
 
-def block_sum_of(element: Any, threads: int) -> Any:
-    """A function of a thread's value that gives every thread the sum over its block, always in the same order.
-
-    `threads` is the size of the block, a multiple of 32. It begins and ends with a barrier.
-    """
-    warps = threads // WARP
-    box_of = shared_array(element, max(warps, 4))
-    warp_sum = warp_sum_of(element)
-
-    @device
-    def block_sum(value: Any) -> Any:
-        box, thread = box_of(), cuda.threadIdx.x
-        value = warp_sum(value)
-        cuda.syncthreads()  # whoever still reads the last sum
-        if thread % WARP == 0:
-            st1(box, thread // WARP, value)
-        cuda.syncthreads()
-        total = ld1(box, 0)
-        for warp in range(1, warps):
-            total += ld1(box, warp)
-        return total
-
-    return block_sum
-
-
 if IS_SIMULATOR:
 
     @device

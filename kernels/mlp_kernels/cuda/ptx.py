@@ -18,7 +18,7 @@ try:
 except ImportError:  # the `numba.cuda` inside Numba itself, which has none of its own
     from numba.extending import intrinsic as intrinsic
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
 F32 = ir.FloatType()
 SHARED = 3
 """The number of the address space of shared memory."""
