@@ -125,6 +125,8 @@ def test_a_sample_that_was_stopped_counts_up_to_there():
     assert stopped["samples"] == {"gradient code": {"seed": 3, "tried": 4, "killed": 3, "survived": 1}}
     assert record(rows, stopped, {})["samples"] == stopped["samples"]
     assert record(rows, stopped, {"gradient code": (2, 3)})["samples"]["gradient code"]["tried"] == 2
+    whole = record([(group, one, "killed") for group, one, _ in rows], stopped, {"gradient code": (9, 3)})
+    assert whole["samples"] == {}
 
 
 @needs_mutmut

@@ -33,12 +33,13 @@ def test_batch_normalisation_is_the_layer(n, dtype):
     of = np.dtype(dtype).type
     inverse = calling(batch_norm.inverse_deviation, 0, 2)(of(variance), 0.25)
     assert_close(inverse, cache.inverse_deviation[0], 64 * eps(dtype))
-    y = np.full_like(x, 9.0)
+    y = np.full(len(x) + step, 9.0, dtype)  # with a panel that is none of the samples'
     arguments = (step, n, width, of(mean), of(inverse), of(1.5), of(-0.5))
-    calling(batch_norm.forward, 2, 7)(x, y, *arguments)
+    calling(batch_norm.forward, 2, 7)(np.append(x, x[:step]), y, *arguments)
     assert_close(y[inside], exact[:, 0], 256 * eps(dtype))
-    untouched = np.setdiff1d(np.arange(len(y)), [b * step + j for b in range(panels) for j in range(width)])
+    untouched = np.setdiff1d(np.arange(len(x)), [b * step + j for b in range(panels) for j in range(width)])
     assert (y[untouched] == 9.0).all()
+    assert (y[len(x) :] == 9.0).all()
     for training in (True, False):
         out = dy.copy()
         d_weight, d_bias = backward(x, out, lanes, step, n, width, of(mean), of(inverse), of(1.5), training)

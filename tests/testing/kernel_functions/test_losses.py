@@ -121,6 +121,17 @@ def test_a_short_batch_costs_no_vector_beyond_it(function, samples):
     assert not results[1][0][samples:used].any(), "a lane without a sample has no gradient"
 
 
+@pytest.mark.parametrize("samples", [1, 5])
+def test_labels_beyond_the_last_sample_are_not_read(samples):
+    """There they name a row beyond the outputs', which would get a gradient."""
+    width, rng = tile_of("float64").columns, np.random.default_rng(samples)
+    labels = np.where(np.arange(width) < samples, 1.0, 3.0)
+    dz, values, accuracies = np.full((4, width), 9.0), np.empty(width), np.empty(width)
+    run, z, shares = calling_loss(cross_entropy.cross_entropy_of_labels), rng.normal(size=(4, width)), np.ones(width)
+    run(tile_of("float64"), z, labels, dz, 3, shares, values, accuracies, 0.0, samples)
+    assert (dz[3] == 9.0).all()
+
+
 def calling_loss(function):
     """Of (tile, z, t, dz, outputs, shares, values, accuracies, constant), for a panel full of samples unless said."""
     run = calling(reordered(function), 6, 3, tile=True)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from mlp_kernels.cpu import fused, naive, register_tile
-from tests.testing.kernel_calls import DTYPES
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_are_numpys(dtype, rng):
     A, B = (rng.integers(-8, 8, shape).astype(dtype) for shape in ((3, 4), (4, 2)))
     C = np.full((3, 2), 9.0, dtype)

@@ -72,7 +72,7 @@ def record(rows: Rows, kept: dict[str, Any], samples: dict[str, tuple[int, int]]
     Args:
         rows: of one folder's verdicts.
         kept: the record so far, or {}.
-        samples: size and seed of the random sample that was tried of a group.
+        samples: size and seed of the random sample that was tried of a group, unless it turns out to be all of it.
     """
     found: dict[str, dict[str, Counter[str]]] = {}
     for group, mutant, verdict in rows:
@@ -95,9 +95,10 @@ def record(rows: Rows, kept: dict[str, Any], samples: dict[str, tuple[int, int]]
     survivors += [one for one in kept.get("survivors", []) if (one["group"], one["where"].split()[0]) in older]
     order = [group for stage in STAGES.values() for group in stage.groups]
     groups = dict(sorted((kept.get("groups", {}) | groups).items(), key=lambda item: order.index(item[0])))
-    drawn = {group: sampled(rows, group, *of) for group, of in samples.items()}
-    of_old = {group: own for group, own in kept.get("samples", {}).items() if group not in drawn}
-    return {"mutmut": version("mutmut"), "groups": groups, "samples": of_old | drawn, "survivors": survivors}
+    drawn = kept.get("samples", {}) | {group: sampled(rows, group, *of) for group, of in samples.items()}
+    partial = {group for group, files in groups.items() if any("untried" in own for own in files.values())}
+    drawn = {group: own for group, own in drawn.items() if group in partial}  # of what was tried whole, all counts
+    return {"mutmut": version("mutmut"), "groups": groups, "samples": drawn, "survivors": survivors}
 
 
 def tried(own: dict[str, Any] | Counter[str]) -> int:
