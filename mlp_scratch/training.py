@@ -22,11 +22,24 @@ SECONDS_A_CALL = 1.0
 """A backend is handed as many steps at a time as take about this long, so that progress shows; it asks for Ctrl-C
 itself, and what it does at the start and end of a call should cost little beside the steps."""
 
+SECONDS_A_NUMBER = 1e-7
+"""Nor less than this for each number that is trained or remembered: a backend may bring all of them into a layout of
+its own and back, which is a hundredth of a call then."""
+
 EPOCHS_A_CALL = 1000
 """At most so many, for each is written down in Python afterwards, which takes some microseconds."""
 
 SCORED_AT_ONCE = 4096
 """Scoring goes through the samples in blocks of so many rows."""
+
+
+def seconds_a_call(numbers: int) -> float:
+    """How long a call of a backend should take that trains, or has the optimiser remember, so many numbers.
+
+    >>> seconds_a_call(1_000_000), seconds_a_call(60_000_000)
+    (1.0, 6.0)
+    """
+    return max(SECONDS_A_CALL, SECONDS_A_NUMBER * numbers)
 
 
 @dataclass
@@ -148,6 +161,7 @@ class Course:
         watched = bool(schedule.callbacks) or schedule.validation is not None
         self.epochs_a_call = 1 if watched else EPOCHS_A_CALL
         self.steps_left = schedule.epochs * training.steps_an_epoch - training.position
+        self._seconds = seconds_a_call(state.flat.size + state.slots.size)
         self._plan = Plan(schedule.rows, size, np.empty(0), training.seed, shuffle)
 
     def take_some_steps(self, stop: Stop) -> int:
@@ -164,9 +178,9 @@ class Course:
             taken, elapsed = self.state.step - before, perf_counter() - start
             training.step, self.steps_left = self.state.step, self.steps_left - taken
             self.ledger.add(records.losses[:taken], records.accuracies[:taken], elapsed)
-        if elapsed < SECONDS_A_CALL / 2 and count == self.steps_a_call:
+        if elapsed < self._seconds / 2 and count == self.steps_a_call:
             self.steps_a_call *= 2
-        elif elapsed > SECONDS_A_CALL:
+        elif elapsed > self._seconds:
             self.steps_a_call = max(1, self.steps_a_call // 2)
         return taken
 

@@ -52,20 +52,21 @@ def bytes_per_step(case: Case, optimizer: str) -> int:
     return 2 * FLOAT32 * state + FLOAT32 * case.batch * (case.widths[0] + 1)
 
 
-def floor_us(case: Case, optimizer: str, peaks: Peaks, cache: int | None) -> float:
+def floor_us(flops: int, moved: int, peaks: Peaks, cache: int | None) -> float:
     """The least microseconds a step can take, the larger of its arithmetic and its memory traffic.
 
-    `peaks` are those of as many threads as train, `cache` the size of the last-level cache in bytes. Between two
-    steps the cache keeps so many bytes that need not be read again, and as many that need not be written: that much
-    of `bytes_per_step` may never reach memory. None, for unknown, stands for a cache that holds everything.
+    `flops` and `moved` are its operations and bytes, `peaks` those of as many threads as train, `cache` the size of the
+    last-level cache in bytes. Between two steps the cache keeps so many bytes that need not be read again, and as many
+    that need not be written: that much may never reach memory. None, for unknown, stands for a cache that holds
+    everything.
 
     >>> from mlp_benchmarks.cases import CASES
-    >>> round(floor_us(CASES["d2l"], "sgd", Peaks(gflops=117.4, gbytes_per_second=30.0), cache=None))
+    >>> d2l, peaks = CASES["d2l"], Peaks(gflops=117.4, gbytes_per_second=30.0)
+    >>> round(floor_us(flops_per_step(d2l), bytes_per_step(d2l, "sgd"), peaks, cache=None))
     1784
     """
-    arithmetic = flops_per_step(case) / peaks.gflops
-    traffic = 0 if cache is None else max(0, bytes_per_step(case, optimizer) - 2 * cache)
-    return max(arithmetic, traffic / peaks.gbytes_per_second) / 1e3
+    traffic = 0 if cache is None else max(0, moved - 2 * cache)
+    return max(flops / peaks.gflops, traffic / peaks.gbytes_per_second) / 1e3
 
 
 def last_level_cache(machine: Mapping[str, Any]) -> int | None:

@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -98,6 +98,14 @@ class Report:
     def any_wrong(self) -> bool:
         return any(entry.status in ("wrong", "failed") for entry in self.not_timed)
 
+    def learn(self, machine: Mapping[str, Any]) -> None:
+        """Take over the machine's record where its peaks are known better now, and the floors that follow from them."""
+        self.machine = machine
+        for i, record in enumerate(self.records):
+            if record.floor_us is not None:
+                floor = _floor(machine, record.threads, record.flops_per_step, record.bytes_per_step)
+                self.records[i] = replace(record, floor_us=floor)
+
     def write(self, path: Path) -> None:
         """Write the JSON file."""
         write_json(path, {"schema": SCHEMA, **asdict(self)})
@@ -171,8 +179,8 @@ def check_writable(argument: str, path: Path) -> None:
 def make_records(work: Work, lanes: Sequence[Lane], machine: Mapping[str, Any]) -> list[Record]:
     """The records of the contenders that were timed, the fastest first."""
     timed = {lane.name: lane.microseconds for lane in lanes if lane.status == "timed"}
-    case, peaks = work.case, machine["peaks"].get(str(work.threads))
-    floor = floor_us(case, work.optimizer, Peaks(**peaks), last_level_cache(machine)) if peaks else None
+    case, flops, moved = work.case, flops_per_step(work.case), bytes_per_step(work.case, work.optimizer)
+    floor = _floor(machine, work.threads, flops, moved)
     records = []
     for lane in lanes:
         if lane.name not in timed:
@@ -202,13 +210,18 @@ def make_records(work: Work, lanes: Sequence[Lane], machine: Mapping[str, Any]) 
                 ratio_low=ratio.low if ratio else None,
                 ratio_high=ratio.high if ratio else None,
                 data=work.data,
-                flops_per_step=flops_per_step(case),
-                bytes_per_step=bytes_per_step(case, work.optimizer),
+                flops_per_step=flops,
+                bytes_per_step=moved,
                 steps_per_round=lane.steps,
                 rounds_us=tuple(tuple(process) for process in times),
             )
         )
     return sorted(records, key=lambda record: record.median_us)
+
+
+def _floor(machine: Mapping[str, Any], threads: int, flops: int, moved: int) -> float | None:
+    peaks = machine["peaks"].get(str(threads))
+    return floor_us(flops, moved, Peaks(**peaks), last_level_cache(machine)) if peaks else None
 
 
 def make_not_timed(work: Work, lanes: Sequence[Lane]) -> list[NotTimed]:

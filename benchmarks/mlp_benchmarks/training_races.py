@@ -12,14 +12,16 @@ import numpy.typing as npt
 from mlp_benchmarks.cases import Case
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Verdict
+from mlp_benchmarks.peaks import measure_again
 from mlp_benchmarks.race import Race, Rules
 from mlp_benchmarks.records import Report, make_not_timed, make_records
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.work import Work, make_work
+from mlp_scratch.training import seconds_a_call
 
-SECONDS_A_PARAMETER, MOST_SECONDS = 5e-7, 1.0
-"""A compiled loop may bring the parameters into a layout of its own once a call. In a fit a call takes a second or an
-epoch; rounds must be so long that this is as small a part of them as there, and need not be longer."""
+SECONDS_A_PARAMETER = 5e-7
+"""A compiled loop may bring the parameters into a layout of its own once a call. Rounds are long enough for this to be
+a small part of them, and no longer than a call in a fit."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class TrainingJob:
 
     @property
     def least_seconds(self) -> float:
-        return min(MOST_SECONDS, SECONDS_A_PARAMETER * self.work.case.n_parameters)
+        parameters, slots = self.work.case.n_parameters, len(self.work.rule.slots)
+        return min(seconds_a_call(parameters * (1 + slots)), SECONDS_A_PARAMETER * parameters)
 
     def save(self, path: Path) -> None:
         self.work.save(path)
@@ -93,6 +96,8 @@ class TrainingRaces:
                         for job, lanes in zip(jobs, race.lanes, strict=True):
                             report.records += make_records(job.work, lanes, report.machine)
                             report.not_timed += make_not_timed(job.work, lanes)
+                progress("measuring the machine's peaks once more")
+                report.learn(measure_again(report.machine, threads))
                 if path is not None:
                     report.write(path)
             done += len(group)

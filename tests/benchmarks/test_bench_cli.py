@@ -101,6 +101,19 @@ def test_a_contender_that_is_not_right_fails_the_command(tmp_path, capsys, fake,
     assert f"{status}: {fake}: " in capsys.readouterr().out
 
 
+def test_a_peak_that_was_hidden_at_first_counts_for_all_records(tmp_path, monkeypatch):
+    measured = iter([Peaks(50.0, 40.0), Peaks(100.0, 30.0), Peaks(80.0, 20.0)])  # before, and after each of two races
+    monkeypatch.setattr(peaks, "measure_peaks", lambda threads, dtype: (next(measured), []))
+    file = tmp_path / "r.json"
+    arguments = ["--case", "digits,xy-1x24", "--optimizer", "sgd", "--rounds", "2", "--processes", "1"]
+    assert main(["compare", *arguments, "--contender", "honest", "--json", str(file)]) == 0
+    contents = json.loads(file.read_text())
+    assert contents["machine"]["peaks"] == {"1": {"gflops": 100.0, "gbytes_per_second": 40.0}}
+    assert len(contents["records"]) == 2
+    for record in contents["records"]:
+        assert record["floor_us"] == pytest.approx(record["flops_per_step"] / 100e9 * 1e6)
+
+
 def test_without_peaks_there_is_no_floor(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(peaks, "measure_peaks", lambda threads, dtype: "no compiler here")
     file = tmp_path / "r.json"

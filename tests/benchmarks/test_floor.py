@@ -38,18 +38,19 @@ def test_floor_is_the_larger_of_arithmetic_and_memory():
     case = CASES["wide-4096"]
     slow_memory, fast_memory = Peaks(100.0, 0.1), Peaks(100.0, 1e6)
     arithmetic = FLOPS["wide-4096"] / 100e9 * 1e6
-    assert floor_us(case, "sgd", fast_memory, cache=0) == pytest.approx(arithmetic)
-    assert floor_us(case, "sgd", slow_memory, cache=0) == pytest.approx(bytes_per_step(case, "sgd") / 0.1e9 * 1e6)
+    flops, moved = flops_per_step(case), bytes_per_step(case, "sgd")
+    assert floor_us(flops, moved, fast_memory, cache=0) == pytest.approx(arithmetic)
+    assert floor_us(flops, moved, slow_memory, cache=0) == pytest.approx(moved / 0.1e9 * 1e6)
 
 
 def test_floor_counts_only_memory_traffic_that_no_cache_saves():
     case, slow_memory = CASES["wide-4096"], Peaks(1e9, 1.0)
-    moved = bytes_per_step(case, "sgd")
+    flops, moved = flops_per_step(case), bytes_per_step(case, "sgd")
     # So much needs neither be read again nor be written.
-    assert floor_us(case, "sgd", slow_memory, cache=10_000_000) == pytest.approx((moved - 20_000_000) / 1e9 * 1e6)
+    assert floor_us(flops, moved, slow_memory, cache=10_000_000) == pytest.approx((moved - 20_000_000) / 1e9 * 1e6)
     arithmetic = FLOPS["wide-4096"] / 1e18 * 1e6
     for holds_it_all in (moved, None):
-        assert floor_us(case, "sgd", slow_memory, cache=holds_it_all) == pytest.approx(arithmetic)
+        assert floor_us(flops, moved, slow_memory, cache=holds_it_all) == pytest.approx(arithmetic)
 
 
 def test_unknown_caches():
