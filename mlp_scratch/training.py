@@ -22,9 +22,9 @@ SECONDS_A_CALL = 1.0
 """A backend is handed as many steps at a time as take about this long, so that progress shows; it asks for Ctrl-C
 itself, and what it does at the start and end of a call should cost little beside the steps."""
 
-SECONDS_A_NUMBER = 1e-7
+SECONDS_A_NUMBER = 5e-8
 """Nor less than this for each number that is trained or remembered: a backend may bring all of them into a layout of
-its own and back, which is a hundredth of a call then."""
+its own and back, which is a fiftieth of a call then."""
 
 EPOCHS_A_CALL = 1000
 """At most so many, for each is written down in Python afterwards, which takes some microseconds."""
@@ -37,7 +37,7 @@ def seconds_a_call(numbers: int) -> float:
     """How long a call of a backend should take that trains, or has the optimiser remember, so many numbers.
 
     >>> seconds_a_call(1_000_000), seconds_a_call(60_000_000)
-    (1.0, 6.0)
+    (1.0, 3.0)
     """
     return max(SECONDS_A_CALL, SECONDS_A_NUMBER * numbers)
 
