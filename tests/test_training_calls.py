@@ -16,9 +16,10 @@ class Watching(Callback):
     """A callback that does nothing."""
 
 
+@pytest.mark.parametrize(("a_call", "a_number"), [(1e6, 0.0), (0.0, 1e6)])
 @pytest.mark.parametrize("watched", [{}, {"callbacks": [Watching()]}, {"validation": data(7, seed=1)}])
-def test_calls_go_on_through_epochs_that_nobody_looks_at_the_end_of(watched, monkeypatch):
-    """And what is recorded is the same."""
+def test_calls_go_on_through_epochs_that_nobody_looks_at_the_end_of(watched, a_call, a_number, monkeypatch):
+    """And what is recorded is the same. Calls are as long as the clock asks for, or the size of the model."""
     calls = []
 
     class Counting(NumpyBackend):
@@ -27,7 +28,8 @@ def test_calls_go_on_through_epochs_that_nobody_looks_at_the_end_of(watched, mon
             return super().train(program, state, samples, plan, records, stop)
 
     monkeypatch.setitem(BACKENDS, "counting", Counting)
-    monkeypatch.setattr(training, "SECONDS_A_CALL", 1e6)
+    monkeypatch.setattr(training, "SECONDS_A_CALL", a_call)
+    monkeypatch.setattr(training, "SECONDS_A_NUMBER", a_number)
     X, y = data()
     model, plain = MLP([4, 8, 3], dropout=0.5), MLP([4, 8, 3], dropout=0.5)
     history = model.fit(X, y, batch_size=5, epochs=6, backend="counting", **watched)

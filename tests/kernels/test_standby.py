@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlp_kernels.cpu import gemm as gemm_module
+from mlp_kernels.cpu import standby
 from mlp_kernels.cpu.gemm import gemm
 from mlp_kernels.cpu.standby import at_once
 
@@ -18,6 +19,7 @@ QUESTIONS = [np.random.default_rng(seed).standard_normal((90, 90)) for seed in r
 @pytest.fixture(autouse=True)
 def threads_for_any_product(monkeypatch):
     monkeypatch.setattr(gemm_module, "LEAST_WORK", 0)
+    at_once([bool, bool])  # what compiles or loads now makes nobody wait later, by which a fault could hide
 
 
 def test_the_first_part_runs_here_and_the_others_elsewhere_at_the_same_time():
@@ -32,12 +34,17 @@ def test_the_first_part_runs_here_and_the_others_elsewhere_at_the_same_time():
     assert threading.get_ident() in seen
 
 
-def test_threads_are_used_again():
-    at_once([bool, bool])
+def test_threads_are_used_again_as_soon_as_their_caller_knows(monkeypatch):
+    tell = standby._tell
+
+    def tell_and_rest(meeting):
+        tell(meeting)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(standby, "_tell", tell_and_rest)
     before = threading.active_count()
-    for _ in range(20):
+    for _ in range(5):
         at_once([bool, bool])
-        time.sleep(0.001)  # a helper is free a moment after its caller knows
     assert threading.active_count() == before
 
 
@@ -56,6 +63,25 @@ def test_an_error_arrives_when_no_part_is_running_any_more(failing):
     assert sorted(done) == [number for number in range(3) if number != failing]
     at_once([lambda: done.append("later")] * 2)  # who has failed goes on standing by
     assert done[2:] == ["later", "later"]
+
+
+def test_a_thread_that_cannot_be_started_leaves_none_running(monkeypatch):
+    helper, done = standby._helper, []
+
+    def only_one():
+        if done:
+            raise RuntimeError("can't start new thread")
+        done.append("started")
+        return helper()
+
+    def part():
+        time.sleep(0.05)
+        done.append("ended")
+
+    monkeypatch.setattr(standby, "_helper", only_one)
+    with pytest.raises(RuntimeError, match="start"):
+        at_once([part] * 3)
+    assert done == ["started", "ended"]
 
 
 def test_several_callers_get_what_each_has_asked_for():

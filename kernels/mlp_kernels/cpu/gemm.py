@@ -126,7 +126,7 @@ def _fitting(name: str, given: Array, dtype: np.dtype[Any], shape: tuple[int, ..
 _ROWS, _COLUMNS, _DEPTH = 96, 4096, 448
 
 LEAST_WORK = 10_000_000
-"""Operations from which on a second thread pays: waking it takes as long as some five million of them."""
+"""Operations from which on a second thread pays: one has to be woken."""
 
 FEW_PANELS = 24
 """Panels of columns up to which packing A costs more than it saves."""

@@ -1,7 +1,7 @@
 """Threads that stand by for work of a fraction of a millisecond, in which starting one would take as long.
 
 They sleep until there is something to do, and end with the process. Who has handed out work doesn't sleep until it
-is done but looks for it: to be woken takes some 30 us.
+is done but looks for it: to be woken takes long beside such work.
 """
 
 import os
@@ -28,17 +28,14 @@ def at_once(parts: Sequence[Part]) -> None:
     >>> sorted(done)
     ['one', 'two']
     """
-    task = _Task(np.zeros(1, np.int64), [])
-    for part in parts[1:]:
-        try:
-            helper = _idle.pop()
-        except IndexError:  # the first call, or others have them all
-            helper = _Helper()
-        helper.hand(part, task)
+    task, threads = _Task(), 1
     try:
+        for part in parts[1:]:
+            _helper().hand(part, task)
+            threads += 1
         parts[0]()
     finally:
-        _wait(task.meeting, len(parts))
+        _wait(task.meeting, threads)
     for error in task.errors:
         raise error
 
@@ -46,8 +43,9 @@ def at_once(parts: Sequence[Part]) -> None:
 class _Task:
     """What the threads of one call of `at_once` share: where they meet, and what has gone wrong."""
 
-    def __init__(self, meeting: npt.NDArray[np.int64], errors: list[BaseException]) -> None:
-        self.meeting, self.errors = meeting, errors
+    def __init__(self) -> None:
+        self.meeting: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+        self.errors: list[BaseException] = []
 
 
 class _Helper:
@@ -69,11 +67,19 @@ class _Helper:
                 task.errors.append(error)
             meeting = task.meeting
             del part, task  # what they hold on to is not to outlive the call
+            _idle.append(self)  # before the caller knows, who may have more to do at once
             _tell(meeting)
-            _idle.append(self)
 
 
 _idle: list[_Helper] = []
+
+
+def _helper() -> _Helper:
+    try:
+        return _idle.pop()
+    except IndexError:  # the first call, or others have them all
+        return _Helper()
+
 
 if hasattr(os, "register_at_fork"):  # of a process's threads, a fork has only the one that forked
     os.register_at_fork(after_in_child=_idle.clear)
