@@ -201,8 +201,9 @@ class Tables:
 
     def _place_weights(self, dense: Placed, row: Array) -> None:
         assert isinstance(dense.layer, Dense)
-        row[nw.BIAS], row[nw.LEARNS_BIAS] = self._packed[dense.index, "bias"], dense.layer.bias
+        row[nw.BIAS] = self._packed[dense.index, "bias"]
         row[nw.LEARNS] = not self._is_frozen(dense)
+        row[nw.LEARNS_BIAS] = dense.layer.bias and row[nw.LEARNS]
         start = dense.parameters[0].start
         if self.in_place:
             row[nw.WEIGHTS] = start

@@ -90,6 +90,21 @@ def test_gradients_pass_through_a_frozen_layer_and_its_own_is_reported(backend, 
 
 
 @EVERY_BACKEND
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_gradient_passes_through_a_wide_frozen_layer_whatever_the_batch(backend, batch, bias, rng):
+    """Batches of one or two samples go back through a wide layer in a way of their own."""
+    X, y = rng.normal(size=(2 * batch, 3)), rng.normal(size=(2 * batch, 2))
+    ends = []
+    for each in (backend, "numpy"):
+        layers = [ms.Dense(3, 2), ms.Tanh(), ms.Dense(2, 150, bias=bias), ms.Tanh(), ms.Dense(150, 2)]
+        model = ms.Sequential(layers, dtype="float64", seed=1)
+        model.freeze(2)
+        ends.append(fit(model, (X, y), each, loss="mse", batch_size=batch, epochs=3).flat)
+    assert_parity(*ends)
+
+
+@EVERY_BACKEND
 def test_the_optimiser_goes_on_from_where_it_was(backend, data):
     """Adam's m and v of a layer are, after a freeze, those from before it; the count of steps is the model's."""
     model = fit(network(), data, backend)

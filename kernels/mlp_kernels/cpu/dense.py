@@ -106,6 +106,12 @@ def few_forward(f: Any, s: int, n: int) -> bool:
 
 
 @kernel
+def few_backward(f: Any, s: int, n: int) -> bool:
+    """Whether the gradient of stage `s` goes back the way of `small_batch`: adding up the lanes of sums has to pay."""
+    return n <= MOST_BACKWARD and stage(f, s, N_OUT) >= 32 * n
+
+
+@kernel
 def ends_in_relu(f: Any, s: int) -> bool:
     """Whether the product of stage `s` and its own ReLU are all that the stage does."""
     return stage(f, s, CUT) != 0 and stage(f, s, FIRST_OP) == stage(f, s, LAST_OP)
@@ -134,7 +140,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
                 place = (b * in_rows + i) * width
                 column_input(tile, shift(weights, i), d, shift(dx, place), shift(x, place), behind_relu, samples)
         return
-    if n <= MOST_BACKWARD and depth >= 32 * n:  # below, adding up the lanes of the sums takes longer than the sums
+    if few_backward(f, s, n):
         dz_hop = load(f.places, PANELS) * width * width
         for i in range(begin, end, tile.rows):
             place = i * width
@@ -185,8 +191,9 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
     """Transpose dz of stage `s` for dW, outputs `begin` to `end`; its sum over the batch is the gradient of the biases.
 
     `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
+    Of a frozen stage only `small_batch` reads the transposed gradient, on the way to dx.
     """
-    if not stage(f, s, LEARNS):
+    if not (stage(f, s, LEARNS) or few_backward(f, s, n)):
         return
     width, lanes = tile.columns, tile.lanes
     rows, panels = stage(f, s, ROWS), load(f.places, PANELS)
