@@ -1,16 +1,17 @@
 """Two backends at one problem: what `check_backend` looks at, and how far apart they may be."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends import Backend, Plan, Records, Samples, State, Stop
+from mlp_scratch.backends import Backend, Plan, Records, Samples, State, Stop, get_backend
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import prepare
 from mlp_scratch.testing import tolerances
+from mlp_scratch.testing.close_calls import CloseCalls
 from mlp_scratch.testing.failure import PropertyError
 from mlp_scratch.testing.problem import Problem
 
@@ -63,12 +64,19 @@ class Pair:
         lr = np.full(EPOCHS * -(-n // size), self.problem.optimizer.lr)
         return Plan(np.arange(n), size, lr, self.problem.seed, shuffle=True)
 
-    def train(self, backend: Backend, stop: Stop = lambda: False, *, state: State | None = None) -> Path:
-        """The path of the plan, from a fresh state or another."""
+    def train(
+        self,
+        backend: Backend,
+        stop: Stop = lambda: False,
+        *,
+        state: State | None = None,
+        program: Program | None = None,
+    ) -> Path:
+        """The path of the plan, from a fresh state or another, of the problem's program or another."""
         state, plan = state or self.state(), self.plan()
         records = Records(np.full(len(plan.lr), np.nan), np.full(len(plan.lr), np.nan))
         try:
-            taken = backend.train(self.program(), state, self.samples(), plan, records, stop)
+            taken = backend.train(program or self.program(), state, self.samples(), plan, records, stop)
         except DivergedError as error:
             return state, records, state.step, error
         return state, records, taken, None
@@ -80,6 +88,13 @@ class Pair:
             signs = np.random.default_rng(k).choice([-1.0, 1.0], state.flat.shape)
             state.flat *= (1 + signs * np.finfo(state.flat.dtype).eps).astype(state.flat.dtype)
             yield state
+
+    def close_calls(self) -> Iterator[Array]:
+        """The accuracies of the specification's path, had its logits been rounded differently."""
+        program = self.program()
+        for k in range(NEARBY):
+            shaken = replace(program, loss=CloseCalls(program.loss, ROUNDINGS, np.random.default_rng(k)))
+            yield self.train(get_backend("numpy"), program=shaken)[1].accuracies
 
     def compare(
         self,

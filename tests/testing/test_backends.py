@@ -1,8 +1,9 @@
 """Every backend held to the specification; the specification held to its own contract."""
 
+import numpy as np
 import pytest
 
-from mlp_scratch import SGD, Adam, BatchNorm, CrossEntropy, Dense, ReLU
+from mlp_scratch import SGD, Adam, BatchNorm, CrossEntropy, Dense, ReLU, Tanh
 from mlp_scratch.backends import usable_backends
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.testing import Problem, PropertyError, check_backend, strategies
@@ -41,3 +42,24 @@ def test_a_millionth_is_a_difference_however_much_a_problem_amplifies_rounding(w
     layers, X, y = [Dense(3, 4), BatchNorm(), Dense(4, 2)], rng.normal(size=(9, 3)), rng.integers(0, 2, 9)
     with pytest.raises(PropertyError, match=what):
         check_backend("wrong", Problem(layers, CrossEntropy(), SGD(), X, y, batch_size=3), only=[what])
+
+
+def test_an_accuracy_may_differ_where_logits_are_equal_but_for_rounding_and_nowhere_else(rng, monkeypatch):
+    """Both logits are 1 where tanh is saturated; a tanh that gives the float below 1 tells them apart."""
+
+    class Otherwise(NumpyBackend):
+        def train(self, program, state, samples, plan, records, stop):
+            taken = super().train(program, state, samples, plan, records, stop)
+            records.accuracies[1] = 1 - records.accuracies[1]
+            return taken
+
+    monkeypatch.setattr(
+        "mlp_scratch.testing.backends.get_backend", lambda name: {"otherwise": Otherwise()}.get(name, NumpyBackend())
+    )
+    X, y = np.full((4, 1), 1e3), np.array([0, 1, 1, 1])
+    saturated = Problem([Dense(1, 2), Tanh()], CrossEntropy(), SGD(1e-9), X, y, seed=1)
+    assert (saturated.model().logits(X) == 1).all()
+    check_backend("otherwise", saturated, only=["same_training"])
+    apart = Problem([Dense(1, 2)], CrossEntropy(), SGD(1e-9), rng.normal(size=(4, 1)), y)
+    with pytest.raises(PropertyError, match=r"accuracies\[1\]"):
+        check_backend("otherwise", apart, only=["same_training"])
