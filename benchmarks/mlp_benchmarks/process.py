@@ -1,5 +1,6 @@
 """The parent's side of a worker: start it, ask it, park it between its turns, end it."""
 
+import ctypes
 import json
 import os
 import queue
@@ -172,6 +173,17 @@ def worker_environment(threads: int, device: Device = "cpu") -> dict[str, str]:
     if device == "gpu":
         return kept | {"JAX_PLATFORMS": "", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     return kept | {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+
+
+def has_gpu_driver() -> bool:
+    """Whether there is NVIDIA's driver, or Numba's simulator of one."""
+    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

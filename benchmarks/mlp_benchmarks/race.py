@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Lane, Verdict
-from mlp_benchmarks.process import Worker, WorkerError, places
+from mlp_benchmarks.process import Worker, WorkerError, has_gpu_driver, places
 
 
 class Job(Protocol):
@@ -167,6 +167,8 @@ class Race:
         for lane in (lane for lanes in self.lanes for lane in lanes):
             if lane.entry.package and find_spec(lane.entry.package) is None:
                 lane.status, lane.reason = "skipped", f"not installed ({lane.entry.install})"
+            elif lane.entry.device == "gpu" and not has_gpu_driver():  # starting it to hear that takes seconds
+                lane.status, lane.reason = "skipped", "no NVIDIA driver on this machine"
 
     def _start_workers(self, process: int) -> None:
         self._progress(f"starting, process {process + 1} of {self._rules.processes}")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,9 @@ from mlp_benchmarks.samples import Samples as HeldOut
 from mlp_benchmarks.samples import load_samples
 from mlp_benchmarks.work import Work
 from mlp_scratch import MLP
-from mlp_scratch._types import Array
+from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends import Plan, Records, Samples, State, get_backend
-from mlp_scratch.losses import LOSSES
+from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.machine import usable_cores
 from mlp_scratch.optimizers import Adam, Optimizer
 from mlp_scratch.program import lower
@@ -132,16 +132,33 @@ class ExactCurve:
 
 def exact_curve(work: Work, rule: Optimizer) -> ExactCurve:
     """What a contender is compared with."""
-    loss, rows = LOSSES[work.case.loss], iter(work.batches(work.steps_checked))
-    of_samples: list[Array] = []
+    recording = Recording(LOSSES[work.case.loss], [])
+    losses = loss_curve(work, rule, loss=recording)
+    return ExactCurve(losses, np.array(recording.of_samples))
 
-    def look(model: MLP) -> None:
-        batch = next(rows)
-        targets = loss.prepare(work.y[batch], model.n_outputs, model.dtype)
-        of_samples.append(loss.sample_values(model.logits(work.X[batch], backend="numpy"), targets))
 
-    losses = loss_curve(work, rule, before_step=look)
-    return ExactCurve(losses, np.array(of_samples))
+@dataclass(frozen=True)
+class Recording(Loss):
+    """A loss that keeps the loss of each sample of each batch, and is otherwise the same.
+
+    Attributes:
+        loss: the loss.
+        of_samples: what it keeps, an array (N,) a batch.
+    """
+
+    kind: ClassVar[str] = "recording"
+    loss: Loss
+    of_samples: list[Array]
+
+    def prepare(self, y: object, n_outputs: int, dtype: "np.dtype[np.floating]") -> Array:
+        return self.loss.prepare(y, n_outputs, dtype)
+
+    def value(self, z: Array, t: Array, weights: Array | None = None) -> Array:
+        self.of_samples.append(self.loss.sample_values(z, t))
+        return self.loss.value(z, t, weights)
+
+    def gradient(self, z: Array, t: Array, weights: Array | None = None) -> Array:
+        return self.loss.gradient(z, t, weights)
 
 
 def noisy_curve(work: Work, rule: Optimizer, run: int, *, coarse_correction: bool = False) -> Curve:
@@ -178,6 +195,7 @@ def loss_curve(
     dtype: str = "float64",
     before_step: Callable[[MLP], None] = lambda model: None,
     lr: Curve | None = None,
+    loss: Loss | None = None,
 ) -> Curve:
     """The losses of the first steps on the NumPy backend, (steps_checked,), from the injected weights.
 
@@ -187,11 +205,13 @@ def loss_curve(
         dtype: of the arithmetic.
         before_step: is given the model before every step, to look at or to change in place.
         lr: of each step; the optimiser's if not given.
+        loss: the case's if not given.
     """
     losses = []
-    for model, take in _steps(work, rule, dtype, np.full(work.steps_checked, rule.lr) if lr is None else lr):
+    rates = np.full(work.steps_checked, rule.lr) if lr is None else lr
+    for i, (model, look, take) in enumerate(_steps(work, rule, dtype, rates, loss or LOSSES[work.case.loss])):
         before_step(model)
-        losses.append(take())
+        losses.append(take() if i < len(rates) - 1 else look())  # nobody sees where the last step would lead
     return np.array(losses)
 
 
@@ -199,7 +219,8 @@ def accuracy_curve(work: Work, steps: int) -> Curve:
     """The share of held-out samples that are right after 0, 1, ... steps on the float32 NumPy backend, (steps + 1,)."""
     held_out = load_samples(work.case)
     accuracies = []
-    for model, take in _steps(work, work.rule, "float32", np.full(steps, work.rule.lr)):
+    rates = np.full(steps, work.rule.lr)
+    for model, _, take in _steps(work, work.rule, "float32", rates, LOSSES[work.case.loss]):
         accuracies.append(_accuracy(model, held_out))
         take()
     return np.array([*accuracies, _accuracy(model, held_out)])
@@ -209,22 +230,26 @@ def _accuracy(model: MLP, held_out: HeldOut) -> float:
     return float(np.mean(model.logits(held_out.X_test, backend="numpy").argmax(axis=1) == held_out.y_test))
 
 
-def _steps(work: Work, rule: Optimizer, dtype: str, rates: Curve) -> Iterator[tuple[MLP, Callable[[], float]]]:
-    """For each rate the model as it is, and what takes the next step with it and gives back the loss."""
+def _steps(
+    work: Work, rule: Optimizer, dtype: str, rates: Curve, loss: Loss
+) -> Iterator[tuple[MLP, Callable[[], float], Callable[[], float]]]:
+    """For each rate the model as it is, what looks up the loss of the next step, and what takes it, with its loss."""
     model = MLP(work.case.widths, dtype=dtype)
     model.flat[...] = work.parameters
-    loss = LOSSES[work.case.loss]
     samples = Samples(work.X, loss.prepare(work.y, model.n_outputs, model.dtype))
     state = State(model.flat, model.buffer_vector, np.zeros((len(rule.slots), model.n_parameters), model.dtype))
     program, backend = lower(model, loss, rule), get_backend("numpy")
     for i, rows in enumerate(work.batches(len(rates))):
         records, plan = Records(np.empty(1), np.empty(1)), Plan(rows, len(rows), rates[i : i + 1], 0)
 
+        def look(rows: IntArray = rows) -> float:
+            return float(loss.value(model.logits(work.X[rows], backend="numpy"), samples.targets[rows]))
+
         def take(plan: Plan = plan, records: Records = records) -> float:
             backend.train(program, state, samples, plan, records, lambda: False)
             return float(records.losses[0])
 
-        yield model, take
+        yield model, look, take
 
 
 def _gaps(losses: Curve, exact: Curve) -> Curve:

@@ -77,7 +77,7 @@ class Rounds:
         while True:
             self._set_steps(max(fewest, min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1)))
             taken = self.round()["seconds"]
-            if taken > 2 * seconds:  # a block of another length may be another compilation
+            if taken > 2 * seconds and (self._steps > fewest or self._compiles_each_length):
                 taken = self.round()["seconds"]
             if taken >= seconds or self._steps == MOST_STEPS:
                 return {"steps": self._steps}
@@ -86,7 +86,7 @@ class Rounds:
 
     def warm_up(self, steps: int, some: int) -> dict[str, Any]:
         """Get ready for rounds of so many steps by taking some, or all, if only that compiles what they need."""
-        self._set_steps(steps if getattr(self._contender, "compiles_each_length", False) else some)
+        self._set_steps(steps if self._compiles_each_length else some)
         evidence = self.round()["evidence"]
         self._set_steps(steps)
         return {"evidence": evidence}
@@ -109,6 +109,10 @@ class Rounds:
         evidence = contender.evidence(outcome)[: self._job.evidence_kept]
         # JSON has no NaN; null says that there is no number.
         return {"seconds": seconds, "evidence": [x if math.isfinite(x) else None for x in evidence.tolist()]}
+
+    @property
+    def _compiles_each_length(self) -> bool:
+        return getattr(self._contender, "compiles_each_length", False)
 
     def _set_steps(self, steps: int) -> None:
         assert self._contender is not None

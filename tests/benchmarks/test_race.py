@@ -193,6 +193,18 @@ def test_what_is_not_installed_is_skipped(digits):
     assert (lane.status, lane.reason) == ("skipped", "not installed (pip install no-such-package)")
 
 
+@pytest.mark.parametrize("driver", [False, True])
+def test_nobody_is_started_for_a_gpu_where_there_is_no_driver(digits, driver, monkeypatch):
+    monkeypatch.setattr("mlp_benchmarks.race.has_gpu_driver", lambda: driver)
+    lanes = run_race(digits, Rules(rounds=1, processes=1, seconds=0.005), Honest={"device": "gpu"}, AlsoHonest={})
+    assert lanes["AlsoHonest"].status == "timed"
+    honest = lanes["Honest"]
+    assert (honest.status, honest.reason) == (
+        ("timed", "") if driver else ("skipped", "no NVIDIA driver on this machine")
+    )
+    assert ("Honest" in {name for name, *_ in turns()}) == driver
+
+
 @SKIP_NO_PROCFS
 def test_no_worker_is_left_behind(digits):
     entries = {"fake": Entry("fake_contenders:Honest")}

@@ -44,6 +44,7 @@ class MadeUp(Rounds):
     def __init__(self, step, compiling):
         super().__init__(type(None))
         self._job = SimpleNamespace(steps_checked=50)
+        self._contender = SimpleNamespace(compiles_each_length=compiling > 0)
         self.step, self.compiling, self.compiled, self.spent = step, compiling, set(), 0.0
         self._set_steps(50)
         self._estimate = self.round()["seconds"] / 50  # as `check` leaves it
@@ -80,6 +81,12 @@ def test_what_takes_long_is_not_run_more_often_than_must_be():
     rounds = MadeUp(step=2.5e-2, compiling=0.0)
     rounds.tune(0.3)
     assert rounds.spent == pytest.approx(0.375)
+
+
+def test_the_fewest_steps_are_run_once_however_long_they_take():
+    rounds = MadeUp(step=5.0, compiling=0.0)
+    rounds.tune(0.3)
+    assert rounds.spent == 10.0
 
 
 @pytest.mark.parametrize(("checked", "fewest"), [(50, 2), (1, 1)])

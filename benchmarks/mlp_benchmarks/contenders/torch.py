@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from mlp_benchmarks.work import Work
 from mlp_scratch._types import IntArray
@@ -74,5 +75,6 @@ class Torch:
 def _sequential(work: Work) -> Any:
     layers: list[torch.nn.Module] = []
     for n_in, n_out in work.case.layers:
-        layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
+        # Without weights until `reset` injects them: drawing them would take longer than all else here.
+        layers += [skip_init(torch.nn.Linear, n_in, n_out), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
