@@ -211,11 +211,11 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, size: int, thread: int, thread
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
     t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-    total = total_weight(tile, f.weights, order, n, f.arena)
+    largest, total = total_weight(tile, f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
         shares = shift(f.arena, load(f.places, SHARES) + b * width)
-        gather_shares(tile, f.weights, order, n, b, total, shares)
+        gather_shares(tile, f.weights, order, n, b, largest, total, shares)
         gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t)
         panel = b * rows * width
         z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
