@@ -196,8 +196,7 @@ class _Run:
             return
         for i in range(first, first + count):  # of a type that the kernels don't know: batch by batch through NumPy
             batch = self.samples.batch(self._rows(i), self.tables.program.dtype)
-            # Of the whole plan's batch size, so that a batch is known for a short one.
-            one = Plan(np.arange(len(batch.X)), self.plan.batch_size, self.plan.lr[i : i + 1], self.plan.seed)
+            one = Plan(np.arange(len(batch.X)), len(batch.X), self.plan.lr[i : i + 1], self.plan.seed)
             self._take(self._batches(batch, one, _Order.of(one), i), i, 0, 1, training)
 
     def _rows(self, i: int) -> IntArray:

@@ -159,11 +159,13 @@ class Tables:
             for part in op.parameters:
                 if not (isinstance(op.layer, Dense) and part.name == "weight"):
                     self._packed[op.index, part.name] = self._new_vector(part)
-            if isinstance(op.layer, Dense) and not op.layer.bias:
-                self._packed[op.index, "bias"] = self._reserve_packed(op.n_out, self.tile.lanes)  # zeros, never learned
             if not self._is_frozen(op):
                 self.places[nw.VECTORS] = self._packed_size
         self._vectors_size = self._packed_size
+        unbiased = [op for op in ops if isinstance(op.layer, Dense) and not op.layer.bias]
+        # Zeros that all of these share. No optimiser ever steps over them: Adam without eps makes NaN of a zero.
+        zeros = self._reserve_packed(max((op.n_out for op in unbiased), default=0), self.tile.lanes)
+        self._packed.update({(op.index, "bias"): zeros for op in unbiased})
         self._packed_size += self.tile.columns  # a tile may read its biases to the end of a row
 
     def _new_vector(self, part: Field) -> int:

@@ -163,6 +163,18 @@ def test_every_loss(name, outputs, weighted, rng):
     check_training(partial(build, layers), X, y, **options)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_weights_whose_sum_overflows_are_not_lost(dtype, rng):
+    """They count for what they are beside each other; so do weights that are hardly more than 0."""
+    X, y, w = rng.normal(size=(9, 4)), rng.normal(size=(9, 2)), rng.integers(0, 5, 9) / 4
+    model, limit = build([ms.Dense(4, 2)], dtype), np.finfo(dtype)
+    expected = flat(model.loss_and_gradients(X, y, loss="mse", sample_weight=w, backend="numpy")[1])
+    for size in (limit.max, 4 * limit.smallest_subnormal):
+        huge = w * float(size) if size < 1 else w / w.max() * size
+        gradient = flat(model.loss_and_gradients(X, y, loss="mse", sample_weight=huge, backend="numba")[1])
+        assert_parity(gradient, expected, tolerance=64 * eps(dtype))
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_for_a_hundred_steps(name, rng):
     layers = [ms.Dense(6, 40), ms.PReLU(), ms.BatchNorm(), ms.Dense(40, 5, bias=False), ms.GELU(), ms.Dense(5, 2)]

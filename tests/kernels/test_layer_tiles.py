@@ -31,8 +31,14 @@ def to_inputs(tile, small, w, hop, dz, depth, dx, first, x, cut, columns):
 
 
 @njit
-def transpose(tile, source, destination, sums, first, rows):
-    squares.transpose_block(tile, pointer_to(source), pointer_to(destination), pointer_to(sums), first, rows)
+def transpose(tile, source, destination, sums, first, rows, samples):
+    source, destination, sums = pointer_to(source), pointer_to(destination), pointer_to(sums)
+    squares.transpose_block(tile, source, destination, sums, first, rows, samples)
+
+
+@njit
+def sum_of_row(tile, row, samples):
+    return squares.row_total(tile, pointer_to(row), samples)
 
 
 @settings(max_examples=25)
@@ -95,17 +101,27 @@ def test_inputs(tile, depth, small, first, cut, seed, data):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("first", [False, True])
-def test_transposition_and_the_sums_that_come_with_it(tile, half, first):
+@pytest.mark.parametrize("missing", [0, 1])
+def test_transposition_and_the_sums_that_come_with_it(tile, half, first, missing):
     lanes, rows = tile.lanes, max(1, tile.lanes // 2) if half else tile.lanes
     source, destination = normal(tile, lanes, tile.columns), normal(tile, lanes, tile.columns, seed=1)
-    sums, before = normal(tile, lanes, seed=2), destination.copy()
+    sums, before, samples = normal(tile, lanes, seed=2), destination.copy(), lanes - missing
+    source[:, samples:] = np.nan  # beyond the last sample lies anything
     start = np.zeros(lanes) if first else sums.astype(np.float64)
-    transpose(tile, source, destination, sums, int(first), rows)
-    assert np.array_equal(destination[:, :rows], source[:rows, :lanes].T)
+    transpose(tile, source, destination, sums, int(first), rows, samples)
+    assert np.array_equal(destination[:samples, :rows], source[:rows, :samples].T)
     assert np.array_equal(destination[:, rows:], before[:, rows:]), "beyond the block"
-    block = source[:rows, :lanes].astype(np.float64)
+    block = source[:rows, :samples].astype(np.float64)
     bound = (lanes + 1) * eps(tile.dtype) * (np.abs(block).sum(axis=1) + np.abs(start[:rows]))
     assert_close(sums[:rows], start[:rows] + block.sum(axis=1), bound)
+
+
+def test_the_sum_of_a_row_is_that_of_its_samples(tile):
+    for samples in range(1, 2 * tile.columns):  # of a whole panel there are samples left beyond it
+        row = normal(tile, tile.columns, seed=samples)
+        row[samples:] = np.nan
+        here = row[:samples].astype(np.float64)
+        assert_close(sum_of_row(tile, row, samples), here.sum(), tile.columns * eps(tile.dtype) * np.abs(here).sum())
 
 
 @settings(max_examples=25)

@@ -27,7 +27,7 @@ def to_weights(tile, rule, small, x, hop, dz, depth, w, slot_step, hyper, column
 
 
 @njit
-def to_column(tile, rule, x, hop, dz, panels, w, slot_step, hyper):
+def to_column(tile, rule, x, hop, dz, samples, w, slot_step, hyper):
     weight_tiles.weights_column(
         tile,
         rule,
@@ -35,7 +35,7 @@ def to_column(tile, rule, x, hop, dz, panels, w, slot_step, hyper):
         hop,
         pointer_to(dz),
         tile.columns,
-        panels,
+        samples,
         pointer_to(w),
         slot_step,
         pointer_to(hyper),
@@ -90,15 +90,17 @@ def test_weights(tile, rule, depth, small, columns, seed):
 
 
 @settings(max_examples=15)
-@given(rule=rules, panels=st.integers(1, 3), seed=st.integers(0, 99))
-def test_a_column_of_weights(tile, rule, panels, seed):
-    n = panels * tile.columns
+@given(rule=rules, n=st.integers(1, 99), seed=st.integers(0, 99))
+def test_a_column_of_weights(tile, rule, n, seed):
     x, dz = normal(tile, tile.rows, n, seed=seed), normal(tile, n, seed=seed + 100)
+    panels, gradient = lanes_of_panels(x, tile), lanes_of_panels(dz[None], tile).reshape(-1)
+    gradient[n:] = np.nan  # beyond the last sample lies anything
+    panels[-1, :, n % tile.columns or tile.columns :] = np.nan
     memory = np.zeros((1 + rule.slots, 3 * tile.rows), tile.dtype)
     memory[:, : tile.rows] = np.abs(normal(tile, 1 + rule.slots, tile.rows, seed=7))
     before, hop = memory.copy(), tile.rows * tile.columns
     hyper = np.array(HYPER, tile.dtype)
-    to_column(tile, rule, lanes_of_panels(x, tile), hop, dz, panels, memory, memory.shape[1], hyper)
+    to_column(tile, rule, panels, hop, gradient, n, memory, memory.shape[1], hyper)
     gradient = x.astype(np.longdouble) @ dz
     rows = tile.rows
     expected, bound = updated(rule, before[0][:rows], gradient, before[1:][:, :rows])

@@ -190,7 +190,7 @@ def update_weights(
 def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin: int, end: int, n: int) -> None:
     """Transpose dz of stage `s` for dW, outputs `begin` to `end`; its sum over the batch is the gradient of the biases.
 
-    `begin` is a multiple of the tile's lanes. Lanes beyond the last sample have no gradient, so they may be summed.
+    `begin` is a multiple of the tile's lanes. Lanes beyond the last sample may hold anything.
     Of a frozen stage only `small_batch` reads the transposed gradient, on the way to dx.
     """
     if not (stage(f, s, LEARNS) or few_backward(f, s, n)):
@@ -202,7 +202,7 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
     if stage(f, s, N_OUT) == 1:  # `updates.column_update_of` needs no transposition
         total = number(dz, 0.0)
         for b in range((n + width - 1) // width):
-            total += row_total(tile, shift(dz, b * rows * width))
+            total += row_total(tile, shift(dz, b * rows * width), n - b * width)
         store(gradients, 0, total)
     elif n <= MOST_FORWARD:  # a square would be transposed for a few of its columns
         for h in range(begin, end):
@@ -216,5 +216,5 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
         for h in range(begin, end, lanes):
             to = shift(transposed, h // width * panels * width * width + h % width)
             for j in range(0, n, lanes):
-                block = shift(dz, (j // width * rows + h) * width + j % width)
-                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), 1 if j == 0 else 0, end - h)
+                block, first = shift(dz, (j // width * rows + h) * width + j % width), 1 if j == 0 else 0
+                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), first, end - h, n - j)

@@ -118,8 +118,13 @@ def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: i
 
 
 @kernel
-def gather_shares(tile: Tile, weights: Any, order: Any, n: int, b: int, total: float, shares: Any) -> None:
-    """The shares of panel `b`: w / Σ w, or 1 / n where there are no weights; 0 beyond the last sample."""
+def gather_shares(
+    tile: Tile, weights: Any, order: Any, n: int, b: int, largest: float, total: float, shares: Any
+) -> None:
+    """The shares of panel `b`: w / Σ w, or 1 / n where there are no weights; 0 beyond the last sample.
+
+    `largest` and `total` are those of `total_weight`.
+    """
     width, here = tile.columns, min(tile.columns, n - b * tile.columns)
     equal, zero = number(shares, 1.0 / n), number(shares, 0.0)
     for j in range(width):
@@ -127,16 +132,18 @@ def gather_shares(tile: Tile, weights: Any, order: Any, n: int, b: int, total: f
     if load(weights, ADDRESS) != 0:
         for j in range(here):
             row = load(weights, ADDRESS) + load(order, b * width + j) * load(weights, ROW_STRIDE)
-            w = load(pointer_like(row, shares), 0)
-            store(shares, j, w / number(shares, total) if total > 0.0 else zero)
+            w = float(load(pointer_like(row, shares), 0))
+            store(shares, j, number(shares, w / largest / total) if total > 0.0 else zero)
 
 
 @kernel
-def total_weight(tile: Tile, weights: Any, order: Any, n: int, like: Any) -> float:
-    """Σ w of a batch, in float64."""
-    total = 0.0
-    if load(weights, ADDRESS) != 0:
+def total_weight(tile: Tile, weights: Any, order: Any, n: int, like: Any) -> Any:
+    """The largest weight of a batch and Σ w / that, so that no sum overflows; 0 and 0 without any. In float64."""
+    largest = total = 0.0
+    address, step = load(weights, ADDRESS), load(weights, ROW_STRIDE)
+    if address != 0:
         for i in range(n):
-            row = load(weights, ADDRESS) + load(order, i) * load(weights, ROW_STRIDE)
-            total += load(pointer_like(row, like), 0)
-    return total
+            largest = max(largest, float(load(pointer_like(address + load(order, i) * step, like), 0)))
+        for i in range(n if largest > 0.0 else 0):
+            total += float(load(pointer_like(address + load(order, i) * step, like), 0)) / largest
+    return largest, total

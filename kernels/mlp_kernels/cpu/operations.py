@@ -178,7 +178,7 @@ def _through_slopes(tile: Tile, f: Any, s: int, o: int, dz: Any, begin: int, end
         for panel in range((n + width - 1) // width):
             row = (panel * rows + h) * width
             x = shift(f.arena, op(f, o, SOURCE) + row)
-            slopes.backward(x, shift(dz, row), width, slope, lanes)
+            slopes.backward(x, shift(dz, row), min(width, n - panel * width), slope, lanes)
         total = number(lanes, 0.0)
         for j in range(width):
             total += load(lanes, j)

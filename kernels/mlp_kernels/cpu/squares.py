@@ -18,20 +18,24 @@ from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any, rows: Any) -> Any:
+def transpose_block(
+    _context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any, rows: Any, samples: Any
+) -> Any:
     """A square of `lanes` x `lanes` elements from one panel, transposed into another: out[j, i] = in[i, j].
 
     Rows are `tile.columns` apart in both. The sum of each row of `source` comes for free: it is written to `sums`
     where `first` is not 0, else added to it. Where `rows` is no more than half of the lanes, only that half is done.
+    Of each row the first `samples` elements count: beyond them lies anything, and 0 is what comes out.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, source, destination, sums, first, rows = arguments
+        _, source, destination, sums, first, rows, samples = arguments
         whole = Vectors(builder, tile.value)
+        valid = whole.first_lanes(samples)
 
         def emit(count: int) -> None:
-            columns = whole.transpose([whole.load(source, i * tile.value.columns) for i in range(count)])
+            columns = whole.transpose([whole.load_part(source, i * tile.value.columns, valid) for i in range(count)])
             # Of half a square, each vector that comes out holds two columns.
             firsts = range(0, whole.lanes, count)
             v = Vectors(builder, tile.value, count)
@@ -51,7 +55,7 @@ def transpose_block(_context: Any, tile: Any, source: Any, destination: Any, sum
                 emit(tile.value.half_lanes)
         return context.get_dummy_value()
 
-    return types.void(tile, element, element, element, types.int64, types.int64), generate
+    return types.void(tile, element, element, element, *[types.int64] * 3), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
@@ -71,15 +75,16 @@ def turn_block(_context: Any, tile: Any, source: Any, step: Any, destination: An
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def row_total(_context: Any, tile: Any, row: Any) -> Any:
-    """The sum of one row of a panel."""
+def row_total(_context: Any, tile: Any, row: Any, samples: Any) -> Any:
+    """The sum of the first `samples` elements of one row of a panel."""
     element = types.CPointer(from_dtype(tile.value.dtype))
 
     def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, row, samples = arguments
         v = Vectors(builder, tile.value)
-        return v.total([v.load(arguments[1], j * v.lanes) for j in range(v.tile.vectors)])
+        return v.total([v.load_part(row, j * v.lanes, mask) for j, mask in enumerate(v.row_masks(samples))])
 
-    return element.dtype(tile, element), generate
+    return element.dtype(tile, element, types.int64), generate
 
 
 AHEAD = 256

@@ -25,8 +25,7 @@ from mlp_kernels.cpu.dense import (
     update_weights,
 )
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
-from mlp_kernels.cpu.lane_values import load_lanes, store_lanes
-from mlp_kernels.cpu.memory import load, number, pointer_to, shift
+from mlp_kernels.cpu.memory import load, pointer_to, shift
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     ACCURACIES,
@@ -98,7 +97,7 @@ def train(
         _gather(tile, f, order, n, pointer_to(sources), thread, threads)
         round_ = meet(f.meeting, round_, threads)
         round_ = _forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
-        _loss(tile, f, order, n, batches.size, thread, threads)
+        _loss(tile, f, order, n, thread, threads)
         round_ = meet(f.meeting, round_, threads)
         if thread == 0:
             losses[i], accuracies[i] = _figures(f, n)
@@ -206,16 +205,16 @@ def _forward(
 
 
 @kernel
-def _loss(tile: Tile, f: Any, order: Any, n: int, size: int, thread: int, threads: int) -> None:
-    """Loss, accuracy and gradient of a share of the panels, for n samples where a whole batch has `size`."""
+def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> None:
+    """Loss, accuracy and gradient of a share of the panels."""
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
     t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-    total = total_weight(tile, f.weights, order, n, f.arena)
+    largest, total = total_weight(tile, f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
         shares = shift(f.arena, load(f.places, SHARES) + b * width)
-        gather_shares(tile, f.weights, order, n, b, total, shares)
+        gather_shares(tile, f.weights, order, n, b, largest, total, shares)
         gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t)
         panel = b * rows * width
         z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
@@ -223,17 +222,6 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, size: int, thread: int, thread
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
         constant, samples = load(f.loss_constants, 0), min(width, n - b * width)
         call(load(f.code, LOSS), (tile, z, t, dz, outputs, samples, shares, values, accuracies, constant))
-        if n < size or n > width:  # else no other panel was ever here, nor a gradient where this one has no sample
-            _clear(tile, dz, outputs, samples)
-
-
-@kernel
-def _clear(tile: Tile, dz: Any, outputs: int, samples: int) -> None:
-    """No gradient in the vectors of a panel that have no sample, which a loss may leave alone: sums read whole rows."""
-    zero = number(load_lanes(tile, dz, 0), 0.0)
-    for j in range((samples + tile.lanes - 1) // tile.lanes * tile.lanes, tile.columns, tile.lanes):
-        for h in range(outputs):
-            store_lanes(dz, h * tile.columns + j, zero)
 
 
 @kernel

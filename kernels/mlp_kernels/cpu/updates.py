@@ -134,12 +134,9 @@ def column_update_of(rule: Rule) -> Update:
         slot_step: int,
         hyper: Any,
     ) -> None:
-        width = tile.columns
-        panels = (n + width - 1) // width
         for i in range(begin, end, tile.rows):
-            weights_column(
-                tile, rule, shift(x, i * width), hop, dz, dz_hop, panels, shift(weights, i), slot_step, hyper
-            )
+            rows, w = shift(x, i * tile.columns), shift(weights, i)
+            weights_column(tile, rule, rows, hop, dz, dz_hop, n, w, slot_step, hyper)
 
     return column_update
 

@@ -107,6 +107,17 @@ class Vectors:
         limit = capped if wide else self.builder.trunc(capped, self.mask_element)
         return self.builder.icmp_signed("<", lane, self.splat(limit))
 
+    def row_masks(self, count: ir.Value) -> list[ir.Value]:
+        """Masks of the first `count` elements of a row of a panel, one for each vector."""
+        return [self.first_lanes(self.builder.sub(count, index(j * self.lanes))) for j in range(self.tile.vectors)]
+
+    def load_part(self, pointer: ir.Value, offset: ir.Value | int, mask: ir.Value) -> ir.Value:
+        """One vector from memory that may be read as a whole; zero in the lanes that are not in `mask`.
+
+        A choice after the load takes an instruction at most, where a CPU without masks would load lane by lane.
+        """
+        return self.builder.select(mask, self.load(pointer, offset), self.constant(0.0))
+
     def masked_load(self, pointer: ir.Value, offset: ir.Value | int, mask: ir.Value) -> ir.Value:
         """The lanes of `mask` from memory, zero in the others, whose memory is not touched."""
         place = self.builder.bitcast(self.address(pointer, offset), self.type.as_pointer())

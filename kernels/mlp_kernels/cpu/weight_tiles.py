@@ -89,36 +89,37 @@ def weights_column(
     hop: Any,
     dz: Any,
     dz_hop: Any,
-    panels: Any,
+    samples: Any,
     weights: Any,
     slot_step: Any,
     hyper: Any,
 ) -> Any:
-    """dw[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `panels` >= 1.
+    """dw[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `samples` >= 1.
 
     `rule` takes it at once; the R weights are neighbours, see `column_tiles.py`. Here dz lies as the loss left it,
-    lanes that are samples, its panels `dz_hop` elements apart.
+    lanes that are samples, its panels `dz_hop` elements apart. Beyond the last sample x and dz may hold anything.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
     ints = types.int64
     signature = types.void(tile, rule, element, ints, element, ints, ints, element, ints, element)
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, _, x, hop, dz, dz_hop, panels, weights, slot_step, hyper = arguments
+        _, _, x, hop, dz, dz_hop, samples, weights, slot_step, hyper = arguments
         v = Vectors(builder, tile.value)
         rows, vectors = v.tile.rows, v.tile.vectors
 
         def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
             left, x_here, dz_here, *sums = carried
-            d = [v.load(dz_here, j * v.lanes) for j in range(vectors)]
+            masks = v.row_masks(left)
+            d = [v.load_part(dz_here, j * v.lanes, mask) for j, mask in enumerate(masks)]
             sums = [
-                v.multiply_add(v.load(x_here, place(v, i, j)), d[j], sums[i * vectors + j])
+                v.multiply_add(v.load_part(x_here, place(v, i, j), masks[j]), d[j], sums[i * vectors + j])
                 for i in range(rows)
                 for j in range(vectors)
             ]
-            return [builder.sub(left, index(1)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
+            return [builder.sub(left, index(v.tile.columns)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
 
-        start = [panels, x, dz, *[v.constant(0.0)] * (rows * vectors)]
+        start = [samples, x, dz, *[v.constant(0.0)] * (rows * vectors)]
         _, _, _, *sums = while_positive(builder, start, one_panel)
         block = Vectors(builder, tile.value, rows)
         gradient = block.constant(0.0)
