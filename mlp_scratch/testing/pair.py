@@ -1,7 +1,7 @@
 """Two backends at one problem: what `check_backend` looks at, and how far apart they may be."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,6 +81,12 @@ class Pair:
             state.flat *= (1 + signs * np.finfo(state.flat.dtype).eps).astype(state.flat.dtype)
             yield state
 
+    def wider(self) -> list["Pair"]:
+        """The same in float64, if this is float32: how far the reference's own rounding has led it."""
+        if self.problem.dtype == "float64":
+            return []
+        return [replace(self, problem=replace(self.problem, dtype="float64"))]
+
     def compare(
         self,
         check: str,
@@ -93,8 +99,8 @@ class Pair:
     ) -> None:
         """Raise unless two arrays agree within what so many steps may differ by.
 
-        Where they don't, `nearby` has the last word: what the reference makes of parameters one rounding away. A
-        problem that amplifies rounding more than others may be off by more.
+        Where they don't, `nearby` has the last word: what the reference makes of parameters one rounding away, or of
+        no rounding at all. A problem that amplifies rounding more than others may be off by more.
         """
         wide = np.asarray(expected, dtype=np.float64)
         size = max(tolerances.largest(wide[np.isfinite(wide)]), tolerances.largest(self.state().flat))
