@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.backends import Backend, Records, State, get_backend
+from mlp_scratch.backends import Backend, Records, State, Stop, get_backend
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import Dense
 from mlp_scratch.testing.drawing import at_each
@@ -39,17 +40,21 @@ def same_logits(pair: Pair) -> None:
 
 def same_gradient(pair: Pair) -> None:
     """The reference's loss and gradient, in training and in inference mode, and nothing is changed."""
-    program, samples = pair.program(), pair.samples()
     for training in (True, False):
         state = pair.state()
         before = [a.copy() for a in (state.flat, state.buffers, state.slots)]
 
-        def evaluate(backend: Backend, state: State, training: bool = training) -> tuple[float, Array]:
+        def evaluate(backend: Backend, one: Pair, state: State, training: bool = training) -> tuple[float, Array]:
+            program, samples = one.program(), one.samples()
             return backend.loss_and_gradient(program, state, samples, seed=pair.problem.seed, step=5, training=training)
 
-        loss, g = evaluate(pair.backend, state)
-        loss_expected, g_expected = evaluate(pair.reference, pair.state())
-        near = cache(lambda evaluate=evaluate: [evaluate(pair.reference, each) for each in pair.nearby()])
+        def nearby(evaluate: Callable[..., tuple[float, Array]] = evaluate) -> list[tuple[float, Array]]:
+            states = [*((pair, state) for state in pair.nearby()), *((one, one.state()) for one in pair.wider())]
+            return [evaluate(pair.reference, *each) for each in states]
+
+        loss, g = evaluate(pair.backend, pair, state)
+        loss_expected, g_expected = evaluate(pair.reference, pair, pair.state())
+        near = cache(nearby)
         claim = f"loss and gradient are the reference's, training={training}"
         for what, ours, theirs, others in (
             ("loss", np.atleast_1d(loss), np.atleast_1d(loss_expected), lambda near=near: (v for v, _ in near())),
@@ -65,8 +70,9 @@ def same_training(pair: Pair) -> None:
     """The same path: parameters, buffers and slots after three epochs, and the losses and accuracies on the way.
 
     Training that explodes multiplies rounding at every step. How much it does is measured, by the reference's own paths
-    from parameters one rounding away; where one of those ends at another step, so may the backend. An accuracy may
-    also differ where logits one rounding away are told apart differently.
+    from parameters one rounding away; where one of those ends at another step, so may the backend. Of float32 its path
+    in float64 counts, too: rounding of later steps can grow more than that of the first. An accuracy may also differ
+    where logits one rounding away are told apart differently.
     """
     ours, theirs = pair.train(pair.backend), pair.train(pair.reference)
     near = cache(lambda: [pair.train(pair.reference, state=state) for state in pair.nearby()])
@@ -82,19 +88,31 @@ def same_training(pair: Pair) -> None:
         facts |= {"the reference": theirs[2], "its end": theirs[3]}
         raise pair.error("same_training", "as many steps are taken", facts)
 
+    @cache
+    def comparable() -> list[Path]:
+        """Paths of as many steps."""
+        wider = [one.train(pair.reference, stop=after(taken)) for one in pair.wider()]
+        return [path for path in near() if end(path) == end(theirs)] + wider
+
     def array(path: Path, what: str) -> Array:
         state, records, *_ = path
         values: Array = getattr(state if what in ("flat", "buffers", "slots") else records, what)
         return values if values is getattr(state, what, None) else values[:taken]
 
     def others(what: str) -> Iterator[Array]:
-        yield from (array(path, what) for path in near() if end(path) == end(theirs))
+        yield from (array(path, what) for path in comparable())
         if what == "accuracies":
             yield from (accuracies[:taken] for accuracies in pair.close_calls())
 
     for what in ("losses", "accuracies", "flat", "buffers", "slots"):
         claim, values = "training follows the reference's path", (array(ours, what), array(theirs, what))
         pair.compare("same_training", claim, what, *values, taken, partial(others, what))
+
+
+def after(steps: int) -> Stop:
+    """A `stop` that a backend which asks before each step takes so many steps under."""
+    asked = count()
+    return lambda: next(asked) >= steps
 
 
 def deterministic(pair: Pair) -> None:
@@ -112,8 +130,7 @@ def deterministic(pair: Pair) -> None:
 
 def stops(pair: Pair) -> None:
     """Once `stop` says so no further step is taken, and the state is that of the last whole one."""
-    asked = iter(range(1_000_000))
-    state, _, taken, error = pair.train(pair.backend, stop=lambda: next(asked) >= 1)
+    state, _, taken, error = pair.train(pair.backend, stop=after(1))
     if error is None and taken != state.step:
         raise pair.error("stops", "train returns how many steps it took", {"returned": taken, "state.step": state.step})
     state, _, taken, _ = pair.train(pair.backend, stop=lambda: True)

@@ -89,6 +89,12 @@ class Pair:
             state.flat *= (1 + signs * np.finfo(state.flat.dtype).eps).astype(state.flat.dtype)
             yield state
 
+    def wider(self) -> list["Pair"]:
+        """The same in float64, if this is float32: how far the reference's own rounding has led it."""
+        if self.problem.dtype == "float64":
+            return []
+        return [replace(self, problem=replace(self.problem, dtype="float64"))]
+
     def close_calls(self) -> Iterator[Array]:
         """The accuracies of the specification's path, had its logits been rounded differently."""
         program = self.program()
@@ -108,8 +114,8 @@ class Pair:
     ) -> None:
         """Raise unless two arrays agree within what so many steps may differ by.
 
-        Where they don't, `nearby` has the last word: what the reference makes of parameters one rounding away. A
-        problem that amplifies rounding more than others may be off by more.
+        Where they don't, `nearby` has the last word: what the reference makes of parameters one rounding away, or of
+        no rounding at all. A problem that amplifies rounding more than others may be off by more.
         """
         wide = np.asarray(expected, dtype=np.float64)
         size = max(tolerances.largest(wide[np.isfinite(wide)]), tolerances.largest(self.state().flat))

@@ -111,6 +111,9 @@ def test_every_kind_of_layer_is_drawn(kind):
 def test_last_short_batches_and_weights_of_zero_are_drawn():
     wanted = {
         "a short last batch": lambda p: len(p.X) % p.batch_size,
+        "a batch of one": lambda p: p.batch_size == 1,
+        "as many samples as go in a batch": lambda p: len(p.X) == p.batch_size > 1,
+        "a frozen layer": lambda p: not all(layer.trainable for layer in p.layers),
         "a weight of 0": lambda p: p.sample_weight is not None and (p.sample_weight == 0).any(),
         "dropout": lambda p: any(isinstance(layer, Dropout) for layer in p.layers),
         "a slope for each feature": lambda p: any(isinstance(x, PReLU) and x.per_feature for x in p.layers),
@@ -126,6 +129,25 @@ def test_last_short_batches_and_weights_of_zero_are_drawn():
 
     look()
     assert seen == set(wanted)
+
+
+def test_few_samples_often_meet_a_wide_frozen_layer_above_what_learns():
+    """One of the pairs that a kernel has a way of its own for; sizes that are all small or all large miss them."""
+    met = 0
+
+    @settings(max_examples=300, database=None)
+    @given(strategies.problems(max_depth=6, max_width=300, max_samples=70))
+    def look(problem):
+        nonlocal met
+        fewest = len(problem.X) % problem.batch_size or problem.batch_size
+        learns, meets = False, False
+        for layer in problem.layers:
+            meets |= fewest <= 2 and learns and isinstance(layer, Dense) and layer.n_out >= 32 and not layer.trainable
+            learns |= isinstance(layer, Dense | BatchNorm | PReLU) and layer.trainable
+        met += meets
+
+    look()
+    assert met >= 3
 
 
 def test_initializers_draw_finite_weights():

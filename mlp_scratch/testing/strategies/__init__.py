@@ -9,6 +9,7 @@ network, batch and numbers that still fail. What they draw shows itself as Pytho
 """
 
 from mlp_scratch.testing.strategies.arrays import batches as batches
+from mlp_scratch.testing.strategies.arrays import cuts as cuts
 from mlp_scratch.testing.strategies.arrays import dtypes as dtypes
 from mlp_scratch.testing.strategies.arrays import layouts as layouts
 from mlp_scratch.testing.strategies.arrays import sample_weights as sample_weights

@@ -1,6 +1,7 @@
-"""Arrays: batches of ordinary and extreme numbers in every memory layout, sample weights, dtypes."""
+"""Arrays: batches of ordinary and extreme numbers in every memory layout, sample weights, dtypes, sizes."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,43 @@ DRAWN_ONE_BY_ONE = 8
 
 GRID = 16
 """Ordinary numbers are multiples of 1/16 up to 4: exact in float32, often 0, equal, or opposite, and short to read."""
+
+
+EDGES = (*(1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33), *(47, 48, 49, 63, 64, 65, 70, 255, 256, 257))
+"""Sizes on both sides of the multiples of vectors, tiles and blocks: where a tiled kernel changes its way."""
+
+FEW = 5
+"""Up to about so many samples a kernel may go another way than with a batch."""
+
+
+@cache
+def edges(least: int, most: int) -> st.SearchStrategy[int]:
+    """One of `EDGES` from `least` to `most`."""
+    return st.sampled_from([size for size in EDGES if least <= size <= most])
+
+
+@cache
+def _batch_sizes(max_size: int = 12, *, min_size: int = 1) -> st.SearchStrategy[int]:
+    """How many samples a batch has: half of the time few, else often where a tiled kernel has an edge."""
+    few = st.integers(min_size, min(FEW, max_size))
+    others = edges(min_size, max_size) | st.integers(min_size, max_size)
+    return st.booleans().flatmap(lambda many: others if many else few)
+
+
+@st.composite
+def cuts(draw: st.DrawFn, max_samples: int = 12, *, min_batch: int = 1) -> tuple[int, int]:
+    """The size of a data set and that of its batches: up to three whole ones, then often a short one.
+
+    Args:
+        draw: given by Hypothesis.
+        max_samples: the largest data set.
+        min_batch: the smallest batch, also of the short ones: 1, or 2 for batch normalisation.
+    """
+    size = draw(_batch_sizes(max_samples, min_size=min_batch))
+    whole = draw(st.integers(1, min(3, max_samples // size)))
+    most = min(size - 1, max_samples - whole * size)
+    short = draw(st.just(0) | _batch_sizes(most, min_size=min_batch)) if most >= min_batch else 0
+    return whole * size + short, size
 
 
 def dtypes() -> st.SearchStrategy[str]:

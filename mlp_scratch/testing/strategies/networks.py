@@ -22,16 +22,16 @@ from mlp_scratch.layers import (
     PReLU,
     Softplus,
 )
+from mlp_scratch.testing.strategies.arrays import edges
 
-EDGES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 70)
-"""Widths on both sides of each power of two: where a tiled kernel has its edges."""
+ORDINARY = 70
+"""Wider layers are drawn with an edge, or not at all: a few of them take as long as all others together."""
 
 
 @cache
-def widths(max_width: int = 70) -> st.SearchStrategy[int]:
-    """A width from 1 to `max_width`, most often small or beside a power of two."""
-    edges = [width for width in EDGES if width <= max_width]
-    return st.one_of(st.sampled_from(edges), st.integers(1, max_width))
+def widths(max_width: int = ORDINARY) -> st.SearchStrategy[int]:
+    """A width from 1 to `max_width`, most often small or where a tiled kernel has an edge."""
+    return st.one_of(edges(1, max_width), st.integers(1, min(max_width, ORDINARY)))
 
 
 @cache
@@ -105,6 +105,8 @@ def architectures(
 ) -> list[Layer]:
     """The layers of a network, 0 to `max_depth` of them hidden, each followed by any mix of other layers.
 
+    One in two networks has few outputs, as most have.
+
     Args:
         draw: given by Hypothesis.
         min_outputs: the smallest number of outputs.
@@ -120,5 +122,5 @@ def architectures(
         members.append(Dense(width, hidden, bias=draw(st.booleans())))
         members += draw(between)
         width = hidden
-    outputs = max(min_outputs, draw(widths(min(max_width, 9))))
+    outputs = max(min_outputs, draw(widths(min(max_width, 9)) | widths(max_width)))
     return [*members, Dense(width, outputs, bias=draw(st.booleans()))]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlp_scratch.layers import BatchNorm, Dense, PReLU
 from mlp_scratch.testing.problem import Problem
-from mlp_scratch.testing.strategies.arrays import batches, dtypes, sample_weights
+from mlp_scratch.testing.strategies.arrays import batches, cuts, dtypes, sample_weights
 from mlp_scratch.testing.strategies.networks import architectures
 from mlp_scratch.testing.strategies.training import losses, optimizers, targets
 
@@ -23,7 +23,7 @@ def problems(
 ) -> Problem:
     """A problem of any network, loss, optimiser and batch size; every batch has two samples where it needs them.
 
-    In one of four problems some layers may be frozen.
+    In one of two problems each layer that learns is frozen or not.
 
     Args:
         draw: given by Hypothesis.
@@ -35,18 +35,13 @@ def problems(
     """
     layers = draw(architectures(max_depth=max_depth, max_width=max_width, random_layers=random_layers))
     learning = [i for i, layer in enumerate(layers) if isinstance(layer, Dense | BatchNorm | PReLU)]
-    if draw(st.sampled_from([False, False, False, True])):
-        for i in draw(st.sets(st.sampled_from(learning))):
-            layers[i] = replace(layers[i], trainable=False)
+    for i in learning if draw(st.booleans()) else ():
+        layers[i] = replace(layers[i], trainable=not draw(st.booleans()))
     n_outputs = layers[-1].out_features(0)  # the last one is dense
     loss = draw(losses(n_outputs))
     normalised = any(isinstance(layer, BatchNorm) and layer.trainable for layer in layers)
-    X = draw(batches(layers[0].in_features() or 1, min_size=2 if normalised else 1, max_size=max_samples))
-    n = len(X)
-    # Batch normalisation refuses a batch of one: a size that leaves a rest of 1 becomes the whole data set.
-    size = draw(st.integers(2 if normalised else 1, max(n, 2)))
-    if normalised and n % size == 1:
-        size = n
+    n, size = draw(cuts(max_samples, min_batch=2 if normalised else 1))  # batch normalisation refuses a batch of one
+    X = draw(batches(layers[0].in_features() or 1, min_size=n, max_size=n))
     return Problem(
         layers,
         loss,
