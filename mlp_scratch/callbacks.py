@@ -71,7 +71,7 @@ class EarlyStopping(Callback):
             raise unknown_name("monitor", monitor, valid)
         self.monitor = monitor
         self.min_delta = checks.real("min_delta", min_delta, at_least=0.0)
-        self.restore_best = restore_best
+        self.restore_best = checks.boolean("restore_best", restore_best)
 
     def on_fit_start(self, run: Run) -> None:
         chosen = self.monitor or ("val_loss" if "val_loss" in run.figures else "loss")

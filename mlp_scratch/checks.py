@@ -26,15 +26,15 @@ def integer(argument: str, value: object, *, at_least: int, mend: str = "") -> i
 
 
 def boolean(argument: str, value: object) -> bool:
-    """`value` if it is True or False; numbers and words are refused.
+    """`value` if it is True or False, Python's or NumPy's; numbers and words are refused.
 
     >>> boolean("trainable", "no")
     Traceback (most recent call last):
     mlp_scratch.errors.ArgumentTypeError: trainable: got 'no' (str), expected True or False
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise ArgumentTypeError(argument, given=describe(value), expected="True or False")
-    return value
+    return bool(value)
 
 
 def real(

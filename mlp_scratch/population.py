@@ -125,6 +125,7 @@ class Population:
             )
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)
+        shuffle = checks.boolean("shuffle", shuffle)
         workers = usable_cores() if threads is None else checks.integer("threads", threads, at_least=1)
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         (_on_gpu if name == "cuda" else partial(_on_threads, workers))(jobs, count, shuffle)

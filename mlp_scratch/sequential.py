@@ -108,7 +108,9 @@ class Sequential(Model):
             DivergedError: at a NaN or an infinity; the model keeps the parameters from before that step.
             KeyboardInterrupt: for Ctrl-C; the model is at the end of the last whole step, and a further fit goes on.
         """
-        training = self._begin(loss, optimizer, seed, resume)
+        shuffle = checks.boolean("shuffle", shuffle)
+        progress = None if progress is None else checks.boolean("progress", progress)
+        training = self._begin(loss, optimizer, seed, checks.boolean("resume", resume))
         samples = prepare(self, training.loss, X, y, sample_weight)
         training.flat_targets = is_flat(y)
         rows, held_out = hold_out(self, training.loss, samples, validation, training.seed)
@@ -199,6 +201,7 @@ class Sequential(Model):
         >>> {name: grad.shape for name, grad in grads.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
         """
+        checks.boolean("training", training)
         chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)

@@ -237,6 +237,10 @@ OPTIONS = {
         r"callbacks: got <class '.*Silent'> \(type\), expected Callback objects"),
     "a callback without its list": ({"callbacks": Silent()}, ArgumentTypeError,
         r"callbacks: got <.*Silent object at .* \(Silent\), expected .*"),
+    "shuffle as text": ({"shuffle": "no"}, ArgumentTypeError, r"shuffle: got 'no' \(str\), expected True or False"),
+    "resume 0": ({"resume": 0}, ArgumentTypeError, r"resume: got 0 \(int\), expected True or False"),
+    "progress as text": ({"progress": "off"}, ArgumentTypeError,
+        r"progress: got 'off' \(str\), expected True or False"),
     "a monitor that is not there": ({"callbacks": [ms.EarlyStopping(monitor="val_loss")]}, ArgumentError,
         r"monitor: got 'val_loss', which this fit does not report, expected a figure of the fit; "
         r"give fit a validation set"),
@@ -252,6 +256,17 @@ def test_options_of_fit(mistake, trained):
 def test_a_single_sample_in_a_gradient_with_batch_norm(trained):
     message = r"batch_size: got a training batch of one sample, expected at least 2 samples where .*"
     assert_refused(lambda: trained.loss_and_gradients(X[:1], Y[:1]), ArgumentError, message, trained)
+
+
+def test_training_mode_as_text(trained):
+    message = r"training: got 'no' \(str\), expected True or False"
+    assert_refused(lambda: trained.loss_and_gradients(X, Y, training="no"), ArgumentTypeError, message, trained)
+
+
+def test_numpys_truth_values_are_truth_values():
+    model = ms.MLP([3, 4, 3], batch_norm=np.True_)
+    model.fit(X, Y, epochs=1, shuffle=np.False_, progress=np.False_)
+    assert model.training.shuffle is False
 
 
 def test_probabilities_of_a_regression(one_output):
