@@ -82,16 +82,20 @@ def named(argument: str, value: object, table: Mapping[str, T], kind: type) -> T
         raise ArgumentTypeError(
             argument,
             given=describe(value),
-            expected=f"a {kind.__name__} or one of the names {', '.join(sorted(table))}",
+            expected=f"{_article(kind.__name__)} {kind.__name__} or one of the names {', '.join(sorted(table))}",
         )
     return value  # type: ignore[return-value]  # the caller's table holds instances of `kind`
 
 
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "AEIOU" else "a"
+
+
 def describe(value: object) -> str:
-    """How an error message shows a value: arrays by shape and dtype, the rest by a short repr."""
+    """How an error message shows a value: arrays by shape and dtype, the rest by a short repr, on one line."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
@@ -128,18 +132,31 @@ def features(argument: str, X: object, *, n_features: int | None = None) -> Arra
     return array
 
 
-def numeric(argument: str, value: object) -> Array:
-    """`value` as an array of a float, integer or boolean dtype; lists are converted, arrays are not copied."""
+def numeric(argument: str, value: object, *, mend: str = "convert it with .astype(float)") -> Array:
+    """`value` as an array of a float, integer or boolean dtype; lists are converted, arrays are not copied.
+
+    `mend` is what to do about text and objects.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ArgumentError(
+            argument,
+            given="masked numbers",
+            expected="an array without any",
+            mend="fill them in, e.g. with .filled(0)",
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged lists
         raise ArgumentTypeError(argument, given="rows of different lengths", expected="an array") from error
     if array.dtype.kind not in "fiub":
+        if array.ndim == 0 and not isinstance(value, np.ndarray):  # NumPy takes whatever it does not know for a scalar
+            dense = "convert it with .toarray()" if hasattr(value, "toarray") else ""
+            raise ArgumentTypeError(argument, given=describe(value), expected="an array of numbers", mend=dense)
         raise ArgumentTypeError(
             argument,
             given=f"dtype {array.dtype}",
             expected="a float or integer dtype",
-            mend="convert it with .astype(float)" if array.dtype.kind in "OUS" else "",
+            mend=mend if array.dtype.kind in "OUS" else "",
         )
     return array
 

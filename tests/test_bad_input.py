@@ -6,6 +6,7 @@ trained model are the same bits after the failed call.
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, UnknownNameError
@@ -47,8 +48,15 @@ FEATURES = {
         r"reshape one sample to \(1, D\), one feature to \(N, 1\)"),
     "images": (X.reshape(N, 3, 1), ArgumentError, r"X: got shape \(8, 3, 1\), expected an array of shape \(N, D\)"),
     "a number": (1.0, ArgumentError, r"X: got shape \(\), expected an array of shape \(N, D\)"),
-    "None": (None, ArgumentTypeError,
-        r"X: got dtype object, expected a float or integer dtype; convert it with \.astype\(float\)"),
+    "None": (None, ArgumentTypeError, r"X: got None \(NoneType\), expected an array of numbers"),
+    "rows by and by": ((row for row in X), ArgumentTypeError,
+        r"X: got <generator object .* \(generator\), expected an array of numbers"),
+    "a path": ("digits.csv", ArgumentTypeError, r"X: got 'digits\.csv' \(str\), expected an array of numbers"),
+    "a sparse matrix": (scipy.sparse.eye_array(N, 3), ArgumentTypeError,
+        r"X: got <DIAgonal sparse array of dtype 'float64' with 3 stored e\.\.\. \(dia_array\), "
+        r"expected an array of numbers; convert it with \.toarray\(\)"),
+    "masked numbers": (np.ma.masked_greater(X, 0.5), ArgumentError,
+        r"X: got masked numbers, expected an array without any; fill them in, e\.g\. with \.filled\(0\)"),
     "objects": (X.astype(object), ArgumentTypeError,
         r"X: got dtype object, expected a float or integer dtype; convert it with \.astype\(float\)"),
     "strings": (X.astype(str), ArgumentTypeError,
@@ -90,9 +98,15 @@ SOFTMAX_TARGETS = {
         r"y: got labels of dtype float64, expected integer class indices, \(N,\), or probability rows, \(N, C\); "
         r"convert whole-numbered labels with \.astype\(int\); for real targets use loss='mse'"),
     "NaN labels": (changed(Y, 3, np.nan), ArgumentTypeError, r"y: got labels of dtype float64, expected .*"),
-    "strings": (Y.astype(str), ArgumentTypeError,
-        r"y: got dtype <U21, expected a float or integer dtype; convert it with \.astype\(float\)"),
-    "objects": (Y.astype(object), ArgumentTypeError, r"y: got dtype object, expected .*"),
+    "names": (np.array(["cat", "dog", "eel"])[Y], ArgumentTypeError,
+        r"y: got dtype <U3, expected a float or integer dtype; "
+        r"number the classes with numpy\.unique\(y, return_inverse=True\)\[1\]"),
+    "objects": (Y.astype(object), ArgumentTypeError, r"y: got dtype object, expected .*; number the classes with .*"),
+    "None": (None, ArgumentTypeError, r"y: got None \(NoneType\), expected an array of numbers"),
+    "a column": (Y[:, np.newaxis], ArgumentError,
+        r"y: got shape \(8, 1\), expected class indices, \(N,\), or probability rows, \(N, 3\); "
+        r"use y\.ravel\(\) for a column of labels"),
+    "masked labels": (np.ma.masked_equal(Y, 1), ArgumentError, r"y: got masked numbers, expected .*"),
     "complex": (ROWS.astype(complex), ArgumentTypeError, r"y: got dtype complex128, expected .*"),
     "too few": (Y[:-1], ArgumentError, r"y: got length 7, expected as many as X has samples, 8"),
     "too many rows": (np.vstack([ROWS, ROWS]), ArgumentError,
@@ -185,7 +199,7 @@ OPTIONS = {
     "unknown optimiser": ({"optimizer": "adma"}, UnknownNameError,
         r"optimizer: got 'adma', expected one of adam, adamw, momentum, nesterov, sgd; did you mean 'adam'\?"),
     "an optimiser's class": ({"optimizer": ms.Adam}, ArgumentTypeError,
-        r"optimizer: got <class 'mlp_scratch\.optimizers\.adam\.Adam'> \(type\), expected a Optimizer or one .*"),
+        r"optimizer: got <class 'mlp_scratch\.optimizers\.adam\.Adam'> \(type\), expected an Optimizer or one .*"),
     "unknown backend": ({"backend": "nunpy"}, UnknownNameError,
         r"backend: got 'nunpy', expected one of auto, .*numpy; did you mean 'numpy'\?"),
     "unknown precision": ({"precision": "tf23"}, UnknownNameError,
