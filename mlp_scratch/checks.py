@@ -3,6 +3,8 @@
 import math
 import numbers
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -97,6 +99,24 @@ def describe(value: object) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = " ".join(repr(value).split())
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def path(argument: str, value: object) -> Path:
+    """`value` as a `Path`; anything but text and paths is refused."""
+    if not isinstance(value, str | PathLike):
+        raise ArgumentTypeError(argument, given=describe(value), expected="the path of a file")
+    return Path(value)
+
+
+def new_file(argument: str, value: object) -> Path:
+    """`value` as the path of a file to write: its folder exists, and it is no folder itself."""
+    target = path(argument, value)
+    if not target.parent.is_dir():
+        expected = "a file in a folder that exists"
+        raise ArgumentError(argument, given=str(target), expected=expected, mend="create it first")
+    if target.is_dir():
+        raise ArgumentError(argument, given=f"{target}, a folder", expected="a file", mend="add a name to it")
+    return target
 
 
 def float_dtype(argument: str, value: object) -> "np.dtype[np.floating[Any]]":
