@@ -103,7 +103,7 @@ class Population:
         backend: str = "auto",
         threads: int | None = None,
     ) -> Self:
-        """Train every network from its initial parameters; arguments as for `Sequential.fit`.
+        """Train every network from its parameters as they are, optimiser anew; arguments as for `Sequential.fit`.
 
         With `backend="cuda"` networks of one architecture train in the same launches, a block of threads each.
 
@@ -142,8 +142,7 @@ class Population:
         for model, architecture, rate in zip(self.models, self._architectures, self.lr, strict=True):
             shape = (model.n_inputs, model.n_outputs, model.dtype)
             if shape not in prepared:
-                default = LOSSES["cross_entropy" if model.n_outputs > 1 else "mse"]
-                chosen = default if loss is None else checks.named("loss", loss, LOSSES, Loss)
+                chosen = model.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
                 prepared[shape] = chosen, prepare(model, chosen, X, y, weight)
             chosen, samples = prepared[shape]
             n, own = len(samples.X), optimizer if rate is None else replace(optimizer, lr=rate)

@@ -15,7 +15,7 @@ from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import History
 from mlp_scratch.io.model_file import read_model, write_model
 from mlp_scratch.layers import Layer, ScalarActivation
-from mlp_scratch.losses import LOSSES, Loss, ScalarLoss
+from mlp_scratch.losses import LOSSES, Loss, ScalarLoss, default_loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
 from mlp_scratch.program import Program, lower
@@ -52,6 +52,11 @@ class Sequential(Model):
         self.history = History()
         self.metadata: dict[str, Any] = {}
         self._lowered: Program | None = None
+
+    @property
+    def task(self) -> Loss:
+        """The loss of the last fit, which says what the logits mean; at first cross-entropy, or for one output MSE."""
+        return default_loss(self.n_outputs) if self.training is None else self.training.loss
 
     def fit(
         self,
@@ -139,7 +144,7 @@ class Sequential(Model):
         Labels and real outputs are (N, K), or (N,) where the targets of the last fit were. A model that was never
         fitted predicts as one that was fitted with the default loss.
         """
-        loss = self._task()
+        loss = self.task
         predictions = loss.predictions(self.logits(X, backend=backend))
         if predictions.ndim == 2 and self.training is not None and self.training.flat_targets:
             return predictions[:, 0]
@@ -147,7 +152,7 @@ class Sequential(Model):
 
     def predict_proba(self, X: object, *, backend: str = "auto") -> Array:
         """Probabilities, (N, K): of the classes, or of each label on its own; not for regressions."""
-        loss = self._task()
+        loss = self.task
         probabilities = loss.probabilities(self.logits(X, backend=backend))
         if probabilities is None:
             raise ArgumentError(
@@ -162,7 +167,7 @@ class Sequential(Model):
         """The output of the last layer, (N, K), in inference mode: no dropout, running statistics."""
         data = checks.features("X", X, n_features=self.n_inputs)
         checks.finite("X", data, self.dtype)
-        program = self._program(self._task())
+        program = self._program(self.task)
         return get_backend(backend, program).logits(program, self._state(), data)
 
     def evaluate(
@@ -175,7 +180,7 @@ class Sequential(Model):
         backend: str = "auto",
     ) -> dict[str, float]:
         """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}."""
-        chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        chosen = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)
         return score(get_backend(backend, program), program, self._state(), samples)
@@ -202,7 +207,7 @@ class Sequential(Model):
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
         """
         checks.boolean("training", training)
-        chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        chosen = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)
         seed, step = (self.seed, 0) if self.training is None else (self.training.seed, self.training.step)
@@ -214,12 +219,6 @@ class Sequential(Model):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model with its training state to a safetensors file, atomically; `load` reads it back."""
         write_model(path, self, self.training, self.metadata)
-
-    def _task(self) -> Loss:
-        """The loss of the last fit, which says what the logits mean; at first the default."""
-        if self.training is not None:
-            return self.training.loss
-        return LOSSES["cross_entropy" if self.n_outputs > 1 else "mse"]
 
     def _program(self, loss: Loss) -> Program:
         """The model with `loss` and no training: the last one again, with what backends keep with it, where it fits."""
@@ -239,7 +238,7 @@ class Sequential(Model):
     ) -> Training:
         """The training state for the next fit: the last one's where it goes on, else a fresh one."""
         last = self.training
-        chosen_loss = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        chosen_loss = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         default = OPTIMIZERS["adam"] if last is None else last.optimizer
         chosen = default if optimizer is None else checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         if seed is None:

@@ -130,9 +130,7 @@ def _new(options: Options, loss: Loss | None) -> Subject:
 
 def _saved(options: Options, path: str, loss: Loss | None) -> Subject:
     network = load(path)
-    if loss is None:
-        usual = LOSSES["cross_entropy" if network.n_outputs > 1 else "mse"]
-        loss = network.training.loss if network.training else usual
+    loss = loss or network.task
     if options.data is None:
         rng = np.random.default_rng(options.seed)
         X: Array = rng.normal(size=(options.samples, network.n_inputs))
