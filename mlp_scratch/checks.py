@@ -101,6 +101,18 @@ def describe(value: object) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
+def having(argument: str, value: object, attributes: tuple[str, ...], mend: str = "") -> None:
+    """Raise unless `value` is an object, not a class, with these attributes.
+
+    >>> having("layer", 3, ("forward", "backward"))
+    Traceback (most recent call last):
+    mlp_scratch.errors.ArgumentTypeError: layer: got 3 (int), expected an object with forward and backward
+    """
+    if isinstance(value, type) or not all(hasattr(value, name) for name in attributes):
+        expected = "an object with " + " and ".join(attributes)
+        raise ArgumentTypeError(argument, given=describe(value), expected=expected, mend=mend)
+
+
 def path(argument: str, value: object) -> Path:
     """`value` as a `Path`; anything but text and paths is refused."""
     if not isinstance(value, str | PathLike):
