@@ -1,5 +1,6 @@
 """Models, layers, losses, optimisers and callbacks that cannot be made: each mistake is one line that says why."""
 
+import numpy as np
 import pytest
 
 import mlp_scratch as ms
@@ -118,3 +119,42 @@ OBJECTS = {
 @pytest.mark.parametrize("mistake", OBJECTS)
 def test_objects_that_cannot_be_made(mistake):
     assert_refused(*OBJECTS[mistake])
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: ms.ELU(alpha=float("nan")), "alpha"),
+        (lambda: ms.ReLU(trainable=1), "trainable"),
+        (lambda: ms.Dense(2, 3, weight_init=0.5), "weight_init"),
+        (lambda: ms.ScalarActivation("two words", np.tanh, np.cos), "name"),
+        (lambda: ms.ScalarActivation("a", None, np.cos), "f"),
+        (lambda: ms.ScalarActivation("a", np.tanh, None), "df"),
+        (lambda: ms.ScalarActivation("a", np.tanh, np.cos, kinks="0"), "kinks"),
+        (lambda: ms.ScalarActivation("a", np.tanh, np.cos, kinks=0.0), "kinks"),
+        (lambda: ms.ScalarActivation("a", np.tanh, np.cos, kinks=(None,)), "kinks"),
+        (lambda: ms.ScalarLoss("two words", max, min), "name"),
+        (lambda: ms.ScalarLoss("a", None, min), "f"),
+        (lambda: ms.ScalarLoss("a", max, None), "df"),
+        (lambda: ms.ScalarLoss("a", max, min, piece=0), "piece"),
+        (lambda: ms.PReLU(slope=float("inf")), "slope"),
+        (lambda: ms.Uniform(a=float("nan")), "a"),
+        (lambda: ms.Uniform(b=float("nan")), "b"),
+        (lambda: ms.Uniform(a=1.0, b=0.5), "b"),
+        (lambda: ms.Normal(sigma=-0.1), "sigma"),
+        (lambda: ms.Normal(sigma=float("nan")), "sigma"),
+        (lambda: ms.Constant(value=float("inf")), "value"),
+        (lambda: ms.Glorot("cauchy"), "distribution"),
+        (lambda: ms.Softplus(threshold=float("nan")), "threshold"),
+        (lambda: ms.Adam(beta1=1.0), "beta1"),
+        (lambda: ms.Adam(beta2=1.0), "beta2"),
+        (lambda: ms.Adam(beta2=-0.1), "beta2"),
+        (lambda: ms.Adam(eps=-1e-8), "eps"),
+        (lambda: ms.SGD(momentum=1.0), "momentum"),
+        (lambda: ms.SGD(momentum=-0.1), "momentum"),
+    ],
+)
+def test_each_argument_that_is_refused_is_named(make, argument):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert caught.value.argument == argument
