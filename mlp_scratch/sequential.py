@@ -143,9 +143,21 @@ class Sequential(Model):
 
         Labels and real outputs are (N, K), or (N,) where the targets of the last fit were. A model that was never
         fitted predicts as one that was fitted with the default loss.
+
+        Raises:
+            ArgumentError: for data that don't fit, and where a class or label would be that of an output that is NaN.
         """
         loss = self.task
-        predictions = loss.predictions(self.logits(X, backend=backend))
+        z = self.logits(X, backend=backend)
+        if loss.classifies and np.isnan(np.maximum.reduce(z, axis=None)):  # a maximum passes NaN on
+            row, output = (int(i) for i in np.argwhere(np.isnan(z))[0])
+            raise ArgumentError(
+                "X",
+                given=f"a sample, number {row}, for which output {output} of the model is nan",
+                expected="outputs that are numbers",
+                mend="look for NaN in model.parameters, or scale the features",
+            )
+        predictions = loss.predictions(z)
         if predictions.ndim == 2 and self.training is not None and self.training.flat_targets:
             return predictions[:, 0]
         return predictions

@@ -283,6 +283,20 @@ def test_numpys_truth_values_are_truth_values():
     assert model.training.shuffle is False
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_an_output_that_is_no_number_is_no_class(loss, backend):
+    model = ms.MLP([3, 4, 3], seed=0)
+    model.fit(X, ROWS, loss=loss, epochs=1)
+    model.parameters["2.bias"][1] = np.nan
+    message = (
+        r"X: got a sample, number 0, for which output 1 of the model is nan, expected outputs that are numbers; "
+        r"look for NaN in model\.parameters, or scale the features"
+    )
+    assert_refused(lambda: model.predict(X, backend=backend), ArgumentError, message, model)
+    assert np.isnan(model.predict_proba(X)).any(axis=1).all()
+
+
 def test_probabilities_of_a_regression(one_output):
     message = (
         r"loss: got a model fitted with mse, expected one fitted with cross_entropy or binary_cross_entropy; "
