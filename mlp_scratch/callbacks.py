@@ -71,7 +71,7 @@ class EarlyStopping(Callback):
             raise unknown_name("monitor", monitor, valid)
         self.monitor = monitor
         self.min_delta = checks.real("min_delta", min_delta, at_least=0.0)
-        self.restore_best = restore_best
+        self.restore_best = checks.boolean("restore_best", restore_best)
 
     def on_fit_start(self, run: Run) -> None:
         chosen = self.monitor or ("val_loss" if "val_loss" in run.figures else "loss")
@@ -108,8 +108,11 @@ class Checkpoint(Callback):
     """Save the model after every `every` epochs and at the end of the fit; resume from it with `load(path)`."""
 
     def __init__(self, path: str | PathLike[str], *, every: int = 1) -> None:
-        self.path = path
+        self.path = checks.path("path", path)
         self.every = checks.integer("every", every, at_least=1)
+
+    def on_fit_start(self, run: Run) -> None:
+        checks.new_file("path", self.path)
 
     def on_epoch_end(self, run: Run) -> None:
         if len(run.history.epochs) % self.every == 0:

@@ -3,6 +3,8 @@
 import math
 import numbers
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,15 +28,15 @@ def integer(argument: str, value: object, *, at_least: int, mend: str = "") -> i
 
 
 def boolean(argument: str, value: object) -> bool:
-    """`value` if it is True or False; numbers and words are refused.
+    """`value` if it is True or False, Python's or NumPy's; numbers and words are refused.
 
     >>> boolean("trainable", "no")
     Traceback (most recent call last):
     mlp_scratch.errors.ArgumentTypeError: trainable: got 'no' (str), expected True or False
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise ArgumentTypeError(argument, given=describe(value), expected="True or False")
-    return value
+    return bool(value)
 
 
 def real(
@@ -82,17 +84,51 @@ def named(argument: str, value: object, table: Mapping[str, T], kind: type) -> T
         raise ArgumentTypeError(
             argument,
             given=describe(value),
-            expected=f"a {kind.__name__} or one of the names {', '.join(sorted(table))}",
+            expected=f"{_article(kind.__name__)} {kind.__name__} or one of the names {', '.join(sorted(table))}",
         )
     return value  # type: ignore[return-value]  # the caller's table holds instances of `kind`
 
 
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "AEIOU" else "a"
+
+
 def describe(value: object) -> str:
-    """How an error message shows a value: arrays by shape and dtype, the rest by a short repr."""
+    """How an error message shows a value: arrays by shape and dtype, the rest by a short repr, on one line."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def having(argument: str, value: object, attributes: tuple[str, ...], mend: str = "") -> None:
+    """Raise unless `value` is an object, not a class, with these attributes.
+
+    >>> having("layer", 3, ("forward", "backward"))
+    Traceback (most recent call last):
+    mlp_scratch.errors.ArgumentTypeError: layer: got 3 (int), expected an object with forward and backward
+    """
+    if isinstance(value, type) or not all(hasattr(value, name) for name in attributes):
+        expected = "an object with " + " and ".join(attributes)
+        raise ArgumentTypeError(argument, given=describe(value), expected=expected, mend=mend)
+
+
+def path(argument: str, value: object) -> Path:
+    """`value` as a `Path`; anything but text and paths is refused."""
+    if not isinstance(value, str | PathLike):
+        raise ArgumentTypeError(argument, given=describe(value), expected="the path of a file")
+    return Path(value)
+
+
+def new_file(argument: str, value: object) -> Path:
+    """`value` as the path of a file to write: its folder exists, and it is no folder itself."""
+    target = path(argument, value)
+    if not target.parent.is_dir():
+        expected = "a file in a folder that exists"
+        raise ArgumentError(argument, given=str(target), expected=expected, mend="create it first")
+    if target.is_dir():
+        raise ArgumentError(argument, given=f"{target}, a folder", expected="a file", mend="add a name to it")
+    return target
 
 
 def float_dtype(argument: str, value: object) -> "np.dtype[np.floating[Any]]":
@@ -128,18 +164,31 @@ def features(argument: str, X: object, *, n_features: int | None = None) -> Arra
     return array
 
 
-def numeric(argument: str, value: object) -> Array:
-    """`value` as an array of a float, integer or boolean dtype; lists are converted, arrays are not copied."""
+def numeric(argument: str, value: object, *, mend: str = "convert it with .astype(float)") -> Array:
+    """`value` as an array of a float, integer or boolean dtype; lists are converted, arrays are not copied.
+
+    `mend` is what to do about text and objects.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ArgumentError(
+            argument,
+            given="masked numbers",
+            expected="an array without any",
+            mend="fill them in, e.g. with .filled(0)",
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged lists
         raise ArgumentTypeError(argument, given="rows of different lengths", expected="an array") from error
     if array.dtype.kind not in "fiub":
+        if array.ndim == 0 and not isinstance(value, np.ndarray):  # NumPy takes whatever it does not know for a scalar
+            dense = "convert it with .toarray()" if hasattr(value, "toarray") else ""
+            raise ArgumentTypeError(argument, given=describe(value), expected="an array of numbers", mend=dense)
         raise ArgumentTypeError(
             argument,
             given=f"dtype {array.dtype}",
             expected="a float or integer dtype",
-            mend="convert it with .astype(float)" if array.dtype.kind in "OUS" else "",
+            mend=mend if array.dtype.kind in "OUS" else "",
         )
     return array
 

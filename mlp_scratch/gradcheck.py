@@ -12,12 +12,13 @@ from mlp_scratch._types import Array
 from mlp_scratch.backends import Samples, State, get_backend
 from mlp_scratch.backends.numpy import forward
 from mlp_scratch.derivatives import Derivative, Line, central_difference, complex_step
-from mlp_scratch.errors import ArgumentError, unknown_name
-from mlp_scratch.losses import LOSSES, Loss
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
+from mlp_scratch.losses import LOSSES, Loss, default_loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import prepare
+from mlp_scratch.sequential import Sequential
 
 EVERY_PARAMETER_UP_TO = 2_000
 """Models of more parameters are checked along random directions instead of one parameter at a time."""
@@ -128,7 +129,7 @@ def gradcheck(
     X: object,
     y: object,
     *,
-    loss: Loss | str = "cross_entropy",
+    loss: Loss | str | None = None,
     sample_weight: object = None,
     backend: str = "numpy",
     method: Literal["auto", "complex", "central"] = "auto",
@@ -146,7 +147,7 @@ def gradcheck(
         model: any model; it is not changed, and a float32 model is checked in float64.
         X: one batch, (N, D), as for `fit`.
         y: its targets.
-        loss: a loss or its name.
+        loss: a loss or its name; None takes the last fit's, at first cross-entropy, or for one output MSE.
         sample_weight: how much each sample counts, (N,).
         backend: whose backward pass to check.
         method: "complex", the complex step, exact but only for analytic layers and losses; "central", central
@@ -156,14 +157,17 @@ def gradcheck(
         seed: of directions and dropout masks.
 
     Raises:
-        ArgumentError: for data that don't fit, and for method "complex" on a chain that is not analytic.
+        ArgumentError: for no model, for data that don't fit, and for method "complex" on a chain that is not analytic.
 
     >>> from mlp_scratch.mlp import MLP
     >>> report = gradcheck(MLP([3, 5, 2], activation="tanh"), np.eye(3), [0, 1, 1])
     >>> report.passed, report.method, len(report.entries)
     (True, 'complex', 32)
     """
-    chosen = checks.named("loss", loss, LOSSES, Loss)
+    if not isinstance(model, Model):
+        raise ArgumentTypeError("model", given=checks.describe(model), expected="a model, MLP or Sequential")
+    usual = model.task if isinstance(model, Sequential) else default_loss(model.n_outputs)
+    chosen = usual if loss is None else checks.named("loss", loss, LOSSES, Loss)
     checks.real("tolerance", tolerance, above=0.0)
     checks.integer("directions", directions, at_least=1)
     double = Model(model.layers, dtype="float64")

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from mlp_scratch.errors import MissingDependencyError
 
+FIGURES = {"loss": ".5f", "accuracy": ".4f", "val_loss": ".5f", "val_accuracy": ".4f"}
+"""What an epoch says about how good the model was, and in how many digits it is shown."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -31,9 +34,12 @@ class Epoch:
     samples_per_second: float
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The record of one fit.
+
+    >>> History(np.array([0.75, 0.5]), np.array([0.5, 0.875]), [Epoch(1, 0.625, 0.6875, None, None, 2.0, 1e4)])
+    <History of 2 steps, 1 whole epoch: loss 0.62500, accuracy 0.6875>
 
     Attributes:
         losses: the loss of each step's batch before its update, float64 (steps,).
@@ -46,6 +52,15 @@ class History:
     accuracies: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     epochs: list[Epoch] = field(default_factory=list)
     stopped: str = ""
+
+    def __repr__(self) -> str:
+        count = len(self.epochs)
+        text = f"<History of {len(self.losses)} steps, {count} whole epoch{'s' if count != 1 else ''}"
+        if self.epochs:
+            last = {name: value for name, value in asdict(self.epochs[-1]).items() if name in FIGURES}
+            shown = (f"{name} {value:{FIGURES[name]}}" for name, value in last.items() if value is not None)
+            text += f": {', '.join(shown)}"
+        return text + (f"; stopped: {self.stopped}>" if self.stopped else ">")
 
     def add_steps(self, losses: npt.NDArray[np.float64], accuracies: npt.NDArray[np.float64]) -> None:
         """Append the records of some steps."""
@@ -63,8 +78,8 @@ class History:
         epoch     loss  accuracy  val_loss  val_accuracy  seconds  samples/s
             1  0.50000    0.8750         -             -     2.00      10000
         """
-        header = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "samples/s"]
-        formats = ["d", ".5f", ".4f", ".5f", ".4f", ".2f", ".0f"]
+        header = ["epoch", *FIGURES, "seconds", "samples/s"]
+        formats = ["d", *FIGURES.values(), ".2f", ".0f"]
         rows: list[Sequence[str]] = [header]
         for epoch in self.epochs:
             values = [getattr(epoch, field.name) for field in fields(epoch)]

@@ -52,10 +52,11 @@ class MLP(Sequential):
         sizes = [checks.integer("widths", width, at_least=1) for width in widths]
         chosen = checks.named("activation", activation, ACTIVATIONS, Layer)
         drop = Dropout(dropout) if checks.real("dropout", dropout, at_least=0.0, below=1.0) > 0 else None
+        normalise = checks.boolean("batch_norm", batch_norm)
         layers: list[Layer] = []
         for n_in, n_out in pairwise(sizes[:-1]):
             layers.append(Dense(n_in, n_out, weight_init=weight_init, bias_init=bias_init))
-            layers += [BatchNorm()] if batch_norm else []
+            layers += [BatchNorm()] if normalise else []
             layers.append(chosen)
             layers += [drop] if drop else []
         layers.append(Dense(sizes[-2], sizes[-1], weight_init=weight_init, bias_init=bias_init))

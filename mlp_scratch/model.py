@@ -106,6 +106,8 @@ class Model:
     >>> model.parameters["2.bias"][0] = 7.0
     >>> float(model.flat[-1])
     7.0
+    >>> model
+    <Model 2-3-1, float32, 13 parameters: dense, relu, dense>
     """
 
     def __init__(self, layers: Sequence[Layer], *, dtype: object = "float32", seed: int = 0) -> None:
@@ -121,6 +123,13 @@ class Model:
         self.parameters = self.named(self.flat)
         self.buffers = NamedViews(self.buffer_vector, buffers)
         self.initialize(self.seed)
+
+    def __repr__(self) -> str:
+        widths = [self.n_inputs, *(op.n_out for op in self.placed if isinstance(op.layer, Dense))]
+        return (
+            f"<{type(self).__name__} {'-'.join(map(str, widths))}, {self.dtype}, {self.n_parameters} parameters: "
+            f"{', '.join(layer.kind for layer in self.layers)}>"
+        )
 
     def initialize(self, seed: int) -> None:
         """Draw all parameters anew; each layer has a random stream of its own, from (seed, position)."""

@@ -103,7 +103,7 @@ class Population:
         backend: str = "auto",
         threads: int | None = None,
     ) -> Self:
-        """Train every network from its initial parameters; arguments as for `Sequential.fit`.
+        """Train every network from its parameters as they are, optimiser anew; arguments as for `Sequential.fit`.
 
         With `backend="cuda"` networks of one architecture train in the same launches, a block of threads each.
 
@@ -125,6 +125,7 @@ class Population:
             )
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)
+        shuffle = checks.boolean("shuffle", shuffle)
         workers = usable_cores() if threads is None else checks.integer("threads", threads, at_least=1)
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         (_on_gpu if name == "cuda" else partial(_on_threads, workers))(jobs, count, shuffle)
@@ -141,8 +142,7 @@ class Population:
         for model, architecture, rate in zip(self.models, self._architectures, self.lr, strict=True):
             shape = (model.n_inputs, model.n_outputs, model.dtype)
             if shape not in prepared:
-                default = LOSSES["cross_entropy" if model.n_outputs > 1 else "mse"]
-                chosen = default if loss is None else checks.named("loss", loss, LOSSES, Loss)
+                chosen = model.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
                 prepared[shape] = chosen, prepare(model, chosen, X, y, weight)
             chosen, samples = prepared[shape]
             n, own = len(samples.X), optimizer if rate is None else replace(optimizer, lr=rate)

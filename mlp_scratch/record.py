@@ -4,13 +4,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from mlp_scratch import checks
+
 
 @dataclass(frozen=True)
 class Record:
     """A frozen dataclass whose NumPy scalars become Python's, and whose values are then checked.
 
     A NumPy scalar would carry its dtype into arithmetic (`np.float64(0.1) * x` is float64 whatever `x` is) and
-    could not be written as JSON; a Python number does neither.
+    could not be written as JSON; a Python number does neither. A field that is declared `bool` takes True and False
+    alone: "no" would count as true.
     """
 
     def __post_init__(self) -> None:
@@ -20,6 +23,8 @@ class Record:
                 # longdouble's own item() stays a NumPy scalar
                 plain = value.item() if isinstance(value, np.bool_ | np.integer) else float(value)
                 object.__setattr__(self, field.name, plain)
+            if field.type is bool:
+                checks.boolean(field.name, getattr(self, field.name))
         self.check()
 
     def check(self) -> None:

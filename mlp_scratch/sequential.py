@@ -15,7 +15,7 @@ from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import History
 from mlp_scratch.io.model_file import read_model, write_model
 from mlp_scratch.layers import Layer, ScalarActivation
-from mlp_scratch.losses import LOSSES, Loss, ScalarLoss
+from mlp_scratch.losses import LOSSES, Loss, ScalarLoss, default_loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
 from mlp_scratch.program import Program, lower
@@ -52,6 +52,11 @@ class Sequential(Model):
         self.history = History()
         self.metadata: dict[str, Any] = {}
         self._lowered: Program | None = None
+
+    @property
+    def task(self) -> Loss:
+        """The loss of the last fit, which says what the logits mean; at first cross-entropy, or for one output MSE."""
+        return default_loss(self.n_outputs) if self.training is None else self.training.loss
 
     def fit(
         self,
@@ -108,7 +113,9 @@ class Sequential(Model):
             DivergedError: at a NaN or an infinity; the model keeps the parameters from before that step.
             KeyboardInterrupt: for Ctrl-C; the model is at the end of the last whole step, and a further fit goes on.
         """
-        training = self._begin(loss, optimizer, seed, resume)
+        shuffle = checks.boolean("shuffle", shuffle)
+        progress = None if progress is None else checks.boolean("progress", progress)
+        training = self._begin(loss, optimizer, seed, checks.boolean("resume", resume))
         samples = prepare(self, training.loss, X, y, sample_weight)
         training.flat_targets = is_flat(y)
         rows, held_out = hold_out(self, training.loss, samples, validation, training.seed)
@@ -136,16 +143,28 @@ class Sequential(Model):
 
         Labels and real outputs are (N, K), or (N,) where the targets of the last fit were. A model that was never
         fitted predicts as one that was fitted with the default loss.
+
+        Raises:
+            ArgumentError: for data that don't fit, and where a class or label would be that of an output that is NaN.
         """
-        loss = self._task()
-        predictions = loss.predictions(self.logits(X, backend=backend))
+        loss = self.task
+        z = self.logits(X, backend=backend)
+        if loss.classifies and np.isnan(np.maximum.reduce(z, axis=None)):  # a maximum passes NaN on
+            row, output = (int(i) for i in np.argwhere(np.isnan(z))[0])
+            raise ArgumentError(
+                "X",
+                given=f"a sample, number {row}, for which output {output} of the model is nan",
+                expected="outputs that are numbers",
+                mend="look for NaN in model.parameters, or scale the features",
+            )
+        predictions = loss.predictions(z)
         if predictions.ndim == 2 and self.training is not None and self.training.flat_targets:
             return predictions[:, 0]
         return predictions
 
     def predict_proba(self, X: object, *, backend: str = "auto") -> Array:
         """Probabilities, (N, K): of the classes, or of each label on its own; not for regressions."""
-        loss = self._task()
+        loss = self.task
         probabilities = loss.probabilities(self.logits(X, backend=backend))
         if probabilities is None:
             raise ArgumentError(
@@ -160,7 +179,7 @@ class Sequential(Model):
         """The output of the last layer, (N, K), in inference mode: no dropout, running statistics."""
         data = checks.features("X", X, n_features=self.n_inputs)
         checks.finite("X", data, self.dtype)
-        program = self._program(self._task())
+        program = self._program(self.task)
         return get_backend(backend, program).logits(program, self._state(), data)
 
     def evaluate(
@@ -173,7 +192,7 @@ class Sequential(Model):
         backend: str = "auto",
     ) -> dict[str, float]:
         """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}."""
-        chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        chosen = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)
         return score(get_backend(backend, program), program, self._state(), samples)
@@ -199,7 +218,8 @@ class Sequential(Model):
         >>> {name: grad.shape for name, grad in grads.items()}
         {'0.weight': (4, 3), '0.bias': (4,), '2.weight': (2, 4), '2.bias': (2,)}
         """
-        chosen = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        checks.boolean("training", training)
+        chosen = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)
         seed, step = (self.seed, 0) if self.training is None else (self.training.seed, self.training.step)
@@ -211,12 +231,6 @@ class Sequential(Model):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model with its training state to a safetensors file, atomically; `load` reads it back."""
         write_model(path, self, self.training, self.metadata)
-
-    def _task(self) -> Loss:
-        """The loss of the last fit, which says what the logits mean; at first the default."""
-        if self.training is not None:
-            return self.training.loss
-        return LOSSES["cross_entropy" if self.n_outputs > 1 else "mse"]
 
     def _program(self, loss: Loss) -> Program:
         """The model with `loss` and no training: the last one again, with what backends keep with it, where it fits."""
@@ -236,7 +250,7 @@ class Sequential(Model):
     ) -> Training:
         """The training state for the next fit: the last one's where it goes on, else a fresh one."""
         last = self.training
-        chosen_loss = self._task() if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        chosen_loss = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         default = OPTIMIZERS["adam"] if last is None else last.optimizer
         chosen = default if optimizer is None else checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         if seed is None:

@@ -6,6 +6,7 @@ trained model are the same bits after the failed call.
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, UnknownNameError
@@ -47,8 +48,15 @@ FEATURES = {
         r"reshape one sample to \(1, D\), one feature to \(N, 1\)"),
     "images": (X.reshape(N, 3, 1), ArgumentError, r"X: got shape \(8, 3, 1\), expected an array of shape \(N, D\)"),
     "a number": (1.0, ArgumentError, r"X: got shape \(\), expected an array of shape \(N, D\)"),
-    "None": (None, ArgumentTypeError,
-        r"X: got dtype object, expected a float or integer dtype; convert it with \.astype\(float\)"),
+    "None": (None, ArgumentTypeError, r"X: got None \(NoneType\), expected an array of numbers"),
+    "rows by and by": ((row for row in X), ArgumentTypeError,
+        r"X: got <generator object .* \(generator\), expected an array of numbers"),
+    "a path": ("digits.csv", ArgumentTypeError, r"X: got 'digits\.csv' \(str\), expected an array of numbers"),
+    "a sparse matrix": (scipy.sparse.eye_array(N, 3), ArgumentTypeError,
+        r"X: got <DIAgonal sparse array of dtype 'float64' with 3 stored e\.\.\. \(dia_array\), "
+        r"expected an array of numbers; convert it with \.toarray\(\)"),
+    "masked numbers": (np.ma.masked_greater(X, 0.5), ArgumentError,
+        r"X: got masked numbers, expected an array without any; fill them in, e\.g\. with \.filled\(0\)"),
     "objects": (X.astype(object), ArgumentTypeError,
         r"X: got dtype object, expected a float or integer dtype; convert it with \.astype\(float\)"),
     "strings": (X.astype(str), ArgumentTypeError,
@@ -90,9 +98,15 @@ SOFTMAX_TARGETS = {
         r"y: got labels of dtype float64, expected integer class indices, \(N,\), or probability rows, \(N, C\); "
         r"convert whole-numbered labels with \.astype\(int\); for real targets use loss='mse'"),
     "NaN labels": (changed(Y, 3, np.nan), ArgumentTypeError, r"y: got labels of dtype float64, expected .*"),
-    "strings": (Y.astype(str), ArgumentTypeError,
-        r"y: got dtype <U21, expected a float or integer dtype; convert it with \.astype\(float\)"),
-    "objects": (Y.astype(object), ArgumentTypeError, r"y: got dtype object, expected .*"),
+    "names": (np.array(["cat", "dog", "eel"])[Y], ArgumentTypeError,
+        r"y: got dtype <U3, expected a float or integer dtype; "
+        r"number the classes with numpy\.unique\(y, return_inverse=True\)\[1\]"),
+    "objects": (Y.astype(object), ArgumentTypeError, r"y: got dtype object, expected .*; number the classes with .*"),
+    "None": (None, ArgumentTypeError, r"y: got None \(NoneType\), expected an array of numbers"),
+    "a column": (Y[:, np.newaxis], ArgumentError,
+        r"y: got shape \(8, 1\), expected class indices, \(N,\), or probability rows, \(N, 3\); "
+        r"use y\.ravel\(\) for a column of labels"),
+    "masked labels": (np.ma.masked_equal(Y, 1), ArgumentError, r"y: got masked numbers, expected .*"),
     "complex": (ROWS.astype(complex), ArgumentTypeError, r"y: got dtype complex128, expected .*"),
     "too few": (Y[:-1], ArgumentError, r"y: got length 7, expected as many as X has samples, 8"),
     "too many rows": (np.vstack([ROWS, ROWS]), ArgumentError,
@@ -185,7 +199,7 @@ OPTIONS = {
     "unknown optimiser": ({"optimizer": "adma"}, UnknownNameError,
         r"optimizer: got 'adma', expected one of adam, adamw, momentum, nesterov, sgd; did you mean 'adam'\?"),
     "an optimiser's class": ({"optimizer": ms.Adam}, ArgumentTypeError,
-        r"optimizer: got <class 'mlp_scratch\.optimizers\.adam\.Adam'> \(type\), expected a Optimizer or one .*"),
+        r"optimizer: got <class 'mlp_scratch\.optimizers\.adam\.Adam'> \(type\), expected an Optimizer or one .*"),
     "unknown backend": ({"backend": "nunpy"}, UnknownNameError,
         r"backend: got 'nunpy', expected one of auto, .*numpy; did you mean 'numpy'\?"),
     "unknown precision": ({"precision": "tf23"}, UnknownNameError,
@@ -237,6 +251,10 @@ OPTIONS = {
         r"callbacks: got <class '.*Silent'> \(type\), expected Callback objects"),
     "a callback without its list": ({"callbacks": Silent()}, ArgumentTypeError,
         r"callbacks: got <.*Silent object at .* \(Silent\), expected .*"),
+    "shuffle as text": ({"shuffle": "no"}, ArgumentTypeError, r"shuffle: got 'no' \(str\), expected True or False"),
+    "resume 0": ({"resume": 0}, ArgumentTypeError, r"resume: got 0 \(int\), expected True or False"),
+    "progress as text": ({"progress": "off"}, ArgumentTypeError,
+        r"progress: got 'off' \(str\), expected True or False"),
     "a monitor that is not there": ({"callbacks": [ms.EarlyStopping(monitor="val_loss")]}, ArgumentError,
         r"monitor: got 'val_loss', which this fit does not report, expected a figure of the fit; "
         r"give fit a validation set"),
@@ -252,6 +270,31 @@ def test_options_of_fit(mistake, trained):
 def test_a_single_sample_in_a_gradient_with_batch_norm(trained):
     message = r"batch_size: got a training batch of one sample, expected at least 2 samples where .*"
     assert_refused(lambda: trained.loss_and_gradients(X[:1], Y[:1]), ArgumentError, message, trained)
+
+
+def test_training_mode_as_text(trained):
+    message = r"training: got 'no' \(str\), expected True or False"
+    assert_refused(lambda: trained.loss_and_gradients(X, Y, training="no"), ArgumentTypeError, message, trained)
+
+
+def test_numpys_truth_values_are_truth_values():
+    model = ms.MLP([3, 4, 3], batch_norm=np.True_)
+    model.fit(X, Y, epochs=1, shuffle=np.False_, progress=np.False_)
+    assert model.training.shuffle is False
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_an_output_that_is_no_number_is_no_class(loss, backend):
+    model = ms.MLP([3, 4, 3], seed=0)
+    model.fit(X, ROWS, loss=loss, epochs=1)
+    model.parameters["2.bias"][1] = np.nan
+    message = (
+        r"X: got a sample, number 0, for which output 1 of the model is nan, expected outputs that are numbers; "
+        r"look for NaN in model\.parameters, or scale the features"
+    )
+    assert_refused(lambda: model.predict(X, backend=backend), ArgumentError, message, model)
+    assert np.isnan(model.predict_proba(X)).any(axis=1).all()
 
 
 def test_probabilities_of_a_regression(one_output):

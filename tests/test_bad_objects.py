@@ -1,5 +1,6 @@
 """Models, layers, losses, optimisers and callbacks that cannot be made: each mistake is one line that says why."""
 
+import numpy as np
 import pytest
 
 import mlp_scratch as ms
@@ -31,6 +32,18 @@ OBJECTS = {
     "dropout -0.1": (lambda: ms.Dropout(-0.1), ArgumentError,
         r"dropout: got -0\.1, expected a finite number of at least 0 and below 1"),
     "dropout NaN": (lambda: ms.Dropout(float("nan")), ArgumentError, r"dropout: got nan, expected a finite number .*"),
+    "batch norm as text": (lambda: ms.MLP([3, 2], batch_norm="no"), ArgumentTypeError,
+        r"batch_norm: got 'no' \(str\), expected True or False"),
+    "bias as text": (lambda: ms.Dense(3, 2, bias="no"), ArgumentTypeError,
+        r"bias: got 'no' \(str\), expected True or False"),
+    "per_feature 2": (lambda: ms.PReLU(per_feature=2), ArgumentTypeError,
+        r"per_feature: got 2 \(int\), expected True or False"),
+    "decoupled as text": (lambda: ms.Adam(decoupled="no"), ArgumentTypeError,
+        r"decoupled: got 'no' \(str\), expected True or False"),
+    "nesterov as text": (lambda: ms.SGD(0.1, momentum=0.9, nesterov="no"), ArgumentTypeError,
+        r"nesterov: got 'no' \(str\), expected True or False"),
+    "restore_best as text": (lambda: ms.EarlyStopping(restore_best="no"), ArgumentTypeError,
+        r"restore_best: got 'no' \(str\), expected True or False"),
     "dtype float16": (lambda: ms.MLP([3, 2], dtype="float16"), ArgumentError,
         r"dtype: got .*float16.*, expected .*float32.*float64.*"),
     "dtype int": (lambda: ms.MLP([3, 2], dtype=int), ArgumentError, r"dtype: got .*int.*, expected .*float32.*"),
@@ -106,3 +119,42 @@ OBJECTS = {
 @pytest.mark.parametrize("mistake", OBJECTS)
 def test_objects_that_cannot_be_made(mistake):
     assert_refused(*OBJECTS[mistake])
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: ms.ELU(alpha=float("nan")), "alpha"),
+        (lambda: ms.ReLU(trainable=1), "trainable"),
+        (lambda: ms.Dense(2, 3, weight_init=0.5), "weight_init"),
+        (lambda: ms.ScalarActivation("two words", np.tanh, np.cos), "name"),
+        (lambda: ms.ScalarActivation("a", None, np.cos), "f"),
+        (lambda: ms.ScalarActivation("a", np.tanh, None), "df"),
+        (lambda: ms.ScalarActivation("a", np.tanh, np.cos, kinks="0"), "kinks"),
+        (lambda: ms.ScalarActivation("a", np.tanh, np.cos, kinks=0.0), "kinks"),
+        (lambda: ms.ScalarActivation("a", np.tanh, np.cos, kinks=(None,)), "kinks"),
+        (lambda: ms.ScalarLoss("two words", max, min), "name"),
+        (lambda: ms.ScalarLoss("a", None, min), "f"),
+        (lambda: ms.ScalarLoss("a", max, None), "df"),
+        (lambda: ms.ScalarLoss("a", max, min, piece=0), "piece"),
+        (lambda: ms.PReLU(slope=float("inf")), "slope"),
+        (lambda: ms.Uniform(a=float("nan")), "a"),
+        (lambda: ms.Uniform(b=float("nan")), "b"),
+        (lambda: ms.Uniform(a=1.0, b=0.5), "b"),
+        (lambda: ms.Normal(sigma=-0.1), "sigma"),
+        (lambda: ms.Normal(sigma=float("nan")), "sigma"),
+        (lambda: ms.Constant(value=float("inf")), "value"),
+        (lambda: ms.Glorot("cauchy"), "distribution"),
+        (lambda: ms.Softplus(threshold=float("nan")), "threshold"),
+        (lambda: ms.Adam(beta1=1.0), "beta1"),
+        (lambda: ms.Adam(beta2=1.0), "beta2"),
+        (lambda: ms.Adam(beta2=-0.1), "beta2"),
+        (lambda: ms.Adam(eps=-1e-8), "eps"),
+        (lambda: ms.SGD(momentum=1.0), "momentum"),
+        (lambda: ms.SGD(momentum=-0.1), "momentum"),
+    ],
+)
+def test_each_argument_that_is_refused_is_named(make, argument):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert caught.value.argument == argument

@@ -1,10 +1,13 @@
 """Callbacks: when they are called, what early stopping counts, what a checkpoint leaves behind."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mlp_scratch import MLP, SGD, Callback, Checkpoint, DivergedError, EarlyStopping, load
 from mlp_scratch.callbacks import Run
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import Epoch, History
 
 X = np.random.default_rng(0).normal(size=(20, 4))
@@ -164,8 +167,18 @@ def test_a_checkpoint_is_the_model_after_the_epoch(tmp_path):
     assert np.array_equal(resumed.flat, whole.flat)
 
 
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(tmp_path):
+    with pytest.raises(ArgumentTypeError, match=r"^path: got None \(NoneType\), expected the path of a file"):
+        Checkpoint(None)
+    model = MLP([4, 3])
+    for path in (tmp_path, tmp_path / "none" / "m"):
+        with pytest.raises(ArgumentError, match=r"^path: got "):
+            model.fit(X, Y, epochs=1, callbacks=[Checkpoint(path)])
+    assert model.training is None
+
+
 def test_checkpoints_every_few_epochs_and_at_the_end(monkeypatch):
     saved = []
     monkeypatch.setattr(MLP, "save", lambda self, path: saved.append((path, self.training.epoch)))
     MLP([4, 3]).fit(X, Y, epochs=5, callbacks=[Checkpoint("there", every=2)])
-    assert saved == [("there", 2), ("there", 4), ("there", 5)]
+    assert saved == [(Path("there"), 2), (Path("there"), 4), (Path("there"), 5)]

@@ -42,6 +42,13 @@ def test_json_of_a_regression_has_nulls_and_no_nan():
     assert {epoch["accuracy"] for epoch in record["epochs"]} == {None}
 
 
+def test_what_a_prompt_shows_is_one_line():
+    assert repr(History()) == "<History of 0 steps, 0 whole epochs>"
+    epoch = Epoch(1, 0.5, None, 0.25, None, 2.0, 1e4)
+    history = History(np.zeros(3), np.zeros(3), [epoch], stopped="interrupted")
+    assert repr(history) == "<History of 3 steps, 1 whole epoch: loss 0.50000, val_loss 0.25000; stopped: interrupted>"
+
+
 def test_table_has_a_line_an_epoch_and_dashes_where_there_is_nothing():
     lines = regression().table().splitlines()
     assert len(lines) == 4

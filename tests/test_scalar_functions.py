@@ -209,7 +209,7 @@ def test_bad_arguments(make, said):
 
 
 def test_a_backend_that_compiles_no_functions_refuses_them():
-    from mlp_scratch.backends.numba_code import refusal
+    from mlp_scratch.backends.refusals import refusal
 
     program = lower(network(CUBE), ms.MSE(), ms.Adam())
     assert refusal(program) == ""

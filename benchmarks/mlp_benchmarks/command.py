@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import click
 
+from mlp_benchmarks.files import check_writable
 from mlp_benchmarks.peaks import describe_with_peaks
 from mlp_benchmarks.race import Rules
-from mlp_benchmarks.records import check_writable
 from mlp_scratch import checks
 from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.errors import ArgumentError, unknown_name

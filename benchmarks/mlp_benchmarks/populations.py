@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_benchmarks.cases import CASES, Case
-from mlp_benchmarks.contenders.base import Entry
+from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Verdict
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.samples import load_samples

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_benchmarks.cases import Case
-from mlp_benchmarks.contenders.base import Entry
+from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Verdict
 from mlp_benchmarks.work import Work, make_work
 from mlp_scratch._types import Array

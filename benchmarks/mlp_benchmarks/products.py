@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mlp_benchmarks.contenders.base import Entry
+from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Verdict
 from mlp_scratch._types import Array
 

@@ -1,9 +1,6 @@
 """What a comparison leaves behind: one record a contender, case and optimiser, and the JSON file of them all."""
 
-import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,13 +9,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from mlp_benchmarks.contenders import BASELINE
+from mlp_benchmarks.files import read_json, write_json
 from mlp_benchmarks.floor import Peaks, bytes_per_step, floor_us, flops_per_step, last_level_cache
 from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.statistics import paired_ratio
 from mlp_benchmarks.work import Work
-from mlp_scratch.errors import ArgumentError, DataFileError
+from mlp_scratch.errors import DataFileError
 
-SCHEMA = 1
 R = TypeVar("R")
 
 
@@ -108,7 +105,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write the JSON file."""
-        write_json(path, {"schema": SCHEMA, **asdict(self)})
+        write_json(path, asdict(self))
 
 
 @dataclass
@@ -137,42 +134,19 @@ class Findings(Generic[R]):
 
     def write(self, path: Path) -> None:
         """Write the JSON file."""
-        write_json(path, {"schema": SCHEMA, **asdict(self)})
-
-
-def write_json(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write a JSON file; a reader finds the old file or the new one, never half of one."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        json.dump(contents, file, indent=1, allow_nan=False)
-        file.write("\n")
-    os.replace(file.name, path)
+        write_json(path, asdict(self))
 
 
 def read_report(path: Path) -> Report:
     """The report that `write` wrote; raises `DataFileError` for any other file."""
+    contents = read_json(path)
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-        if contents.pop("schema") != SCHEMA:
-            raise ValueError("another schema")
         records = [Record(**_tuples(record)) for record in contents.pop("records")]
         not_timed = [NotTimed(**entry) for entry in contents.pop("not_timed")]
         return Report(records=records, not_timed=not_timed, **contents)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError):
         raise DataFileError(
-            f"{path}: got {error!r}, expected the JSON of `mlp-bench compare`, schema {SCHEMA}; measure it again"
-        ) from None
-
-
-def check_writable(argument: str, path: Path) -> None:
-    """Raise where `path` can't be written, before there is anything to lose."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise ArgumentError(
-            argument, given=f"{str(path)!r} ({error.strerror})", expected="a file that can be written"
+            f"{path}: got records with other fields, expected those of `mlp-bench compare`; measure it again"
         ) from None
 
 

@@ -1,6 +1,5 @@
 """`mlp-bench table`: the tables of README and docs, written from the records of real runs and from nothing else."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 import click
 
+from mlp_benchmarks.files import read_json
 from mlp_benchmarks.random_shapes import slower_lines
-from mlp_benchmarks.records import SCHEMA, read_report
+from mlp_benchmarks.records import read_report
 from mlp_benchmarks.report import machine_lines, notes, number
 from mlp_benchmarks.scaling import crossing_lines, curves
 from mlp_benchmarks.training_tables import full_table, markdown_line, short_table
@@ -170,12 +170,9 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]], contents: Mapp
 
 
 def _contents(path: Path) -> dict[str, Any]:
-    try:
-        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if contents["schema"] != SCHEMA or not contents["records"]:
-            raise ValueError("another schema, or no records")
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataFileError(f"{path}: got {error!r}, expected a record of `mlp-bench`, schema {SCHEMA}") from None
+    contents = read_json(path)
+    if not contents["records"]:
+        raise DataFileError(f"{path}: got no records, expected some; measure it again, to its end")
     return contents
 
 

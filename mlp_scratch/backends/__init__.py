@@ -27,7 +27,7 @@ def _cuda(threads: int | None, mend: str = "use backend='numba'") -> Backend:
     from mlp_kernels.cuda.availability import unavailability
 
     if reason := unavailability():
-        raise BackendUnavailableError(f"backend 'cuda' can't run here: {reason}; {mend}")
+        raise BackendUnavailableError(f"backend 'cuda' can't run here: {reason.removesuffix('.')}; {mend}")
     from mlp_scratch.backends.cuda import CudaBackend
 
     return CudaBackend(threads)

@@ -15,8 +15,7 @@ from mlp_scratch.backends.cuda_data import DataSet, StreamedDataSet
 from mlp_scratch.backends.cuda_device import ROOM, free_memory
 from mlp_scratch.backends.cuda_fleet import Course, Fleet
 from mlp_scratch.backends.divergence import divergence, last_good_step
-from mlp_scratch.backends.numba_code import refusal
-from mlp_scratch.backends.numpy import check_statistics
+from mlp_scratch.backends.refusals import check_statistics, refusal
 from mlp_scratch.program import Program
 
 SECONDS_A_LAUNCH = 0.05

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mlp_kernels.cuda import activations, losses, operations, phases, updates
 from mlp_kernels.cuda import network as nw
 from mlp_scratch._types import Array, IntArray
-from mlp_scratch.backends.numba_code import refusal
+from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU
 from mlp_scratch.losses import CrossEntropy

@@ -21,10 +21,9 @@ from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence, last_good_step
 from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
-from mlp_scratch.backends.numba_code import refusal
 from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits, most_samples
 from mlp_scratch.backends.numba_tables import Tables
-from mlp_scratch.backends.numpy import check_statistics
+from mlp_scratch.backends.refusals import check_statistics, refusal
 from mlp_scratch.layers import Dense
 from mlp_scratch.program import Program
 

@@ -1,4 +1,4 @@
-"""What of a program is code to the compiled backend, and whether there is any: activations, losses, optimisers.
+"""What of a program is code to the compiled backend: activations, losses, optimisers.
 
 A function `..._code` gives addresses for the tables, compiling what no network has needed before; one that is called
 `..._constants` gives the numbers which that code reads.
@@ -13,63 +13,12 @@ from mlp_kernels.cpu import activations, given, losses, updates
 from mlp_kernels.cpu.rules import Rule
 from mlp_kernels.cpu.tile import Tile
 from mlp_scratch._types import Array
-from mlp_scratch.layers import (
-    ELU,
-    GELU,
-    SELU,
-    BatchNorm,
-    Dense,
-    Dropout,
-    Identity,
-    Layer,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    ScalarActivation,
-    Sigmoid,
-    Softplus,
-    Tanh,
-)
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss, ScalarLoss
+from mlp_scratch.layers import GELU, Layer, ScalarActivation
+from mlp_scratch.losses import CrossEntropy, Loss, ScalarLoss
 from mlp_scratch.optimizers import SGD, Adam, Optimizer
-from mlp_scratch.program import Program
-
-KNOWN: frozenset[type] = frozenset(
-    {Dense, Identity, ReLU, LeakyReLU, PReLU, ELU, SELU, GELU, Tanh, Sigmoid, Softplus, Dropout, BatchNorm}
-    | {MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy}
-    | {SGD, Adam}
-)
-"""What there are kernels for: these very classes, since a subclass may compute something else."""
-
-GIVEN: dict[type, int] = {ScalarActivation: 1, ScalarLoss: 2}
-"""What is made of a user's functions, which may or may not be compiled, of so many numbers."""
 
 LEAST_EPS = 1e-30
 """From here on √v + eps is a normal number whatever v is, so the quick quotient of `rules.adam` holds."""
-
-
-def refusal(program: Program, *, functions: bool = True) -> str:
-    """What in `program` there is no kernel for, and why; empty if it can be run.
-
-    `functions` says whether a user's functions can be compiled at all.
-
-    >>> from mlp_scratch.model import Model
-    >>> from mlp_scratch.program import lower
-    >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
-    ''
-    """
-    parts: list[Layer | Loss | Optimizer] = [op.layer for op in program.operations]
-    parts += [program.loss, program.optimizer]
-    return next((reason for part in parts if (reason := _refused(part, functions))), "")
-
-
-def _refused(part: Layer | Loss | Optimizer, functions: bool) -> str:
-    if type(part) in KNOWN:
-        return ""
-    if not functions or type(part) not in GIVEN:
-        return type(part).__name__
-    faults = {name: given.fault(getattr(part, name), GIVEN[type(part)]) for name in ("f", "df")}
-    return next((f"{part.kind}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
 
 
 def forward_code(layer: Layer, tile: Tile) -> int:

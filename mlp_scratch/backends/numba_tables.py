@@ -21,8 +21,8 @@ from mlp_scratch.backends.numba_code import (
     loss_constants,
     optimizer_code,
     optimizer_constants,
-    refusal,
 )
+from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
 from mlp_scratch.model import Field, Placed

@@ -64,6 +64,8 @@ class Options:
         get_backend(self.backend, threads=self.threads)
         checked_precision(self.precision, checks.float_dtype("dtype", self.dtype))
         checks.integer("seed", self.seed, at_least=0)
+        if self.validation is not None:
+            checks.real("validation", self.validation, above=0.0, below=1.0)
 
     @property
     def backend_name(self) -> str:

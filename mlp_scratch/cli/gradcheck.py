@@ -130,9 +130,7 @@ def _new(options: Options, loss: Loss | None) -> Subject:
 
 def _saved(options: Options, path: str, loss: Loss | None) -> Subject:
     network = load(path)
-    if loss is None:
-        usual = LOSSES["cross_entropy" if network.n_outputs > 1 else "mse"]
-        loss = network.training.loss if network.training else usual
+    loss = loss or network.task
     if options.data is None:
         rng = np.random.default_rng(options.seed)
         X: Array = rng.normal(size=(options.samples, network.n_inputs))
@@ -142,6 +140,9 @@ def _saved(options: Options, path: str, loss: Loss | None) -> Subject:
         return Subject(network, X, y, loss, "normal random numbers")
     known = Preparation.of_model(network)
     dataset = load_dataset(options.data, seed=options.seed, target=options.target or known.target, task=options.task)
+    if dataset.n_features != network.n_inputs:
+        given = f"{dataset.name} of {dataset.n_features} features"
+        raise ArgumentError("data", given=given, expected=f"{network.n_inputs}, as many as {path} has inputs")
     scaler = known.scaler or dataset.scaling
     X = scaler.transform(dataset.X_train[: options.samples], "float64")
     return Subject(network, X, dataset.y_train[: options.samples], loss, dataset.name)

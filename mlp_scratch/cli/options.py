@@ -5,7 +5,9 @@ from typing import Any, TypeVar
 
 import click
 
+from mlp_scratch.backends import BACKENDS
 from mlp_scratch.errors import ArgumentError
+from mlp_scratch.layers import ACTIVATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,7 +22,7 @@ def architecture_options(command: F) -> F:
                 default="relu",
                 show_default=True,
                 metavar="NAME",
-                help="Activation of the hidden layers.",
+                help=f"Activation of the hidden layers: {', '.join(sorted(ACTIVATIONS))}.",
             ),
             click.option(
                 "--dropout",
@@ -56,7 +58,11 @@ def seed_option(of: str) -> Callable[[F], F]:
 
 json_option = click.option("--json", "json", metavar="FILE", help="Write the result as JSON, in full precision.")
 backend_option = click.option(
-    "--backend", default="auto", show_default=True, metavar="NAME", help="What does the arithmetic."
+    "--backend",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help=f"What does the arithmetic: {', '.join(BACKENDS)}, or auto for the fastest that can.",
 )
 
 

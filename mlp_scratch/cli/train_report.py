@@ -37,6 +37,7 @@ class Report(Callback):
         layers = self.options.activation if choices.hidden else "linear"
         layers += ", batch norm" if self.options.batch_norm else ""
         layers += f", dropout {self.options.dropout:g}" if self.options.dropout else ""
+        epochs = f"{choices.epochs} epoch{'s' if choices.epochs != 1 else ''}"
         precision = f", products in {self.options.precision}" if self.options.precision else ""
         click.echo(
             f"data      {data.name}: {len(data.X_train)} training and {len(data.X_test)} test samples, "
@@ -44,7 +45,7 @@ class Report(Callback):
             f"model     {'-'.join(map(str, self._widths()))}, {layers}, {model.n_parameters} parameters, "
             f"{model.dtype}, seed {self.options.seed}\n"
             f"training  {choices.loss.kind}, {_summary(choices.optimizer)}, batch {choices.batch_size}, "
-            f"{choices.epochs} epochs, backend {self.options.backend_name}{precision}"
+            f"{epochs}, backend {self.options.backend_name}{precision}"
         )
 
     def show(self, scores: Scores) -> None:

@@ -4,6 +4,7 @@ Any safetensors reader can open one, and a model's parameters carry the names th
 The header travels as text in the format's metadata, beside a checksum of everything: the format has none.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentError, ModelFileError
+from mlp_scratch.errors import ModelFileError
 
 FORMAT = "mlp-scratch-1"
 
@@ -23,16 +25,12 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], header: Map
     """Write `arrays` and `header` to `path`: a crash at any moment leaves the old file or the new one.
 
     Raises:
-        ArgumentError: for a folder that does not exist.
+        ArgumentError: for a folder, and for a file in one that does not exist.
         OSError: as the operating system says, for a folder that cannot be written or a full disk.
     """
     from safetensors.numpy import save
 
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise ArgumentError(
-            "path", given=str(target), expected="a file in a folder that exists", mend="create it first"
-        )
+    target = checks.new_file("path", path)
     text = json.dumps(header, allow_nan=False)
     contents = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = save(contents, {"format": FORMAT, "header": text, "sha256": _checksum(contents, text)})
@@ -59,18 +57,22 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     """
     from safetensors import SafetensorError, safe_open
 
+    source = checks.path("path", path)
+    if not source.exists():  # Safetensors' own error names no file
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+    if source.is_dir():
+        raise ModelFileError(f"{path}: got a folder, expected a model file that model.save wrote; add its name")
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(source, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except FileNotFoundError:
-        raise
+            ours = metadata.get("format") == FORMAT  # another program's numbers may be of types that NumPy has not
+            arrays = {name: file.get_tensor(name) for name in file.keys()} if ours else {}  # noqa: SIM118  # not a dict
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
             f"{path}: got a file that is not in the safetensors format or is cut short ({error}), expected a model "
             "written by model.save; copy it again or train anew"
         ) from error
-    if metadata.get("format") != FORMAT:
+    if not ours:
         raise ModelFileError(
             f"{path}: got a safetensors file of another program or version (format {metadata.get('format')!r}), "
             f"expected {FORMAT!r}; build the model and assign its parameters by name instead"

@@ -4,6 +4,7 @@ A layer's record in the header is its kind and its fields. That of a frozen laye
 missing, the layer learns.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,7 +14,7 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentError, ModelFileError
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, ModelFileError
 from mlp_scratch.io.checkpoint import read, write
 from mlp_scratch.io.records import decode, encode
 from mlp_scratch.layers import LAYERS, Layer
@@ -46,7 +47,12 @@ class Contents:
 def write_model(
     path: str | PathLike[str], model: Model, training: Training | None, metadata: Mapping[str, Any]
 ) -> None:
-    """Write `model` to `path`, atomically. The random generator is counter-based: its position is the step count."""
+    """Write `model` to `path`, atomically. The random generator is counter-based: its position is the step count.
+
+    Raises:
+        ArgumentError: for metadata that JSON can't hold, and for a path that can't be written to.
+    """
+    _check_metadata(metadata)
     header: dict[str, Any] = {
         "dtype": model.dtype.name,
         "seed": model.seed,
@@ -63,6 +69,17 @@ def write_model(
         }
         arrays |= {SLOT_PREFIX + name: row for name, row in zip(training.optimizer.slots, training.slots, strict=True)}
     write(path, arrays, header)
+
+
+def _check_metadata(metadata: object) -> None:
+    expected = "a dict of what JSON can hold: text, finite numbers, lists, dicts"
+    if not isinstance(metadata, Mapping):
+        raise ArgumentTypeError("metadata", given=checks.describe(metadata), expected=expected)
+    try:
+        json.dumps(dict(metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        given = f"{checks.describe(metadata)}: {error}"
+        raise ArgumentError("metadata", given=given, expected=expected) from error
 
 
 def read_model(path: str | PathLike[str], custom: Sequence[Layer | Loss] = ()) -> Contents:

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.initializers import Glorot, Initializer
 from mlp_scratch.record import Record
@@ -57,10 +56,6 @@ class Layer(Record):
 
     analytic: ClassVar[bool] = True
     """Whether `forward` is analytic in x and the parameters, so that a complex step through it is exact."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.boolean("trainable", self.trainable)
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Any]:
         """Compute y, (N, H), and the cache that `backward` needs."""

@@ -44,7 +44,7 @@ class CrossEntropy(Loss):
                 expected="a model of as many outputs as there are classes",
                 mend="use binary_cross_entropy for one output",
             )
-        array = checks.numeric("y", y)
+        array = checks.numeric("y", y, mend="number the classes with numpy.unique(y, return_inverse=True)[1]")
         return _class_indices(array, n_outputs) if array.ndim == 1 else _probabilities(array, n_outputs, dtype)
 
     def sample_values(self, z: Array, t: Array) -> Array:
@@ -95,6 +95,13 @@ def _class_indices(y: Array, n_classes: int) -> Array:
 
 
 def _probabilities(y: Array, n_classes: int, dtype: "np.dtype[np.floating]") -> Array:
+    if y.shape[1:] == (1,):
+        raise ArgumentError(
+            "y",
+            given=f"shape {y.shape}",
+            expected=f"class indices, (N,), or probability rows, (N, {n_classes})",
+            mend="use y.ravel() for a column of labels",
+        )
     p = real_targets(y, n_classes, dtype)
     # A row of C rounded numbers can miss 1 by about C roundings of its own dtype.
     rounding = 8 * n_classes * max(np.finfo(dtype).eps, np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0)

@@ -1,6 +1,6 @@
 """From what people call a layer to a `Function`: one small adapter for each way of writing one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -24,13 +24,6 @@ def as_function(thing: object) -> Function:
         return thing
     if isinstance(thing, Layer):
         return from_engine(thing)
-    if isinstance(thing, type) or not (hasattr(thing, "forward") and hasattr(thing, "backward")):
-        raise ArgumentTypeError(
-            "layer",
-            given=checks.describe(thing),
-            expected="an object with forward(x) and backward(dy)",
-            mend="wrap a torch.autograd.Function F as from_torch(F.apply), a JAX function f as from_jax(f)",
-        )
     return from_object(thing)
 
 
@@ -47,8 +40,16 @@ def from_object(
             is then used in place of differences.
         at_kink: which one-sided derivative backward returns at a kink: "left", "right", their "mean", or "any".
         batch: whether rows of x are "independent", "coupled" in any order, or "positional".
+
+    Raises:
+        ArgumentTypeError: for what has no two passes, and for parameters without names.
     """
-    parameters = {name: np.array(value) for name, value in getattr(layer, "params", {}).items()}
+    mend = "wrap a torch.autograd.Function F as from_torch(F.apply), a JAX function f as from_jax(f)"
+    checks.having("layer", layer, ("forward", "backward"), mend)
+    given = getattr(layer, "params", {})
+    if not isinstance(given, Mapping):
+        raise ArgumentTypeError("params", given=checks.describe(given), expected="a dict of arrays by name")
+    parameters = {name: np.array(value) for name, value in given.items()}
 
     def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
         own = deepcopy(layer)
@@ -61,7 +62,8 @@ def from_object(
 
         def pullback(dy: Array) -> Arrays:
             dx = own.backward(dy)
-            return {"x": dx, **{name: own.grads[name] for name in parameters}}
+            grads = getattr(own, "grads", {})
+            return {"x": dx, **{name: grads[name] for name in parameters if name in grads}}
 
         return y, pullback
 

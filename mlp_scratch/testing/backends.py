@@ -15,7 +15,7 @@ from mlp_scratch.layers import Dense
 from mlp_scratch.testing.drawing import at_each
 from mlp_scratch.testing.layers import selected
 from mlp_scratch.testing.pair import Pair, Path
-from mlp_scratch.testing.problem import Problem
+from mlp_scratch.testing.problem import Problem, as_problem
 
 
 def same_logits(pair: Pair) -> None:
@@ -207,7 +207,7 @@ def check_backend(
         problem = problems()
 
     def check(drawn: Problem) -> None:
-        pair = Pair(drawn, checked, right)
+        pair = Pair(as_problem(drawn), checked, right)
         for name in names:
             PROPERTIES[name](pair)
 

@@ -9,9 +9,10 @@ with a custom rule, a layer of this package) is brought into this form by a smal
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from mlp_scratch._types import Array
+from mlp_scratch.errors import unknown_name
 
 Arrays = dict[str, Array]
 """Named arrays; the input of a layer is "x", the others are its parameters."""
@@ -40,6 +41,9 @@ class Function:
         expectation: for a function with noise in it, what its value is on average over that noise.
         value: y alone, where that is cheaper than `vjp`.
         code: lines of Python that make the object under test as `layer`.
+
+    Raises:
+        UnknownNameError: for another `at_kink` or `batch`.
     """
 
     name: str
@@ -52,6 +56,11 @@ class Function:
     expectation: Callable[[Arrays], Array] | None = None
     value: Callable[[Arrays], Array] | None = None
     code: str = "layer = ..."
+
+    def __post_init__(self) -> None:
+        for argument, rules in (("at_kink", AtKink), ("batch", BatchRule)):
+            if (given := getattr(self, argument)) not in get_args(rules):
+                raise unknown_name(argument, given, get_args(rules))
 
     def __call__(self, inputs: Arrays) -> Array:
         """The value alone."""

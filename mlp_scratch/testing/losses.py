@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from mlp_scratch.testing import tolerances
@@ -241,6 +242,7 @@ def check_loss(
     >>> check_loss(Huber(), np.array([[0.5, -3.0]]), np.array([[0.0, 1.0]])).derivatives
     3
     """
+    checks.having("loss", loss, ("value", "gradient"))
     names = selected(PROPERTIES, only, skip)
     counts = Counts()
     invariant = isinstance(loss, CrossEntropy) if shift_invariant is None else shift_invariant

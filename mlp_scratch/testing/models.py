@@ -10,7 +10,7 @@ from mlp_scratch.layers import BatchNorm, Dropout
 from mlp_scratch.testing.drawing import at_each
 from mlp_scratch.testing.layers import selected
 from mlp_scratch.testing.network import Network
-from mlp_scratch.testing.problem import Problem
+from mlp_scratch.testing.problem import Problem, as_problem
 from mlp_scratch.testing.references import frameworks, reference_gradients
 from mlp_scratch.testing.symmetries import bias_before_normalisation, hidden_permutation, relu_rescaling, softmax_shift
 
@@ -110,7 +110,7 @@ def check_model(
     names = selected(PROPERTIES, only, skip)
 
     def check(drawn: Problem) -> None:
-        network = Network(drawn, backend=backend)
+        network = Network(as_problem(drawn), backend=backend)
         for name in names:
             PROPERTIES[name](network)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.optimizers import SGD, Adam, Optimizer
 from mlp_scratch.testing import tolerances
@@ -252,6 +253,7 @@ def check_optimizer(
     gradients = drawn if g is None else np.atleast_2d(np.array(g, dtype=np.float64))
 
     def check(rule: Any) -> None:
+        checks.having("optimizer", rule, ("slots", "update"), "for one of this package, Adam()")
         point = OptimizerPoint(rule, start, gradients, lr)
         for name in names:
             PROPERTIES[name](point)

@@ -45,6 +45,7 @@ class Point:
         self.function = function
         self.counts = counts or Counts()
         given = checks.numeric("x", x)
+        checks.finite("x", given, np.dtype(np.float64))
         # A copy: no property can spoil the caller's array or the next property's input.
         self.inputs: Arrays = {
             "x": given.astype(np.float64),

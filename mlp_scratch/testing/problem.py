@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentTypeError
 from mlp_scratch.layers import Layer
 from mlp_scratch.losses import Loss
 from mlp_scratch.optimizers import Optimizer
@@ -63,3 +65,11 @@ class Problem:
             "from mlp_scratch.testing import Problem\n"
             f"problem = {self!r}\n"
         )
+
+
+def as_problem(thing: object) -> Problem:
+    """`thing`, if it is a problem."""
+    if not isinstance(thing, Problem):
+        expected = "a Problem or a strategy of them"
+        raise ArgumentTypeError("problem", given=checks.describe(thing), expected=expected)
+    return thing

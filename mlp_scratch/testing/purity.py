@@ -1,4 +1,4 @@
-"""Neither pass changes what it was given, and backward may be asked twice."""
+"""Neither pass changes what it was given, and both may be asked twice."""
 
 import numpy as np
 
@@ -34,8 +34,10 @@ def _never_writes(point: Point) -> None:
 
 
 def repeatability(point: Point) -> None:
-    """Backward called twice returns the same bits: it returns and never accumulates, and leaves its cache alone."""
-    _, pullback = point.function.vjp(point.copy())
+    """Either pass called twice returns the same bits: backward never accumulates and leaves its cache alone."""
+    y, pullback = point.function.vjp(point.copy())
+    claim = "forward called twice returns the same: noise in it is a function of a seed"
+    _same(point, "repeatability", claim, "y", np.asarray(y), np.asarray(point.y))
     first = {name: np.array(g) for name, g in pullback(point.u.copy()).items()}
     second = pullback(point.u.copy())
     for name, gradient in first.items():

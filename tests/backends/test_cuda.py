@@ -33,7 +33,8 @@ def a_broken_gpu(monkeypatch):
     backends._has_gpu.cache_clear()
     backends._say_once.cache_clear()
     monkeypatch.setattr("mlp_scratch.machine.find_gpus", lambda: ([{"name": "H200"}], ""))
-    monkeypatch.setattr(availability, "unavailability", lambda: "the GPU has compute capability 7.0")
+    # A driver's own words end in a full stop.
+    monkeypatch.setattr(availability, "unavailability", lambda: "the GPU has compute capability 7.0.")
     yield
     backends._has_gpu.cache_clear()
 

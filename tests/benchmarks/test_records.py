@@ -1,10 +1,12 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mlp_benchmarks.contenders import Entry
+from mlp_benchmarks.files import write_json
 from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.records import Report, make_not_timed, make_records, read_report
 from mlp_benchmarks.report import HEADER, data_lines, noise_lines, plain_table, print_report, table_rows
@@ -83,11 +85,48 @@ def test_nan_is_no_number_in_the_file(report, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["not_timed"][0]["loss_gap"] is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "records": [{}], "not_timed": []}'])
-def test_foreign_files_are_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("", "no JSON: .*"),
+        ("[]", "JSON of something else"),
+        ("{}", "JSON of something else"),
+        ('{"schema": 2, "records": []}', "schema 2"),
+        ('{"schema": 1, "records": [{}], "not_timed": []}', "records with other fields"),
+        ('{"schema": 1, "records": []}', "records with other fields"),
+    ],
+)
+def test_foreign_files_are_refused(tmp_path, text, given):
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(DataFileError, match="expected the JSON of `mlp-bench compare`, schema 1"):
+    with pytest.raises(DataFileError, match=rf"r\.json: got {given}, expected .*; measure it again$"):
         read_report(tmp_path / "r.json")
+
+
+def test_a_report_that_is_missing_is_named(tmp_path):
+    with pytest.raises(DataFileError, match="got No such file or directory, expected a record of `mlp-bench`"):
+        read_report(tmp_path / "r.json")
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(report, tmp_path, monkeypatch):
+    file = tmp_path / "r.json"
+    report.write(file)
+    before = file.read_text()
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(file, {"records": [float("nan")]})
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="full"):
+        report.write(file)
+    assert (file.read_text(), [path.name for path in tmp_path.iterdir()]) == (before, ["r.json"])
+
+
+def fail(*_):
+    raise OSError(28, "the disk is full")
+
+
+def test_a_file_may_be_read_by_whom_the_umask_allows(report, tmp_path):
+    (tmp_path / "plain").touch()
+    report.write(tmp_path / "r.json")
+    assert (tmp_path / "r.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_table_without_numbers(digits, lanes):

@@ -105,4 +105,4 @@ def test_a_model_has_its_own_architecture(run, option):
 
 def test_data_of_another_width(run):
     ms.MLP([3, 4, 1]).save("m")
-    run("gradcheck", "m", "--data", "xy").refused("3")
+    run("gradcheck", "m", "--data", "xy").refused("--data: got xy of 2 features, expected 3")

@@ -7,7 +7,10 @@ import sys
 import pytest
 
 import mlp_scratch
+from mlp_scratch.backends import BACKENDS
 from mlp_scratch.cli import commands, main
+from mlp_scratch.layers import ACTIVATIONS
+from mlp_scratch.losses import LOSSES
 from tests.cli.conftest import COMMAND
 
 HEAVY = {"numba", "llvmlite", "torch", "jax", "keras", "sklearn", "matplotlib", "rich", "pooch", "safetensors", "scipy"}
@@ -38,6 +41,14 @@ def test_help_of_train_has_a_recipe_for_each_data_set(run):
     rows = run("train", "--help").out.partition("Defaults by data set")[2].splitlines()
     assert any(re.match(r" *xy +24 +mae +adam +0.001 +32 +100", row) for row in rows)
     assert {"digits", "mnist", "fashion-mnist", "classification", "regression"} <= {row.split()[0] for row in rows[2:]}
+
+
+@pytest.mark.parametrize("command", ["train", "gradcheck"])
+def test_help_names_what_an_option_takes(run, command):
+    text = " ".join(run(command, "--help").out.split())
+    for table in (ACTIVATIONS, LOSSES, [*BACKENDS, "auto"]):
+        for name in table:
+            assert name in text
 
 
 def test_version(run):

@@ -53,6 +53,10 @@ def test_xy_reproduces_the_network_of_one_hidden_layer(run):
         assert printed_scores(result.out)[part]["mae"] == pytest.approx(record["scores"][part]["mae"], abs=5e-7)
 
 
+def test_one_epoch_is_one(run):
+    assert ", 1 epoch, backend " in run("train", "--hidden", "none", "--epochs", 1).out
+
+
 def test_what_is_printed(run):
     lines = run("train", "--hidden", "8,4", "--activation", "tanh", "--epochs", 7, "--seed", 3).out.splitlines()
     assert lines[0] == "data      digits: 1438 training and 359 test samples, 64 features, 10 classes"

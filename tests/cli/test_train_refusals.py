@@ -36,7 +36,7 @@ from tests.cli.conftest import QUICK
         (["--hidden", "wide"], ["--hidden: got 'wide'"]),
         (["--hidden", "2.5"], ["--hidden: got '2.5'"]),
         (["--dropout", 1], ["--dropout: got 1.0"]),
-        (["--validation", 1], ["--validation: got 1.0"]),
+        (["--validation", 1], ["--validation: got 1.0, expected a finite number above 0 and below 1\n"]),
         (["--patience", 0], ["--patience: got 0"]),
         (["--test-fraction", 1], ["--test-fraction: got 1.0"]),
         (["--seed", -1], ["--seed: got -1"]),

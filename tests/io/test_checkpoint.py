@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlp_scratch import MLP, load
-from mlp_scratch.errors import ArgumentError, ModelFileError
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, ModelFileError
 from mlp_scratch.io import checkpoint
 
 
@@ -97,19 +97,43 @@ def test_files_of_other_formats(foreign, tmp_path):
     assert_not_a_model(path)
 
 
+def test_a_foreign_file_of_numbers_that_numpy_does_not_have(tmp_path):
+    header = b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    path = tmp_path / "m"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
+    with pytest.raises(ModelFileError, match="another program or version"):
+        load(path)
+
+
 def test_a_folder_is_not_a_model(tmp_path):
     assert_not_a_model(tmp_path)
+    with pytest.raises(ModelFileError, match="got a folder, expected a model"):
+        load(tmp_path)
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         load(tmp_path / "none")
+    assert caught.value.filename == str(tmp_path / "none")
+
+
+@pytest.mark.parametrize("path", [None, 3, ["m"]])
+def test_what_is_no_path_is_named(path):
+    for call in (MLP([2, 1]).save, load):
+        with pytest.raises(ArgumentTypeError, match=r"^path: got .*, expected the path of a file"):
+            call(path)
 
 
 def test_saving_into_a_folder_that_does_not_exist(tmp_path):
     path = tmp_path / "none" / "m"
     with pytest.raises(ArgumentError, match=r"^path: got .*none/m, expected a file in a folder that exists; create it"):
         MLP([2, 1]).save(path)
+
+
+def test_saving_over_a_folder(tmp_path):
+    with pytest.raises(ArgumentError, match=r"^path: got .*, a folder, expected a file; add a name"):
+        MLP([2, 1]).save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("failing", ["replace", "fsync", "write", "out of memory"])

@@ -24,7 +24,7 @@ from mlp_scratch import (
     Uniform,
     load,
 )  # fmt: skip
-from mlp_scratch.errors import ModelFileError
+from mlp_scratch.errors import ArgumentError, ModelFileError
 from mlp_scratch.initializers import INITIALIZERS
 from mlp_scratch.io.checkpoint import read, write
 from mlp_scratch.io.records import decode, encode
@@ -241,9 +241,9 @@ def test_metadata_that_json_cannot_hold_is_refused_before_anything_is_written(tm
     model = MLP([4, 3])
     model.save(tmp_path / "m")
     before = (tmp_path / "m").read_bytes()
-    for bad in ({"a": float("nan")}, {"a": np.zeros(2)}, {"a": {1, 2}}):
+    for bad in ({"a": float("nan")}, {"a": np.zeros(2)}, {"a": {1, 2}}, ["a"], None):
         model.metadata = bad
-        with pytest.raises((TypeError, ValueError)):
+        with pytest.raises(ArgumentError, match=r"^metadata: got .*, expected a dict of what JSON can hold"):
             model.save(tmp_path / "m")
     assert (tmp_path / "m").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlp_scratch import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber
-from mlp_scratch.losses import LOSSES
+from mlp_scratch.losses import LOSSES, default_loss
 from tests import examples
 from tests.tolerances import assert_close, assert_parity, difference_bound
 
@@ -269,3 +269,8 @@ def test_a_constant_that_is_a_numpy_float_changes_no_dtype(make, cls):
     assert loss.value(z, t).dtype == np.float16
     assert loss.gradient(z, t).dtype == np.float16
     assert loss.value(z, t) == plain.value(z, t)
+
+
+@pytest.mark.parametrize(("n_outputs", "kind"), [(1, "mse"), (2, "cross_entropy"), (3, "cross_entropy")])
+def test_what_a_model_is_taken_for_until_it_is_told(n_outputs, kind):
+    assert default_loss(n_outputs) == LOSSES[kind]

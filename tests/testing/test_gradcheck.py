@@ -108,7 +108,7 @@ def test_one_derivative_both_ways(analytic, numeric, nearer, error, resolved):
 def test_what_is_assumed():
     defaults = {name: p.default for name, p in signature(gradcheck).parameters.items() if p.kind is p.KEYWORD_ONLY}
     assert defaults == {
-        "loss": "cross_entropy",
+        "loss": None,
         "sample_weight": None,
         "backend": "numpy",
         "method": "auto",
@@ -155,6 +155,18 @@ def test_a_refusal_names_its_argument(argument, value):
     with pytest.raises(ArgumentError) as caught:
         gradcheck(model(), X, Y, **{argument: value})
     assert caught.value.argument == argument
+
+
+def test_what_is_no_model_is_named():
+    with pytest.raises(ArgumentError, match=r"^model: got 3 \(int\), expected a model"):
+        gradcheck(3, X, Y)
+
+
+def test_the_loss_is_the_models_own_unless_one_is_given():
+    fitted, y = ms.MLP([3, 1]), np.array([0.0, 1.0, 1.0, 0.0, 1.0])
+    assert gradcheck(fitted, X, y).loss == gradcheck(fitted, X, y, loss="mse").loss
+    fitted.fit(X, y, loss="binary_cross_entropy", epochs=1)
+    assert gradcheck(fitted, X, y).loss == gradcheck(fitted, X, y, loss="binary_cross_entropy").loss
 
 
 def test_a_backend_gets_the_program_that_it_was_chosen_for_and_a_state_that_fits(monkeypatch):

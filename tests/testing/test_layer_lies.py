@@ -11,6 +11,7 @@ from mlp_scratch.testing import Function, PropertyError, check_layer, check_loss
 from mlp_scratch.testing.layers import PROPERTIES as OF_LAYERS
 from mlp_scratch.testing.losses import PROPERTIES as OF_LOSSES
 
+RNG = np.random.default_rng(0)
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-1.0, 1.0, 0.5]])
 
 
@@ -36,6 +37,13 @@ class SpoilsItsCache(Square):
         dx = super().backward(dy)
         self.x = self.x + 1
         return dx
+
+
+class DrawsNoiseAnew(Square):
+    """Dropout whose mask nobody can foresee."""
+
+    def forward(self, x):
+        return super().forward(x) * RNG.uniform(0.5, 1.0, x.shape).astype(x.dtype)
 
 
 class Scaled(Square):
@@ -116,6 +124,12 @@ def test_each_property_of_layers_sees_a_lie(name):
     with pytest.raises(PropertyError) as caught:
         check_layer(LAYER_LIES[name], X, only=[name])
     assert caught.value.property == name
+
+
+def test_noise_that_is_drawn_anew_is_named():
+    with pytest.raises(PropertyError, match="forward called twice returns the same") as caught:
+        check_layer(DrawsNoiseAnew(), X)
+    assert caught.value.property == "repeatability"
 
 
 @pytest.mark.parametrize("name", ["batch_permutation", "batch_additivity"])

@@ -1,18 +1,16 @@
 """`mlp-bench page`: one page from the records of several commands."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from mlp_benchmarks.command import writable
+from mlp_benchmarks.files import read_json
 from mlp_benchmarks.page.document import write_page
 from mlp_benchmarks.page.facts import facts_table
 from mlp_benchmarks.page.gemm import gemm_section
 from mlp_benchmarks.page.scaling import scaling_section
-from mlp_benchmarks.records import SCHEMA, read_report
-from mlp_scratch.errors import DataFileError
+from mlp_benchmarks.records import read_report
 
 
 @click.command("page")
@@ -26,22 +24,12 @@ def page_command(records: Path, out: str) -> int:
     if (records / "scaling.json").is_file():
         sections.append(scaling_section(read_report(records / "scaling.json").records))
     if (records / "gemm.json").is_file():
-        sections.append(gemm_section(_records(records / "gemm.json")))
+        sections.append(gemm_section(read_json(records / "gemm.json")["records"]))
     if (records / "population.json").is_file():
-        sections.append(facts_table("Populations", _records(records / "population.json")))
+        sections.append(facts_table("Populations", read_json(records / "population.json")["records"]))
     if (records / "costs.json").is_file():
-        costs = _records(records / "costs.json")
+        costs = read_json(records / "costs.json")["records"]
         for title, what in (("Starting", "start"), ("Predicting", "predict")):
             sections.append(facts_table(title, [record for record in costs if record["what"] == what]))
     write_page(path, read_report(records / "compare.json"), sections)
     return 0
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-        if contents["schema"] != SCHEMA:
-            raise ValueError("another schema")
-        return list(contents["records"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataFileError(f"{path}: got {error!r}, expected a record of `mlp-bench`, schema {SCHEMA}") from None

@@ -55,6 +55,7 @@ REST_TESTS = (
     "tests/testing/test_gradcheck.py",
     "tests/test_random.py",
     "tests/test_initializers.py",
+    "tests/test_bad_objects.py",
     "tests/test_wrong_gradients.py",
 )
 
