@@ -32,6 +32,12 @@ from typing import Any, NamedTuple
 from mlp_kernels.cuda.device import ld1
 from mlp_kernels.cuda.pure import pure
 
+# How a network is run.
+THREADS = 128
+"""Threads of a block."""
+BLOCK_SIDES, GRID_SIDE = (1, 2), 4
+"""Sides of the tiles that a thread holds: where one block makes all products, small or not; where all blocks do."""
+
 # The header of a network: sizes, and what distinguishes one network of a population from another.
 BATCH, SAMPLES, STEP, SEED, TRAINING, LOSS, OPTIMIZER, DECAYS_ALL = range(8)
 """Samples a step, and in all; the number of the first step, counted from 1; the seed, the bits of a uint64; whether
