@@ -92,8 +92,8 @@ def _of_a_network(configuration: Configuration, n: dict[str, int]) -> list[str]:
     in_shared = name == "block in shared memory"
     if (n["load.shared"] > 0) != in_shared:
         found.append(f"expected {'' if in_shared else 'no '}loads from shared memory, got {n['load.shared']}")
-    # A block waits between phases, for its parameters, and twice while it draws an order. A grid meets in two places: on
-    # either side of a counter its threads wait, and a fence stands.
+    # A block waits between phases, for its parameters, and twice while it draws an order. A grid meets in two places:
+    # on either side of a counter its threads wait, and a fence stands.
     waits, meets = name in ("block", "block in shared memory", "grid"), name == "grid"
     for what, wanted in [("barrier", 4 * waits), ("atomic", 2 * meets), ("fence", 4 * meets)]:
         if n[what] != wanted:
