@@ -168,8 +168,7 @@ class Fleet:
         samples, steps = max(samples, self.samples_room), max(steps, self.steps_room)
         self.samples_room = self.steps_room = 0  # until there is room: an allocation may fail
         orders = self.networks * samples
-        self.words_at = self.orders_at + orders
-        tables = self.words_at + (orders if course.orders is None else 0)
+        tables = self.orders_at + orders
         self.lr_at = self.constants.size + steps * nw.HYPER_COLUMNS
         self.shares_at = self.lr_at + self.networks
         self.figures_at = self.shares_at + (orders if weighted else samples)
@@ -192,7 +191,7 @@ class Fleet:
         headers[:, nw.SAMPLES] = course.samples * course.active
         headers[:, nw.SEED] = np.array([seed & 0xFFFFFFFFFFFFFFFF for seed in course.seeds], np.uint64).view(np.int64)
         headers[:, nw.ORDER] = self.orders_at + k * self.samples_room
-        headers[:, nw.SHUFFLES], headers[:, nw.WORDS] = course.orders is None, self.words_at + k * self.samples_room
+        headers[:, nw.SHUFFLES] = course.orders is None
         headers[:, nw.TARGETS], headers[:, nw.N_TARGETS] = self.data.targets_at, self.data.n_targets
         headers[:, nw.HYPER], headers[:, nw.LR] = self.constants.size, self.lr_at + k
         weighted = self.data.samples.weights is not None

@@ -28,7 +28,7 @@ def configuration(name, layout="", **wanted):
     )
 
 
-NETWORK = {"fma.f32": 48, "barrier": 4}
+BLOCK = {"fma.f32": 48, "barrier": 5}
 GOOD = {
     "float32 NN store": {"fma.f32": 64, "load.shared.128": 4, "store.global.128": 16, "copy.128": 4, "copy.single": 16},
     "float32 TN adam": {"fma.f32": 71, "load.shared.128": 4, "store.global.128": 16, "copy.128": 4},
@@ -37,9 +37,9 @@ GOOD = {
     "register tile NN ": {"fma.f32": 64, "load.shared.128": 4, "store.global.128": 16, "load.global.128": 4},
     "shared tile": {"fma.f32": 32},
     "naive": {"fma.f32": 1},
-    "block in shared memory": NETWORK | {"load.shared": 9},
-    "block": NETWORK,
-    "grid": NETWORK | {"atomic": 2, "fence": 4, "load.acquire": 4},
+    "block in shared memory": BLOCK | {"load.shared": 9},
+    "block": BLOCK,
+    "grid": {"fma.f32": 48, "barrier": 4, "atomic": 2, "fence": 4, "load.acquire": 4},
     "phase": {"fma.f32": 48},
     "finish": {"fma.f32": 9},
     "turn": {},
@@ -93,7 +93,8 @@ RULES = [
     ("block in shared memory", {"access.generic": 1}, "memory of every address"),
     ("block in shared memory", {"load.shared": 0}, "expected loads from shared"),
     ("phase", {"load.shared": 1}, "no loads from shared"),
-    ("block", {"barrier": 3}, "4 of barrier"),
+    ("block", {"barrier": 4}, "5 of barrier"),
+    ("grid", {"barrier": 3}, "4 of barrier"),
     ("phase", {"barrier": 1}, "0 of barrier"),
     ("grid", {"atomic": 1}, "2 of atomic"),
     ("block", {"atomic": 1}, "0 of atomic"),

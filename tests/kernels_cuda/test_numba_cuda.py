@@ -1,4 +1,4 @@
-"""What kernels ask of numba-cuda past its documents: that the version installed has it, in the form in which it is asked.
+"""What kernels ask of numba-cuda past its documents: that the version installed has it, and takes what it is given.
 
 The driver here is a stand-in: nothing is launched.
 """

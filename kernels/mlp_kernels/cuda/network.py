@@ -54,11 +54,11 @@ slot."""
 SLOTS, VALUES, ACCURACIES, WORK, LR = range(26, 31)
 """How many slots; where in `work` the loss and accuracy of each sample go; where `work` begins in `state`; where in
 `feed` the network's learning rate is."""
-EPOCH, SHUFFLES, WORDS, WEIGHT_GRADIENT, TURN = range(31, 36)
-"""The number of the first epoch, counted from 0; whether the kernel draws the order of each epoch itself, and where
-in `tables` it puts the random words for it; where in `work` the gradient of a weight matrix goes if it is stored; the
-number of the step under way, where each phase is a launch of its own."""
-HEADER = 36
+EPOCH, SHUFFLES, WEIGHT_GRADIENT, TURN = range(31, 35)
+"""The number of the first epoch, counted from 0; whether the kernel draws the order of each epoch itself; where in
+`work` the gradient of a weight matrix goes if it is stored; the number of the step under way, where each phase is a
+launch of its own."""
+HEADER = 35
 
 # Columns of the stages; places are in `work`.
 N_IN, N_OUT, WEIGHTS, WEIGHT_ROW, BIAS, PRODUCT, OUTPUT, GRADIENT, ROW, FIRST_OP, LAST_OP, BY_COLUMNS = range(12)

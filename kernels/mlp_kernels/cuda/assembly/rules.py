@@ -92,10 +92,10 @@ def _of_a_network(configuration: Configuration, n: dict[str, int]) -> list[str]:
     in_shared = name == "block in shared memory"
     if (n["load.shared"] > 0) != in_shared:
         found.append(f"expected {'' if in_shared else 'no '}loads from shared memory, got {n['load.shared']}")
-    # A block waits between phases, for its parameters, and twice while it draws an order. A grid meets in two places:
-    # on either side of a counter its threads wait, and a fence stands.
-    waits, meets = name in ("block", "block in shared memory", "grid"), name == "grid"
-    for what, wanted in [("barrier", 4 * waits), ("atomic", 2 * meets), ("fence", 4 * meets)]:
+    # A block waits in five places: for its parameters, three times while it draws an order, and between phases. A grid
+    # meets in two: on either side of a counter its threads wait, and a fence stands.
+    in_blocks, meets = name in ("block", "block in shared memory"), name == "grid"
+    for what, wanted in [("barrier", 5 * in_blocks + 4 * meets), ("atomic", 2 * meets), ("fence", 4 * meets)]:
         if n[what] != wanted:
             found.append(f"expected {wanted} of {what}, got {n[what]}")
     if (n["load.acquire"] >= 2) != meets:
