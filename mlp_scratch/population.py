@@ -128,6 +128,9 @@ class Population:
         shuffle = checks.boolean("shuffle", shuffle)
         workers = usable_cores() if threads is None else checks.integer("threads", threads, at_least=1)
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
+        programs = {id(job.program): job.program for job in jobs}.values()
+        if backend == "auto" and any(get_backend("auto", program).name != "cuda" for program in programs):
+            name = "numba"  # a GPU that there is may have no kernel for one of them
         (_on_gpu if name == "cuda" else partial(_on_threads, workers))(jobs, count, shuffle)
         self.errors = [job.error for job in jobs]
         return self

@@ -30,8 +30,9 @@ def device_errors() -> Iterator[None]:
 
 
 def free_memory() -> float:
-    """Bytes that the GPU has to give."""
-    return float(cuda.current_context().get_memory_info()[0])
+    """Bytes that the GPU has to give; the first question to it, and the first that a broken one refuses."""
+    with device_errors():
+        return float(cuda.current_context().get_memory_info()[0])
 
 
 def refuse_beyond(needed: int, free: float, what: str) -> None:

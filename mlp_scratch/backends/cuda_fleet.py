@@ -165,20 +165,21 @@ class Fleet:
         samples, steps, weighted = course.samples, len(course.lr), self.data.samples.weights is not None
         if samples <= self.samples_room and steps <= self.steps_room:
             return
-        self.samples_room, self.steps_room = max(samples, self.samples_room), max(steps, self.steps_room)
-        orders = self.networks * self.samples_room
-        self.words_at = self.orders_at + orders
-        tables = self.words_at + (orders if course.orders is None else 0)
-        self.lr_at = self.constants.size + self.steps_room * nw.HYPER_COLUMNS
+        samples, steps = max(samples, self.samples_room), max(steps, self.steps_room)
+        self.samples_room = self.steps_room = 0  # until there is room: an allocation may fail
+        orders = self.networks * samples
+        tables = self.orders_at + orders
+        self.lr_at = self.constants.size + steps * nw.HYPER_COLUMNS
         self.shares_at = self.lr_at + self.networks
-        self.figures_at = self.shares_at + (orders if weighted else self.samples_room)
-        feed = self.figures_at + self.networks * self.steps_room * 2
+        self.figures_at = self.shares_at + (orders if weighted else samples)
+        feed = self.figures_at + self.networks * steps * 2
         self.tables: Any = None
         self.feed: Any = None  # so that their memory can be given again
         refuse_beyond(tables * 8 + feed * self.program.dtype.itemsize, free_memory(), "the order of the samples")
         with device_errors():
             self.tables, self.feed = cuda.device_array(tables, np.int64), cuda.device_array(feed, self.program.dtype)
             self.tables[self.networks * nw.HEADER : self.orders_at].copy_to_device(self.static)
+        self.samples_room, self.steps_room = samples, steps
 
     def _headers(self) -> npt.NDArray[np.int64]:
         """The header of each network."""
@@ -190,7 +191,7 @@ class Fleet:
         headers[:, nw.SAMPLES] = course.samples * course.active
         headers[:, nw.SEED] = np.array([seed & 0xFFFFFFFFFFFFFFFF for seed in course.seeds], np.uint64).view(np.int64)
         headers[:, nw.ORDER] = self.orders_at + k * self.samples_room
-        headers[:, nw.SHUFFLES], headers[:, nw.WORDS] = course.orders is None, self.words_at + k * self.samples_room
+        headers[:, nw.SHUFFLES] = course.orders is None
         headers[:, nw.TARGETS], headers[:, nw.N_TARGETS] = self.data.targets_at, self.data.n_targets
         headers[:, nw.HYPER], headers[:, nw.LR] = self.constants.size, self.lr_at + k
         weighted = self.data.samples.weights is not None

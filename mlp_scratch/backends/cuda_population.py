@@ -18,9 +18,6 @@ from mlp_scratch.errors import DivergedError
 from mlp_scratch.program import Program
 from mlp_scratch.random import permutation
 
-SHUFFLED_ON_DEVICE = 4096
-"""Samples up to which the GPU sorts the order of an epoch itself: it compares each with each."""
-
 
 @dataclass
 class Member:
@@ -65,7 +62,7 @@ def train_members(
     accuracies = losses.copy()
     fleet = Fleet(program, len(members), batch_size)
     data = DataSet(samples, program.dtype)
-    on_device = shuffle and samples.weights is None and n <= SHUFFLED_ON_DEVICE
+    on_device = shuffle and samples.weights is None  # those of a batch are shared out by the CPU, which knows the order
     active = np.ones(len(members), np.bool_)
     last: Array | None = None
     done, count = 0, 1

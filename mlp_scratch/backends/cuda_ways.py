@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from mlp_kernels.cuda import shared_memory
+from mlp_kernels.cuda import network, shared_memory
 from mlp_kernels.cuda.block_network import block_network_of
 from mlp_kernels.cuda.device import IS_SIMULATOR, element_of
 from mlp_scratch.backends.cuda_lowering import Lowered, row_in_memory, row_in_shared
 from mlp_scratch.layers import Dense
 from mlp_scratch.program import Program
 
-THREADS = 4 if IS_SIMULATOR else 128
+THREADS = 4 if IS_SIMULATOR else network.THREADS
 """Threads of a block. The simulator gives each an operating-system thread, so there are few of them there."""
 
 ONE_BLOCK_LIMIT, GRID_LIMIT, GRAPH_LIMIT = 1_000_000, 100_000_000, 10_000_000_000
@@ -56,13 +56,14 @@ def way_for(program: Program, batch_size: int, update: str, *, networks: int = 1
     """
     work = 3 * batch_size * sum(op.n_in * op.n_out for op in program.operations if isinstance(op.layer, Dense))
     if update == "infer":
-        return Way(MATRICES if work > GRID_LIMIT else LAUNCHES, 4)
+        return Way(MATRICES if work > GRID_LIMIT else LAUNCHES, network.GRID_SIDE)
     if networks == 1 and (work > GRID_LIMIT or program.rounds_products):
-        return Way(GRAPH if work <= GRAPH_LIMIT else MATRICES, 4)
+        return Way(GRAPH if work <= GRAPH_LIMIT else MATRICES, network.GRID_SIDE)
     if networks == 1 and work > ONE_BLOCK_LIMIT:
-        return Way(GRID, 4)
+        return Way(GRID, network.GRID_SIDE)
     narrowest = min((op.n_out for op in program.operations), default=1)
-    side = 1 if batch_size * narrowest < 4 * THREADS else 2
+    small, large = network.BLOCK_SIDES
+    side = small if batch_size * narrowest < 4 * THREADS else large
     shared = Way(BLOCK_IN_SHARED, side)
     size = Lowered(program, batch_size, shared.row_of, update).work_size * program.dtype.itemsize
     if size <= shared_memory.PLAIN:

@@ -1,154 +1,163 @@
-"""What the compiler makes of every production kernel: no float64 in float32, no local memory, the right instructions.
+"""Kernels through the real compiler: what is compiled, what is counted, and that every rule is noticed when broken.
 
-Skipped where numba-cuda with its NVVM is not installed; registers and spills are checked where there is a `ptxas`.
+All kernels are compiled by `python -m mlp_kernels.cuda.assembly --check`, which takes minutes; here two are, where
+numba-cuda with its NVVM and `ptxas` are installed.
 """
 
-import json
-import subprocess
-import sys
+from dataclasses import replace
+from itertools import chain
 
 import pytest
 
-from mlp_kernels.cuda import assembly
-from mlp_kernels.cuda.assembly import COUNTED, Listing
-from mlp_kernels.cuda.gemm import TILES, Tile
+from mlp_kernels.cuda.assembly import __main__ as command
+from mlp_kernels.cuda.assembly import compiler, sweep
+from mlp_kernels.cuda.assembly.configurations import configurations, networks
+from mlp_kernels.cuda.assembly.listings import COUNTED, Listing, count
+from mlp_kernels.cuda.assembly.rules import MULTIPROCESSORS, problems, resident_blocks
+from mlp_kernels.cuda.gemm import TILES
 
-COMMAND = [sys.executable, "-m", "mlp_kernels.cuda.assembly", "--json", "-"]
-REGISTERS = 65536
-"""Of a multiprocessor, for all threads that it runs at once."""
-
-
-def tile_of(listing: Listing) -> Tile:
-    rows, columns, depth = map(int, listing.block.split(" x "))
-    precision = "float32" if listing.name == "register tile" else listing.name
-    return next(t for t in TILES[precision] if (t.rows, t.columns, t.depth) == (rows, columns, depth))
-
-
-def problems(listing: Listing) -> list[str]:
-    """What is wrong with a compiled kernel."""
-    n, wrong = listing.counts, []
-
-    def need(good: bool, what: str) -> None:
-        if not good:
-            wrong.append(f"{listing.name} {listing.layout} {listing.block} aligned={listing.aligned}: {what}, got {n}")
-
-    need(n["local"] == 0, "expected no local memory")
-    need(n["call"] == 0, "expected every function inlined")
-    is_double = listing.name == "float64"
-    need(is_double or n["float64"] == 0, "expected no float64")
-    fused = n["fma.f64" if is_double else "fma.f32"]
-    if listing.name in ("naive", "coalesced"):
-        need(fused >= 1, "expected fused multiply-adds")
-    elif listing.name == "shared tile":
-        need(fused == 32, "expected one fused multiply-add for each step of the tile")
-    else:
-        tile = tile_of(listing)
-        has_epilogue_with_fma = listing.layout == "TN" and listing.name != "register tile"  # Adam's
-        if listing.name in ("tf32", "3xtf32", "bf16"):
-            kind, other = ("bf16", "tf32") if listing.name == "bf16" else ("tf32", "bf16")
-            each = tile.warp_rows // 16 * (tile.warp_columns // 8) * (3 if listing.name == "3xtf32" else 1)
-            need(n[f"mma.{kind}"] > 0 and n[f"mma.{kind}"] % each == 0, f"expected a multiple of {each} mma.{kind}")
-            need(n[f"mma.{other}"] == 0, f"expected no mma.{other}")
-            need(has_epilogue_with_fma or fused == 0, "expected no other multiply-adds")
-        else:
-            each = tile.lane_rows * tile.lane_columns
-            need(fused >= each, f"expected at least {each} fused multiply-adds")
-            need(has_epilogue_with_fma or fused % each == 0, f"expected a multiple of {each} fused multiply-adds")
-            reads = (tile.lane_rows + tile.lane_columns) // (2 if is_double else 4)
-            # Each read of a step of K serves all multiply-adds of the step.
-            steps = max(1, fused // each) if not has_epilogue_with_fma else 1
-            need(n["load.shared.128"] >= reads * steps, f"expected {reads} reads of 128 bits a step")
-            need(not listing.aligned or n["store.global.128"] > 0, "expected stores of 128 bits")
-        if listing.name == "register tile":
-            need(n["load.global.128"] > 0, "expected loads of 128 bits")
-            need(n["copy.128"] == n["copy.single"] == 0, "expected no asynchronous copies")
-        else:
-            whole = listing.aligned and (listing.layout != "NT" or "mma" in _kind(listing))
-            need(not whole or n["copy.128"] > 0, "expected asynchronous copies of 128 bits")
-            need(listing.aligned or n["copy.128"] == 0, "expected no copies of 128 bits to places that are not aligned")
-            need(n["copy.128"] + n["copy.single"] > 0, "expected asynchronous copies")
-    if listing.registers is not None:
-        need(listing.spilled_bytes == 0, f"expected no spills, got {listing.spilled_bytes} bytes")
-        need(listing.registers * listing.threads <= REGISTERS, f"too many registers: {listing.registers}")
-        need(listing.shared_bytes <= 48 * 1024, f"too much shared memory: {listing.shared_bytes}")
-    return wrong
-
-
-def _kind(listing):
-    return "mma" if listing.name in ("tf32", "3xtf32", "bf16") else "fma"
-
-
-@pytest.mark.skipif(bool(assembly.missing()), reason=assembly.missing() or "compiles")
-@pytest.mark.parametrize("capability", ["8.0", "9.0", "12.0"])
-def test_every_production_kernel(capability):
-    """In a process of its own: it tells Numba that there is a GPU of this kind."""
-    command = [*COMMAND, "--capability", capability]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    listings = [Listing(**one) for one in json.loads(done.stdout)["listings"]]
-    assert len(listings) == len(list(assembly.configurations()))
-    assert {one.capability for one in listings} == {capability}
-    assert [problem for one in listings for problem in problems(one)] == []
-    if assembly.find_ptxas():
-        assert all(one.registers for one in listings)
-
-
+ALL = list(configurations())
 NONE = dict.fromkeys(COUNTED, 0)
+HOPPER = (9, 0)
+
+
+def configuration(name, layout="", **wanted):
+    wanted = {"aligned": True, "representative": True} | wanted
+    return next(
+        c for c in ALL if (c.name, c.layout) == (name, layout) and all(getattr(c, k) == v for k, v in wanted.items())
+    )
+
+
+BLOCK = {"fma.f32": 48, "barrier": 5}
 GOOD = {
-    "float32": Listing(
-        "float32", "NN", "128 x 128 x 16", 256, True, "9.0",
-        NONE | {"fma.f32": 64, "load.shared.128": 4, "store.global.128": 16, "copy.128": 4, "copy.single": 16},
-        140, 33000, 0,
-    ),
-    "3xtf32": Listing(
-        "3xtf32", "NT", "128 x 128 x 16", 256, True, "9.0",
-        NONE | {"mma.tf32": 48, "copy.128": 8}, 140, 33000, 0,
-    ),
-    "register tile": Listing(
-        "register tile", "NN", "128 x 128 x 16", 256, True, "9.0",
-        NONE | {"fma.f32": 64, "load.shared.128": 4, "store.global.128": 16, "load.global.128": 4},
-        140, 33000, 0,
-    ),
-}  # fmt: skip
+    "float32 NN store": {"fma.f32": 64, "load.shared.128": 4, "store.global.128": 16, "copy.128": 4, "copy.single": 16},
+    "float32 TN adam": {"fma.f32": 71, "load.shared.128": 4, "store.global.128": 16, "copy.128": 4},
+    "3xtf32 NT bias": {"mma.tf32": 48, "copy.128": 8},
+    "bf16 TN adam": {"mma.bf16": 16, "fma.f32": 7, "copy.128": 8},
+    "register tile NN ": {"fma.f32": 64, "load.shared.128": 4, "store.global.128": 16, "load.global.128": 4},
+    "shared tile": {"fma.f32": 32},
+    "naive": {"fma.f32": 1},
+    "block in shared memory": BLOCK | {"load.shared": 9},
+    "block": BLOCK,
+    "grid": {"fma.f32": 48, "barrier": 4, "atomic": 2, "fence": 4, "load.acquire": 4},
+    "phase": {"fma.f32": 48},
+    "finish": {"fma.f32": 9},
+    "turn": {},
+}
+"""What a few kernels may consist of, by name and, for products, layout and epilogue."""
+
+
+def case(name, **changes):
+    """A configuration, and a listing of it that is good but for the changes."""
+    wanted, words = {}, name.split(" ")
+    if words[-1] in ("store", "bias", "adam", "") and len(words) > 2:
+        name, layout, wanted["epilogue"] = " ".join(words[:-2]), words[-2], words[-1]
+    else:
+        layout = ""
+    if name == "block in shared memory" or name == "block":
+        wanted["side"] = 1
+    good = Listing(HOPPER, NONE | GOOD[" ".join(words)], 64, 0, 0)
+    counts = {key: value for key, value in changes.items() if key in COUNTED}
+    fields = {key: value for key, value in changes.items() if key not in COUNTED}
+    return configuration(name, layout, **wanted), replace(good, counts=good.counts | counts, **fields)
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_listing_has_no_problems(name):
-    assert problems(GOOD[name]) == []
+    assert problems(*case(name)) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "counts", "complaint"),
-    [
-        ("float32", {"local": 1}, "no local memory"),
-        ("float32", {"call": 1}, "inlined"),
-        ("float32", {"float64": 2}, "no float64"),
-        ("float32", {"fma.f32": 65}, "a multiple of 64"),
-        ("float32", {"fma.f32": 0}, "at least 64"),
-        ("float32", {"load.shared.128": 3}, "4 reads of 128 bits"),
-        ("float32", {"store.global.128": 0}, "stores of 128 bits"),
-        ("float32", {"copy.128": 0}, "asynchronous copies of 128 bits"),
-        ("3xtf32", {"mma.tf32": 16}, "a multiple of 48 mma.tf32"),
-        ("3xtf32", {"mma.bf16": 48}, "no mma.bf16"),
-        ("3xtf32", {"fma.f32": 1}, "no other multiply-adds"),
-        ("register tile", {"load.global.128": 0}, "loads of 128 bits"),
-        ("register tile", {"copy.single": 1}, "no asynchronous copies"),
-    ],
-)
-def test_a_bad_listing_is_found(name, counts, complaint):
-    good = GOOD[name]
-    bad = Listing(**{f: getattr(good, f) for f in good.__slots__} | {"counts": good.counts | counts})
-    assert any(complaint in problem for problem in problems(bad))
+FLOAT = "float32 NN store"
+RULES = [
+    (FLOAT, {"local": 1}, "no local memory"),
+    (FLOAT, {"call": 1}, "no calls"),
+    (FLOAT, {"float64": 2}, "no float64"),
+    (FLOAT, {"fma.f32": 65}, "a multiple of 64"),
+    (FLOAT, {"fma.f32": 0}, "a multiple of 64"),
+    ("float32 TN adam", {"fma.f32": 63}, "a multiple of 64"),
+    (FLOAT, {"load.shared.128": 3}, "4 reads of 128 bits"),
+    (FLOAT, {"store.global.128": 0}, "stores of 128 bits"),
+    (FLOAT, {"copy.128": 0}, "asynchronous copies of 128 bits"),
+    ("3xtf32 NT bias", {"mma.tf32": 16}, "a multiple of 48 mma.tf32"),
+    ("3xtf32 NT bias", {"mma.bf16": 48}, "no mma.bf16"),
+    ("3xtf32 NT bias", {"fma.f32": 1}, "no other multiply-adds"),
+    ("bf16 TN adam", {"mma.bf16": 0}, "a multiple of 16 mma.bf16"),
+    ("register tile NN ", {"load.global.128": 0}, "loads of 128 bits"),
+    ("register tile NN ", {"copy.single": 1}, "no asynchronous copies"),
+    ("shared tile", {"fma.f32": 31}, "each of 32 steps"),
+    ("naive", {"fma.f32": 0}, "fused multiply-adds, got none"),
+    ("block", {"fma.f32": 2}, "at least 3 fused"),
+    ("grid", {"fma.f32": 47}, "at least 48 fused"),
+    ("finish", {"fma.f32": 0}, "at least 1 fused"),
+    ("grid", {"load.read-only": 1}, "past the caches"),
+    ("block in shared memory", {"access.generic": 1}, "memory of every address"),
+    ("block in shared memory", {"load.shared": 0}, "expected loads from shared"),
+    ("phase", {"load.shared": 1}, "no loads from shared"),
+    ("block", {"barrier": 4}, "5 of barrier"),
+    ("grid", {"barrier": 3}, "4 of barrier"),
+    ("phase", {"barrier": 1}, "0 of barrier"),
+    ("grid", {"atomic": 1}, "2 of atomic"),
+    ("block", {"atomic": 1}, "0 of atomic"),
+    ("grid", {"fence": 2}, "4 of fence"),
+    ("grid", {"load.acquire": 0}, "read anew"),
+    (FLOAT, {"spilled_bytes": 8}, "no spills"),
+    (FLOAT, {"registers": 255, "shared_bytes": 49153}, "49152 bytes of shared memory"),
+    ("naive", {"registers": 65}, "1024 threads to fit a multiprocessor"),
+    ("grid", {"shared_bytes": 8}, "asked for at the launch"),
+]
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "complaint"),
-    [("spilled_bytes", 8, "spills"), ("registers", 300, "too many registers"), ("shared_bytes", 50000, "too much")],
-)
-def test_bad_resources_are_found(field, value, complaint):
-    good = GOOD["float32"]
-    bad = Listing(**{f: getattr(good, f) for f in good.__slots__} | {field: value})
-    assert any(complaint in problem for problem in problems(bad))
+@pytest.mark.parametrize(("name", "changes", "complaint"), RULES)
+def test_a_bad_listing_is_found(name, changes, complaint):
+    (problem,) = problems(*case(name, **changes))
+    assert complaint in problem
+    assert problem.startswith(name.split(" ")[0])
+    assert "capability 9.0" in problem
+
+
+def test_what_ptxas_has_not_seen_is_judged_by_its_text_alone():
+    c, good = case(FLOAT)
+    assert problems(c, replace(good, registers=None, shared_bytes=None, spilled_bytes=None)) == []
+    with pytest.raises(ValueError, match="expected one that ptxas has seen"):
+        resident_blocks(c, replace(good, registers=None))
+
+
+def test_blocks_that_fit_a_multiprocessor():
+    """128 threads with 97 registers: in units of 256 a warp has 3328 of these, and a block 13312 of 65536."""
+    c, good = case("grid", registers=97)
+    assert resident_blocks(c, good) == 65536 // 13312 == 4
+    assert resident_blocks(c, replace(good, registers=8)) == 2048 // 128
+    assert resident_blocks(c, replace(good, registers=8, capability=(12, 0))) == 1536 // 128
+    assert resident_blocks(c, replace(good, registers=8, shared_bytes=40 * 1024)) == 228 // 41
+
+
+def test_every_kernel_is_among_the_configurations():
+    tiles = sum(map(len, TILES.values()))
+    assert len(ALL) == len(set(map(str, ALL))) == 2 * (2 * 2 + 1 + 4 + 1) + 3 + 3 + tiles * 2 * 3 * 2
+    assert {c.element for c in networks()} == {"float32", "float64"}
+    assert all(c.threads <= 1024 for c in ALL)
+
+
+def test_in_haste_all_are_compiled_once_and_one_of_each_kind_for_every_capability():
+    everything = tuple(MULTIPROCESSORS)
+    quick = sweep.jobs(everything, quick=True)
+    assert [capabilities for _, capabilities in sweep.jobs(everything, quick=False)] == [everything] * len(ALL)
+    assert all(HOPPER in capabilities for _, capabilities in quick)
+    kinds = {(c.name, c.layout, c.epilogue) for c in ALL}
+    whole = {(c.name, c.layout, c.epilogue) for n, some in quick if some == everything for c in [ALL[n]]}
+    assert whole == kinds
+
+
+@pytest.mark.skipif(bool(compiler.missing()), reason=compiler.missing() or "compiles")
+def test_kernels_are_compiled_and_checked(monkeypatch, capsys):
+    """Through the whole command, but for the kernels that it takes: a network's smallest, and a rung."""
+    few = [number for number, c in enumerate(ALL) if c.name in ("turn", "shared tile")]
+    monkeypatch.setattr(command, "jobs", lambda capabilities, quick: [(number, capabilities) for number in few])
+    assert command.main(["--check", "--processes", "2"]) == 0
+    assert capsys.readouterr().out == f"{3 * len(few)} kernels compiled, 0 problems\n"
+    monkeypatch.setattr(command, "problems", lambda c, one: [f"{c} is wrong"])
+    assert command.main(["--check", "--capability", "9.0"]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == f"{ALL[few[0]]} is wrong"
 
 
 PTX = """
@@ -158,8 +167,16 @@ PTX = """
 	ld.global.v4.f32 {%f1, %f2, %f3, %f4}, [%rd1];
 	ld.global.v2.f64 {%fd1, %fd2}, [%rd1];
 	ld.global.f32 %f1, [%rd1];
+	ld.global.nc.f32 %f1, [%rd1];
+	ld.u64 %rd1, [%rd2];
+	st.v2.f32 [%rd2], {%f1, %f2};
+	ld.param.u64 %rd1, [a];
 	st.shared.v4.f32 [%rd1], {%f1, %f2, %f3, %f4};
 	ld.shared.v4.b32 {%r1, %r2, %r3, %r4}, [%rd1];
+	ld.acquire.gpu.global.u64 %rd1, [%rd2];
+	atom.global.add.u64 %rd1, [%rd2], 1;
+	membar.gl;
+	bar.sync 0;
 	fma.rn.f32 %f1, %f2, %f3, %f4;
 	fma.rn.f64 %fd1, %fd2, %fd3, %fd4;
 	mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1}, {%r1}, {%r2}, {%f1};
@@ -174,10 +191,11 @@ PTX = """
 
 def test_instructions_are_counted():
     expected = NONE | {
-        "fma.f32": 1, "fma.f64": 1, "mma.tf32": 1, "load.global.128": 2, "load.shared.128": 1,
-        "copy.128": 1, "copy.single": 1, "float64": 2, "local": 1, "call": 1,
+        "fma.f32": 1, "fma.f64": 1, "mma.tf32": 1, "load.global.128": 2, "load.shared.128": 1, "load.shared": 1,
+        "copy.128": 1, "copy.single": 1, "float64": 2, "local": 1, "call": 1, "load.read-only": 1, "access.generic": 2,
+        "barrier": 1, "fence": 1, "atomic": 1, "load.acquire": 1,
     }  # fmt: skip
-    assert assembly.count(PTX) == expected
+    assert count(PTX) == expected
 
 
 def test_a_report_of_ptxas_is_read():
@@ -185,25 +203,38 @@ def test_a_report_of_ptxas_is_read():
     ptxas info    : Function properties for f
     16 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
     ptxas info    : Used 140 registers, used 1 barriers, 16 bytes cumulative stack size, 33792 bytes smem"""
-    assert assembly.read_report(report) == (140, 33792, 20)
+    assert compiler.read_report(report) == (140, 33792, 20)
     with pytest.raises(RuntimeError, match="no registers"):
-        assembly.read_report("ptxas fatal : nothing")
+        compiler.read_report("ptxas fatal : nothing")
 
 
 def test_the_table_has_a_row_for_each_kernel(monkeypatch):
-    monkeypatch.setattr(assembly.metadata, "version", lambda _name: "1.2.3")
-    monkeypatch.setattr(assembly, "_ptxas_version", lambda: "ptxas 4.5")
-    elsewhere = Listing(*(getattr(GOOD["float32"], f) for f in Listing.__slots__[:5]), "12.0", NONE, 99, 1024, 8)
-    text = assembly.table([*GOOD.values(), elsewhere])
+    monkeypatch.setattr(command.metadata, "version", lambda _name: "1.2.3")
+    monkeypatch.setattr(command, "version_of", lambda _ptxas: "4.5")
+    monkeypatch.setattr(command, "find_ptxas", lambda: "ptxas")
+    names = ["float32 TN adam", "3xtf32 NT bias", "grid"]
+    elsewhere = [case(name, registers=99, shared_bytes=1024, spilled_bytes=8, capability=(12, 0)) for name in names]
+    text = command.table([*chain(*zip(map(case, names), elsewhere, strict=True)), case(FLOAT)])
     assert "| registers at 9.0 | registers at 12.0 |" in text
-    assert "| float32 | 128 x 128 x 16 | 256 | 140 | 99 | 32.2 | 8 |" in text
-    assert text.count("\n| ") == len(GOOD)
+    assert "| float32 | 128 x 128 x 16 | 256 | 64 | 99 | 1.0 | 8 |" in text
+    assert "| grid, float32 | 4 x 4 a thread | 128 | 64 | 99 | 1.0 | 8 |" in text
+    assert text.count("\n| ") == len(names)
     assert "numba-cuda 1.2.3 and ptxas 4.5" in text
 
 
-@pytest.mark.skipif(not assembly.missing(), reason="kernels can be compiled here")
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(["--capability", "7.5"], "--capability: got '7.5', expected one of 8.0,9.0,12.0")]
+)
+def test_a_capability_that_is_not_known_is_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        command.main(arguments)
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not compiler.missing(), reason="kernels can be compiled here")
 def test_where_nothing_can_be_compiled_it_says_so(capsys):
     with pytest.raises(SystemExit) as exit_:
-        assembly.main([])
+        command.main([])
     assert exit_.value.code == 2
-    assert assembly.missing() in capsys.readouterr().err
+    assert compiler.missing() in capsys.readouterr().err

@@ -31,10 +31,11 @@ def test_the_simulator_is_available():
 
 @pytest.fixture
 def pretended(monkeypatch, asked_anew):
-    """A machine with a driver, as far as Numba says."""
+    """A machine with a driver and numba-cuda, as far as Numba says."""
     if IS_SIMULATOR:
         pytest.skip("the simulator is always available")
     monkeypatch.setattr(numba.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(numba.cuda, "implementation", "NVIDIA")
 
     def pretend(**attributes):
         for name, value in attributes.items():
@@ -53,6 +54,13 @@ def raising(error):
 def test_no_driver(pretended, asked_anew):
     pretended(is_available=lambda: False, cuda_error=lambda: "driver not found\nlong story")
     assert asked_anew() == "no usable NVIDIA GPU or driver: driver not found"
+
+
+def test_a_driver_without_numba_cuda(pretended, asked_anew):
+    pretended(implementation="Built-in")
+    assert asked_anew() == (
+        "there is a GPU, but Numba's own `numba.cuda` lacks what kernels need; install numba-cuda[cu13]"
+    )
 
 
 def test_an_old_gpu(pretended, asked_anew):

@@ -38,6 +38,8 @@ def _missing() -> str:
     if not cuda.is_available():
         problem = cuda.cuda_error()
         return f"no usable NVIDIA GPU or driver: {_first_line(problem) if problem else 'none was found'}"
+    if cuda.implementation != "NVIDIA":  # that within Numba itself, which is no longer developed
+        return "there is a GPU, but Numba's own `numba.cuda` lacks what kernels need; install numba-cuda[cu13]"
     capability = cuda.get_current_device().compute_capability
     if tuple(capability) < OLDEST:
         major, minor = OLDEST

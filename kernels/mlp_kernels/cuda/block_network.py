@@ -21,6 +21,7 @@ from mlp_kernels.cuda.network import (
     PHASE_COLUMNS,
     PHASES,
     PLACES,
+    SAMPLES,
     SHUFFLES,
     SLOTS,
     STATE,
@@ -30,7 +31,7 @@ from mlp_kernels.cuda.network import (
 )
 from mlp_kernels.cuda.phases import batch_of, phases_of
 from mlp_kernels.cuda.pure import plain, pure
-from mlp_kernels.cuda.shuffling import draw_words, sort_samples
+from mlp_kernels.cuda.shuffling import compare_pairs, draw_keys, keep_numbers
 
 
 @pure
@@ -77,9 +78,17 @@ def block_network_of(element: Any, side: int, in_shared: bool) -> Any:
         while i < first + count:
             epoch, start, n = batch_of(f, i)
             if start == 0 and about(f, SHUFFLES) != 0:
-                draw_words(f, epoch)
+                draw_keys(f, epoch)
                 cuda.syncthreads()
-                sort_samples(f)
+                level = 1
+                while 1 << level - 1 < about(f, SAMPLES):
+                    e = level - 1
+                    while e >= 0:
+                        compare_pairs(f, level, e)
+                        cuda.syncthreads()
+                        e -= 1
+                    level += 1
+                keep_numbers(f)
                 cuda.syncthreads()
             if n > 0:
                 for p in range(about(f, N_PHASES)):

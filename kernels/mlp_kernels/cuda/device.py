@@ -63,7 +63,11 @@ def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         if options.get("device"):
             return function
         options = {name: value for name, value in options.items() if name in ("fastmath", "debug")}
-    return cuda.jit(**options)(function)
+        return cuda.jit(**options)(function)
+    # All code of a kernel is in one module as it is: to optimise it once more when it is linked takes seconds, changes
+    # nothing, and would run another text than the one that `assembly` checks. Passed here, for what `cuda.jit(...)`
+    # returns forgets it.
+    return cuda.jit(function, lto=False, **options)
 
 
 def device(function: Callable[..., Any]) -> Any:

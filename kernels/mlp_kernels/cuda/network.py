@@ -32,6 +32,12 @@ from typing import Any, NamedTuple
 from mlp_kernels.cuda.device import ld1
 from mlp_kernels.cuda.pure import pure
 
+# How a network is run.
+THREADS = 128
+"""Threads of a block."""
+BLOCK_SIDES, GRID_SIDE = (1, 2), 4
+"""Sides of the tiles that a thread holds: where one block makes all products, small or not; where all blocks do."""
+
 # The header of a network: sizes, and what distinguishes one network of a population from another.
 BATCH, SAMPLES, STEP, SEED, TRAINING, LOSS, OPTIMIZER, DECAYS_ALL = range(8)
 """Samples a step, and in all; the number of the first step, counted from 1; the seed, the bits of a uint64; whether
@@ -48,11 +54,11 @@ slot."""
 SLOTS, VALUES, ACCURACIES, WORK, LR = range(26, 31)
 """How many slots; where in `work` the loss and accuracy of each sample go; where `work` begins in `state`; where in
 `feed` the network's learning rate is."""
-EPOCH, SHUFFLES, WORDS, WEIGHT_GRADIENT, TURN = range(31, 36)
-"""The number of the first epoch, counted from 0; whether the kernel draws the order of each epoch itself, and where
-in `tables` it puts the random words for it; where in `work` the gradient of a weight matrix goes if it is stored; the
-number of the step under way, where each phase is a launch of its own."""
-HEADER = 36
+EPOCH, SHUFFLES, WEIGHT_GRADIENT, TURN = range(31, 35)
+"""The number of the first epoch, counted from 0; whether the kernel draws the order of each epoch itself; where in
+`work` the gradient of a weight matrix goes if it is stored; the number of the step under way, where each phase is a
+launch of its own."""
+HEADER = 35
 
 # Columns of the stages; places are in `work`.
 N_IN, N_OUT, WEIGHTS, WEIGHT_ROW, BIAS, PRODUCT, OUTPUT, GRADIENT, ROW, FIRST_OP, LAST_OP, BY_COLUMNS = range(12)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
+from mlp_scratch import backends, population
 from mlp_scratch.backends import cuda, cuda_device, cuda_fleet, get_backend
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.errors import ArgumentError, BackendUnavailableError, DivergedError
@@ -37,6 +38,17 @@ def test_auto_can_pass_over_a_gpu_that_is_too_small(monkeypatch):
     assert cuda.CudaBackend().refusal(program) == "21 parameters on a GPU with 0.0 MB free"
 
 
+def test_auto_trains_a_population_that_the_gpu_has_no_kernels_for(monkeypatch, rng):
+    monkeypatch.setattr(backends, "_has_gpu", lambda: True)
+    X, y = rng.normal(size=(4, 2)), rng.normal(size=4)
+    for layer, name in (ms.ReLU(), "cuda"), (ms.ScalarActivation("square", np.square, np.abs), "numba"):
+        used = []
+        monkeypatch.setattr(population, "_on_gpu", lambda *_, used=used: used.append("cuda"))
+        monkeypatch.setattr(population, "_on_threads", lambda *_, used=used: used.append("numba"))
+        ms.Population(ms.Sequential([ms.Dense(2, 2), layer, ms.Dense(2, 1)]), seeds=[0]).fit(X, y, epochs=1)
+        assert used == [name]
+
+
 class DriverError(Exception):
     """An error as Numba's own."""
 
@@ -63,6 +75,28 @@ def test_a_launch_that_fails_leaves_the_model_at_the_last_finished_call(monkeypa
     assert model.training.step == 2
     assert np.array_equal(model.flat, expected.flat)
     assert np.array_equal(model.history.losses, expected.history.losses)
+
+
+def test_an_allocation_that_failed_is_tried_again(monkeypatch, rng):
+    """The arrays of a fit's steps: where there was no memory for them, the next call must not take them for there."""
+    program = lower(ms.MLP([3, 2]), ms.MSE(), ms.SGD())
+    fleet, samples = cuda_fleet.Fleet(program, 1, 4), Samples(rng.normal(size=(4, 3)), rng.normal(size=(4, 2)))
+    course = cuda_fleet.Course.of_plan(Plan(np.arange(4), 4, np.zeros(1), 0), 1)
+    data = cuda_fleet.DataSet(samples, program.dtype)
+    with monkeypatch.context() as patch:
+        patch.setattr(cuda_fleet, "free_memory", lambda: 0.0)
+        with pytest.raises(ArgumentError, match="'cuda' for the order of the samples"):
+            fleet.begin(course, data)
+    fleet.begin(course, data)
+
+
+def test_a_gpu_that_does_not_answer_any_more_is_an_error_of_the_package(monkeypatch, rng):
+    def broken():
+        raise DriverError("[700] Call to cuMemGetInfo results in CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    monkeypatch.setattr(cuda_device.cuda, "current_context", broken)
+    with pytest.raises(BackendUnavailableError, match=r"the GPU failed: DriverError: .*ILLEGAL_ADDRESS"):
+        trained(rng.normal(size=(4, 3)), rng.integers(0, 3, 4))
 
 
 def test_an_error_that_is_not_the_drivers_stays_what_it_is():
