@@ -4,9 +4,9 @@ Each writes the loss and the accuracy of every sample and, times the sample's sh
 
     dz = share · dℓ/dz,    share = w / Σ w
 
-so lanes beyond the last sample, whose share is 0, have no gradient. Accuracies of regressions are NaN. All but the
-cross-entropy of a softmax, which is `cross_entropy.py`, are means over the outputs, and thus a pair of scalar
-functions, as an activation is.
+Lanes beyond the last sample may come out as anything. Accuracies of regressions are NaN. All but the cross-entropy of
+a softmax, which is `cross_entropy.py`, are means over the outputs, and thus a pair of scalar functions, as an
+activation is.
 """
 
 from collections.abc import Callable

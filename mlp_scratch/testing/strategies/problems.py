@@ -18,10 +18,11 @@ def problems(
     max_depth: int = 3,
     max_width: int = 20,
     max_samples: int = 12,
+    min_batch: int = 1,
     random_layers: bool = True,
     dtype: str | None = None,
 ) -> Problem:
-    """A problem of any network, loss, optimiser and batch size; every batch has two samples where it needs them.
+    """A problem of any network, loss, optimiser and batch size; batches of one only where none is refused.
 
     In one of two problems each layer that learns is frozen or not.
 
@@ -30,6 +31,7 @@ def problems(
         max_depth: the largest number of hidden dense layers.
         max_width: the largest width.
         max_samples: the largest N.
+        min_batch: the smallest batch, also the last one of an epoch.
         random_layers: whether there may be dropout.
         dtype: of the network; None draws it.
     """
@@ -40,7 +42,7 @@ def problems(
     n_outputs = layers[-1].out_features(0)  # the last one is dense
     loss = draw(losses(n_outputs))
     normalised = any(isinstance(layer, BatchNorm) and layer.trainable for layer in layers)
-    n, size = draw(cuts(max_samples, min_batch=2 if normalised else 1))  # batch normalisation refuses a batch of one
+    n, size = draw(cuts(max_samples, min_batch=max(min_batch, 2 if normalised else 1)))
     X = draw(batches(layers[0].in_features() or 1, min_size=n, max_size=n))
     return Problem(
         layers,
