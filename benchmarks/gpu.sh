@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products and training steps
-# raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
+# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products, training steps and
+# populations raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
 #
 #   benchmarks/gpu.sh                        with python3
 #   PYTHON=~/venv/bin/python benchmarks/gpu.sh
@@ -26,10 +26,12 @@ logs="$results/logs"
 mkdir -p "$logs"
 failed=()
 
-# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log.
+# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log. All parts together have 8
+# minutes, less what it takes to end the last one.
 part() {
-  local name=$1 limit=$2 began=$SECONDS code=0
+  local name=$1 limit=$2 began=$SECONDS code=0 left=$((470 - SECONDS))
   shift 2
+  limit=$((limit < left ? limit : left > 1 ? left : 1))
   timeout --kill-after=5 "$limit" "$@" >"$logs/$name.log" 2>&1 || code=$?
   if [ "$code" -eq 0 ]; then
     echo "ok      $name ($((SECONDS - began)) s)"
@@ -106,6 +108,8 @@ waiting+=("tests:$!")
 # The same networks as in the simulator; on a GPU each way to run them is compiled first.
 part network-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_cuda &
 waiting+=("network-tests:$!")
+part precision-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_precisions.py &
+waiting+=("precision-tests:$!")
 for each in "${waiting[@]}"; do
   wait "${each#*:}" || failed+=("${each%%:*}")
 done
@@ -117,6 +121,8 @@ in_turn gemm 80 "$python" -m mlp_benchmarks.cli gemm --contender cuda,cublas \
 in_turn compare 140 "$python" -m mlp_benchmarks.cli compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda \
   --case d2l,quickstart,digits,wide-1024,wide-4096 --processes 1 --rounds 5 --minutes 2 \
   --json "$results/compare-cuda.json"
+in_turn population 60 "$python" -m mlp_benchmarks.cli population --contender cuda,jax-cuda-vmap-scan \
+  --networks 1000 --epochs 10 --processes 1 --rounds 3 --json "$results/population-cuda.json"
 
 rm -rf "$packages" "$trial"
 echo
