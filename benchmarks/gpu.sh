@@ -73,7 +73,7 @@ raise SystemExit(bool(unavailability()))"
 cat "$logs/machine.log"
 
 # Nothing is timed here, so these share the GPU. The sanitizer sees every rung at a size that no tile divides, and
-# a network trained in each of the ways that the backend has.
+# networks in each of the ways that the backend has: those that it chooses itself, and the others by force.
 waiting=()
 trial="$logs/trial.py"
 cat >"$trial" <<'PYTHON'
@@ -82,19 +82,38 @@ import numpy as np
 
 import mlp_scratch as ms
 from mlp_kernels.cuda import ladder
+from mlp_scratch.backends import cuda_ways
 
-for rung in ladder.RUNGS:
-    ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
-for widths, precision in ([3, 5, 2], None), ([64, 100, 10], None), ([784, 512, 10], None), ([64, 100, 10], "3xtf32"):
+
+def train(widths, precision=None):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((70, widths[0])).astype("float32"), rng.integers(0, widths[-1], 70)
     model = ms.MLP(widths, activation="relu", dropout=0.2, batch_norm=True, seed=0)
-    options = {"loss": "cross_entropy", "batch_size": 32, "epochs": 1, "precision": precision}
-    model.fit(x, y, backend="cuda", progress=False, **options)  # the last of these by a graph
+    options = {"loss": "cross_entropy", "batch_size": 32, "epochs": 2, "precision": precision}
+    model.fit(x, y, backend="cuda", progress=False, **options)
+    model.predict(x, backend="cuda")
+    model.loss_and_gradients(x, y, backend="cuda")
+
+
+for rung in ladder.RUNGS:
+    ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
+for widths in [3, 5, 2], [64, 100, 10]:  # in shared memory, of which the second has to ask for more
+    train(widths)
+population = ms.Population(ms.MLP([2, 24, 1]), seeds=range(3))
+population.fit(np.ones((70, 2), "float32"), np.ones(70, "float32"), epochs=2, backend="cuda")
+for name, side, precision in [
+    (cuda_ways.BLOCK, 2, None),
+    (cuda_ways.GRID, 4, None),
+    (cuda_ways.GRAPH, 4, "3xtf32"),
+    (cuda_ways.MATRICES, 4, "bf16"),
+]:
+    way, plain = cuda_ways.Way(name, side), cuda_ways.Way(cuda_ways.LAUNCHES, 4)
+    cuda_ways.way_for = lambda _program, _size, update, *, way=way, plain=plain, **_: plain if update == "infer" else way
+    train([9, 17, 5], precision)
 PYTHON
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck initcheck synccheck; do
-    part "sanitizer-$tool" 120 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
+    part "sanitizer-$tool" 150 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
     waiting+=("sanitizer-$tool:$!")
   done
 else
