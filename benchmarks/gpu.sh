@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products and training steps
-# raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
+# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products, training steps and
+# populations raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
 #
 #   benchmarks/gpu.sh                        with python3
 #   PYTHON=~/venv/bin/python benchmarks/gpu.sh
@@ -26,10 +26,12 @@ logs="$results/logs"
 mkdir -p "$logs"
 failed=()
 
-# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log.
+# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log. All parts together have 8
+# minutes, less what it takes to end the last one.
 part() {
-  local name=$1 limit=$2 began=$SECONDS code=0
+  local name=$1 limit=$2 began=$SECONDS code=0 left=$((470 - SECONDS))
   shift 2
+  limit=$((limit < left ? limit : left > 1 ? left : 1))
   timeout --kill-after=5 "$limit" "$@" >"$logs/$name.log" 2>&1 || code=$?
   if [ "$code" -eq 0 ]; then
     echo "ok      $name ($((SECONDS - began)) s)"
@@ -71,7 +73,7 @@ raise SystemExit(bool(unavailability()))"
 cat "$logs/machine.log"
 
 # Nothing is timed here, so these share the GPU. The sanitizer sees every rung at a size that no tile divides, and
-# a network trained in each of the ways that the backend has.
+# networks in each of the ways that the backend has: those that it chooses itself, and the others by force.
 waiting=()
 trial="$logs/trial.py"
 cat >"$trial" <<'PYTHON'
@@ -80,19 +82,38 @@ import numpy as np
 
 import mlp_scratch as ms
 from mlp_kernels.cuda import ladder
+from mlp_scratch.backends import cuda_ways
 
-for rung in ladder.RUNGS:
-    ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
-for widths, precision in ([3, 5, 2], None), ([64, 100, 10], None), ([784, 512, 10], None), ([64, 100, 10], "3xtf32"):
+
+def train(widths, precision=None):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((70, widths[0])).astype("float32"), rng.integers(0, widths[-1], 70)
     model = ms.MLP(widths, activation="relu", dropout=0.2, batch_norm=True, seed=0)
-    options = {"loss": "cross_entropy", "batch_size": 32, "epochs": 1, "precision": precision}
-    model.fit(x, y, backend="cuda", progress=False, **options)  # the last of these by a graph
+    options = {"loss": "cross_entropy", "batch_size": 32, "epochs": 2, "precision": precision}
+    model.fit(x, y, backend="cuda", progress=False, **options)
+    model.predict(x, backend="cuda")
+    model.loss_and_gradients(x, y, backend="cuda")
+
+
+for rung in ladder.RUNGS:
+    ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
+for widths in [3, 5, 2], [64, 100, 10]:  # in shared memory, of which the second has to ask for more
+    train(widths)
+population = ms.Population(ms.MLP([2, 24, 1]), seeds=range(3))
+population.fit(np.ones((70, 2), "float32"), np.ones(70, "float32"), epochs=2, backend="cuda")
+for name, side, precision in [
+    (cuda_ways.BLOCK, 2, None),
+    (cuda_ways.GRID, 4, None),
+    (cuda_ways.GRAPH, 4, "3xtf32"),
+    (cuda_ways.MATRICES, 4, "bf16"),
+]:
+    way, plain = cuda_ways.Way(name, side), cuda_ways.Way(cuda_ways.LAUNCHES, 4)
+    cuda_ways.way_for = lambda _program, _size, update, *, way=way, plain=plain, **_: plain if update == "infer" else way
+    train([9, 17, 5], precision)
 PYTHON
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck initcheck synccheck; do
-    part "sanitizer-$tool" 120 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
+    part "sanitizer-$tool" 150 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
     waiting+=("sanitizer-$tool:$!")
   done
 else
@@ -106,6 +127,8 @@ waiting+=("tests:$!")
 # The same networks as in the simulator; on a GPU each way to run them is compiled first.
 part network-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_cuda &
 waiting+=("network-tests:$!")
+part precision-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_precisions.py &
+waiting+=("precision-tests:$!")
 for each in "${waiting[@]}"; do
   wait "${each#*:}" || failed+=("${each%%:*}")
 done
@@ -117,6 +140,8 @@ in_turn gemm 80 "$python" -m mlp_benchmarks.cli gemm --contender cuda,cublas \
 in_turn compare 140 "$python" -m mlp_benchmarks.cli compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda \
   --case d2l,quickstart,digits,wide-1024,wide-4096 --processes 1 --rounds 5 --minutes 2 \
   --json "$results/compare-cuda.json"
+in_turn population 60 "$python" -m mlp_benchmarks.cli population --contender cuda,jax-cuda-vmap-scan \
+  --networks 1000 --epochs 10 --processes 1 --rounds 3 --json "$results/population-cuda.json"
 
 rm -rf "$packages" "$trial"
 echo

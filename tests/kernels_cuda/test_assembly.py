@@ -131,6 +131,13 @@ def test_blocks_that_fit_a_multiprocessor():
     assert resident_blocks(c, replace(good, registers=8, shared_bytes=40 * 1024)) == 228 // 41
 
 
+def test_for_a_table_nothing_else_is_compiled():
+    rows = sweep.jobs((HOPPER,), wanted=command.is_in_table)
+    assert {ALL[number].epilogue for number, _ in rows} == {"", "bias", "slope", "adam"}
+    assert {str(c) for c in networks()} < {str(ALL[number]) for number, _ in rows}
+    assert len(rows) < len(ALL) / 2
+
+
 def test_every_kernel_is_among_the_configurations():
     tiles = sum(map(len, TILES.values()))
     assert len(ALL) == len(set(map(str, ALL))) == 2 * (2 * 2 + 1 + 4 + 1) + 3 + 3 + tiles * 2 * 3 * 2
@@ -152,7 +159,7 @@ def test_in_haste_all_are_compiled_once_and_one_of_each_kind_for_every_capabilit
 def test_kernels_are_compiled_and_checked(monkeypatch, capsys):
     """Through the whole command, but for the kernels that it takes: a network's smallest, and a rung."""
     few = [number for number, c in enumerate(ALL) if c.name in ("turn", "shared tile")]
-    monkeypatch.setattr(command, "jobs", lambda capabilities, quick: [(number, capabilities) for number in few])
+    monkeypatch.setattr(command, "jobs", lambda capabilities, **_: [(number, capabilities) for number in few])
     assert command.main(["--check", "--processes", "2"]) == 0
     assert capsys.readouterr().out == f"{3 * len(few)} kernels compiled, 0 problems\n"
     monkeypatch.setattr(command, "problems", lambda c, one: [f"{c} is wrong"])

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.sh"
 PARTS = ["machine", "sanitizer-memcheck", "sanitizer-racecheck", "sanitizer-initcheck", "sanitizer-synccheck", "tests",
-         "network-tests", "ladder", "gemm", "compare"]  # fmt: skip
+         "network-tests", "precision-tests", "ladder", "gemm", "compare", "population"]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
@@ -26,12 +26,14 @@ def run(tmp_path):
         (programs / name).write_text(f"#!{shutil.which('bash')}\n{text}\n")
         (programs / name).chmod(0o755)
 
-    def run(failing="nothing", gpu="A GPU"):
+    def run(failing="nothing", gpu="A GPU", seconds=0, slow="nothing"):
         program("nvidia-smi", f"echo '{gpu}'" if gpu else "exit 9")
         program("compute-sanitizer", f'echo sanitized; case "$*" in *{failing}*) exit 1;; esac')
         # The first question is what packages are missing: none. Any other command is written down.
-        program("python", f'[ "$1" = - ] && exit; echo "$*" >>calls; case "$*" in *{failing}*) echo bad; exit 3;; esac')
+        answers = f"*{failing}*) echo bad; exit 3;; *{slow}*) sleep 30;;"
+        program("python", f'[ "$1" = - ] && exit; echo "$*" >>calls; case "$*" in {answers} esac')
         environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHON": str(programs / "python")}
+        environment["SECONDS"] = str(seconds)  # which Bash counts up from there
         command = ["bash", str(tmp_path / "benchmarks" / "gpu.sh")]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -62,6 +64,7 @@ def test_every_part_runs(run):
         ("ladder", ["machine", "ladder"]),  # the first asks the module for the machine's name
         ("gemm", ["gemm"]),
         ("compare", ["compare"]),
+        ("jax-cuda-vmap-scan", ["population"]),
     ],
 )
 def test_the_others_run_where_one_fails(run, failing, parts):
@@ -70,6 +73,13 @@ def test_the_others_run_where_one_fails(run, failing, parts):
     assert lines_of(done, "FAILED") == parts
     assert sorted(lines_of(done, "ok") + parts) == sorted(PARTS)
     assert f"{len(parts)} parts failed" in done.stdout
+
+
+def test_it_ends_in_under_eight_minutes_whatever_takes_long(run):
+    """Shortly before that, a part has a second left instead of its own limit."""
+    done = run(seconds=469, slow="compare")
+    assert "FAILED  compare (exit code 124" in done.stdout  # that of `timeout`
+    assert lines_of(done, "FAILED") == ["compare"]
 
 
 def test_without_a_gpu_it_says_so(run):

@@ -26,15 +26,20 @@ END = "<!-- assembly: end -->"
 Compiled = tuple[Configuration, Listing]
 
 
+def is_in_table(configuration: Configuration) -> bool:
+    """Whether the table tells of it: of products, those that have the most to do."""
+    return configuration.aligned and configuration.epilogue != "store"
+
+
 def table(compiled: list[Compiled]) -> str:
-    """Markdown: one row for each kernel, of products those with aligned rows, and its registers by capability."""
+    """Markdown: one row for each kernel, and its registers by capability."""
     capabilities = list(dict.fromkeys(one.capability for _, one in compiled))
     of_each = [f"registers at {_words(capability)}" for capability in capabilities]
     header = ["kernel", "a block works on", "threads", *of_each, "shared KB", "spills"]
     lines = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
     rows: dict[tuple[str, str, int], list[Compiled]] = {}
     for c, one in compiled:
-        if c.aligned and c.epilogue != "store":
+        if is_in_table(c):
             name = c.name if c.name == c.element or not c.is_network else f"{c.name}, {c.element}"
             rows.setdefault((name, c.work_of_a_block, c.threads), []).append((c, one))
     for (name, block, threads), group in rows.items():
@@ -49,8 +54,8 @@ def table(compiled: list[Compiled]) -> str:
     return "\n".join(lines) + (
         f"\n\nFor compute capability {', '.join(map(_words, capabilities))}, by numba-cuda "
         f"{metadata.version('numba-cuda')} and ptxas {version_of(find_ptxas() or '')}.\n"
-        "Registers of NN, NT, TN: NT with bias and ReLU, NN with ReLU's slope, TN with Adam and the bias gradient. "
-        "Shared memory without what\na launch asks for: a block in shared memory holds its network there."
+        "Registers of NN, NT, TN: NT with bias and ReLU, NN with ReLU's slope, TN with Adam and the bias gradient.\n"
+        "Shared memory is without what a launch asks for, where a block in shared memory has its network."
     )
 
 
@@ -77,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     if find_ptxas() is None and not options.json:
         parser.error(f"ptxas was not found, expected it beside numba-cuda or on the path: {INSTALL}")
     capabilities = tuple(each for each in MULTIPROCESSORS if _words(each) in options.capability.split(","))
-    compiled = list(compile_all(jobs(capabilities, quick=options.quick), options.processes))
+    only_table = not options.json and not options.check
+    wanted = jobs(capabilities, quick=options.quick, wanted=is_in_table if only_table else None)
+    compiled = list(compile_all(wanted, options.processes))
     if options.json:
         text = json.dumps({"schema": 2, "listings": [_record(*each) for each in compiled]}, indent=1) + "\n"
         sys.stdout.write(text) if options.json == "-" else Path(options.json).write_text(text, encoding="utf-8")
@@ -90,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
         _, _, after = rest.partition(END)
         readme.write_text(f"{before}{BEGIN}\n{table(compiled)}\n{END}{after}", encoding="utf-8")
-    elif not options.json and not options.check:
+    elif only_table:
         sys.stdout.write(table(compiled) + "\n")
     return int(bool(found))
 

@@ -1,6 +1,6 @@
 """All configurations through the compiler, several at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -18,12 +18,15 @@ Job = tuple[int, tuple[Capability, ...]]
 """The number of a configuration, and the capabilities to compile it for."""
 
 
-def jobs(capabilities: tuple[Capability, ...], *, quick: bool) -> list[Job]:
-    """What is to be done; with `quick`, all for one capability and one of each kind for the others."""
+def jobs(
+    capabilities: tuple[Capability, ...], *, quick: bool = False, wanted: Callable[[Configuration], bool] | None = None
+) -> list[Job]:
+    """What is to be done, for those that are wanted; with `quick`, most of them for one capability alone."""
     some = tuple(capability for capability in capabilities if capability == QUICK)
     return [
         (number, some if quick and not configuration.representative else capabilities)
         for number, configuration in enumerate(_configurations())
+        if wanted is None or wanted(configuration)
     ]
 
 
