@@ -148,7 +148,11 @@ FITTED = Scaler.fit([[0.0, 1.0], [1.0, 3.0]])
         (lambda: Scaler(shift=[float("nan")], scale=[1.0]), ArgumentError, r"shift: got \[nan\].*one finite number"),
         (lambda: Scaler.from_dict({"shift": 0.0}), ArgumentError, "saved: got {'shift': 0.0}.*keys shift and scale"),
         (lambda: Scaler.from_dict(None), ArgumentError, "saved: got None"),
-        (lambda: Scaler.from_dict({"shift": "x", "scale": 1}), ArgumentError, r"shift: got 'x' \(str\), expected an array"),
+        (
+            lambda: Scaler.from_dict({"shift": "x", "scale": 1}),
+            ArgumentError,
+            r"shift: got 'x' \(str\), expected an array",
+        ),
     ],
 )
 def test_bad_arguments_are_named(call, error, words):
