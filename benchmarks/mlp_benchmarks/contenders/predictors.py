@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""What predicts, for `mlp-bench costs`: each the call that its users make on a batch that lies in memory.
+"""What predicts, for `mlp-bench costs`: each the shortest public call from a batch that lies in memory to logits.
 
 PyTorch runs under `inference_mode`; onnxruntime has its session's threads set and gets the network as three operator
 kinds (Gemm, Relu); scikit-learn's `predict_proba` is the only one that has to apply the softmax as well.
