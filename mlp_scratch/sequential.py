@@ -33,6 +33,7 @@ class Sequential(Model):
 
     Attributes:
         training: loss, optimiser and its state, step and epoch counts; None before the first fit.
+        task: the loss of the last fit, which says what the outputs mean.
         history: the record of the last fit.
         metadata: whatever the caller wants kept with the model; anything that JSON can hold. Saved with it.
 

@@ -102,6 +102,7 @@ def read_model(path: str | PathLike[str], custom: Sequence[Layer | Loss] = ()) -
         record = header["training"]
         training = None if record is None else _read_training(record, arrays, model, own_losses)
         metadata = header["metadata"]
+        _check_metadata(metadata)
     except (ArgumentError, KeyError, TypeError) as error:
         raise ModelFileError(
             f"{path}: got a header and arrays that do not belong together ({error}), expected those of one model; "
@@ -121,7 +122,12 @@ def _read_training(
         row[...] = _fitting(arrays, SLOT_PREFIX + name, row)
     for count in COUNTS:
         checks.integer(count, fields[count], at_least=0)
-    return Training(loss, optimizer, slots, **fields)
+    for switch in fields.keys() & SWITCHES:
+        checks.boolean(switch, fields[switch])
+    training = Training(loss, optimizer, slots, **fields)
+    if training.position and not (training.batch_size and training.position < training.steps_an_epoch):
+        raise ArgumentError("position", given=training.position, expected="one inside the epoch")
+    return training
 
 
 def _fitting(arrays: Mapping[str, Array], name: str, place: Array) -> Array:

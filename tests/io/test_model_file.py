@@ -221,6 +221,11 @@ def test_the_hand_written_file_is_a_model(tmp_path):
         (ARRAYS | SLOT, {"training": {k: v for k, v in TRAINING.items() if k != "seed"}}),
         (ARRAYS | SLOT, {"training": {**TRAINING, "surprise": 1}}),
         (ARRAYS | SLOT, {"training": []}),
+        (ARRAYS | SLOT, {"training": {**TRAINING, "flat_targets": "no"}}),
+        (ARRAYS | SLOT, {"training": {**TRAINING, "position": 1}}),
+        (ARRAYS | SLOT, {"training": {**TRAINING, "position": 1, "batch_size": 0}}),
+        (ARRAYS, {"layers": [{**HEADER["layers"][0], "bias": 1}]}),
+        (ARRAYS, {"metadata": ["a"]}),
     ],
 )
 def test_parts_that_do_not_belong_together(arrays, header, tmp_path):

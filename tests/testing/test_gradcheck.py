@@ -13,6 +13,7 @@ from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.derivatives import Derivative
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.gradcheck import STEP, TOLERANCE, Entry, Report, _entry, gradcheck
+from mlp_scratch.model import Model
 from mlp_scratch.program import lower
 from mlp_scratch.samples import prepare
 
@@ -167,6 +168,12 @@ def test_the_loss_is_the_models_own_unless_one_is_given():
     assert gradcheck(fitted, X, y).loss == gradcheck(fitted, X, y, loss="mse").loss
     fitted.fit(X, y, loss="binary_cross_entropy", epochs=1)
     assert gradcheck(fitted, X, y).loss == gradcheck(fitted, X, y, loss="binary_cross_entropy").loss
+
+
+@pytest.mark.parametrize(("n_outputs", "loss"), [(1, "mse"), (2, "cross_entropy")])
+def test_a_model_that_cannot_be_fitted_has_the_usual_loss(n_outputs, loss):
+    bare = Model([ms.Dense(3, n_outputs)])
+    assert gradcheck(bare, X, Y).loss == gradcheck(bare, X, Y, loss=loss).loss
 
 
 def test_a_backend_gets_the_program_that_it_was_chosen_for_and_a_state_that_fits(monkeypatch):
