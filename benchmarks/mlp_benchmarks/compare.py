@@ -12,6 +12,7 @@ from mlp_benchmarks.records import Report
 from mlp_benchmarks.report import print_report
 from mlp_benchmarks.training_races import TrainingRaces
 from mlp_scratch import checks
+from mlp_scratch.errors import ArgumentError
 
 CASES_IN_A_GROUP = 4
 """Cases in a row that share their processes: starting them all takes as long as a race."""
@@ -60,6 +61,10 @@ def compare_command(
     """
     if processes is None:
         processes = Rules.processes if n_random is None else 1
+    if n_random is not None and cases is not None:
+        raise ArgumentError(
+            "case", given=f"{cases} beside --random", expected="one of the two", mend="leave out --case or --random"
+        )
     names = tuple(CONTENDERS) if n_random is None else RANDOM_CONTENDERS
     if n_random is None:
         all_cases = chosen("case", ",".join(CASES) if cases == "all" else cases, CASES, default=DEFAULT_CASES)
@@ -81,6 +86,8 @@ def compare_command(
         minutes=None if minutes is None else checks.real("minutes", minutes, above=0.0),
     )
     path, page = writable("json", json_file), writable("html", html_file)
+    if path is not None and page is not None and path.resolve() == page.resolve():
+        raise ArgumentError("html", given=str(page), expected="another file than --json", mend="give it another name")
     report = Report(machine={})
     left_out = 0
 

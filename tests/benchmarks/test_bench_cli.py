@@ -135,6 +135,8 @@ def test_without_peaks_there_is_no_floor(tmp_path, capsys, monkeypatch):
         (["--threads", "0"], "--threads: got '0', expected whole numbers of at least 1"),
         (["--threads", "1,two"], "--threads: got '1,two', expected whole numbers"),
         (["--processes", "0"], "--processes: got 0, expected an integer of at least 1"),
+        (["--random", "2", "--case", "d2l"], "--case: got d2l beside --random, expected one of the two"),
+        (["--json", "same.out", "--html", "./same.out"], "--html: got same.out, expected another file than --json"),
         (["--random", "0"], "--random: got 0, expected an integer of at least 1"),
         (["--minutes", "0"], "--minutes: got 0.0, expected "),
         (["--threads", "9999"], "--threads: got 9999, expected 1 to "),
