@@ -192,7 +192,7 @@ def test_the_compiled_loop_spares_the_work():
         lanes = tables().tile.lanes
         return sum(-(-size // lanes) * lanes for size in sizes)
 
-    # Vectors: γ, β and slopes of 9; biases of 5 and of 2 around the shared slope.
+    # Vectors: γ, β and slopes of 9; biases of 5 and of 2 around the shared slope. Zeros of no bias lie behind them.
     assert facts(tables()) == ([1, 1, 1], 1, rounded(9, 9, 9, 5, 1, 2))
     assert facts(tables(0)) == ([0, 1, 1], 1, rounded(9, 9, 9, 5, 1, 2))
     assert facts(tables(0, 1, 2)) == ([0, 1, 1], 2, rounded(5, 1, 2))
