@@ -16,8 +16,8 @@ from tests.backends.simulated_cuda.networks import use
 SEEDS = [3, 2**64 - 5, 7]
 
 
-@pytest.mark.parametrize("threads", [1, 3, 32])
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 13, 33, 64, 100])
+@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 13, 33, 64])
 def test_any_number_of_samples_is_put_in_the_order_of_every_backend(n, threads, monkeypatch, rng):
     use(monkeypatch, "block", threads=threads)
     model = ms.MLP([1, 1])
