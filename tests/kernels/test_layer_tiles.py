@@ -33,7 +33,10 @@ def to_inputs(tile, small, w, hop, dz, depth, dx, first, x, cut, columns):
 @njit
 def transpose(tile, source, destination, sums, first, rows, samples):
     source, destination, sums = pointer_to(source), pointer_to(destination), pointer_to(sums)
-    squares.transpose_block(tile, source, destination, sums, first, rows, samples)
+    if samples < tile.lanes:
+        squares.transpose_part(tile, source, destination, sums, first, rows, samples)
+    else:
+        squares.transpose_block(tile, source, destination, sums, first, rows, samples)
 
 
 @njit

@@ -37,7 +37,7 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
-from mlp_kernels.cpu.squares import row_total, transpose_block
+from mlp_kernels.cpu.squares import row_total, transpose_block, transpose_part
 from mlp_kernels.cpu.tile import Tile
 
 DEPTH = 256
@@ -213,8 +213,12 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
                 total += d
             store(gradients, h, total)
     else:
+        whole = n // lanes * lanes
         for h in range(begin, end, lanes):
             to = shift(transposed, h // width * panels * width * width + h % width)
-            for j in range(0, n, lanes):
+            for j in range(0, whole, lanes):
                 block, first = shift(dz, (j // width * rows + h) * width + j % width), 1 if j == 0 else 0
-                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), first, end - h, n - j)
+                transpose_block(tile, block, shift(to, j * width), shift(gradients, h), first, end - h, lanes)
+            if whole < n:
+                block, first = shift(dz, (whole // width * rows + h) * width + whole % width), 1 if whole == 0 else 0
+                transpose_part(tile, block, shift(to, whole * width), shift(gradients, h), first, end - h, n - whole)

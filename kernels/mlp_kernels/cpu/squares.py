@@ -17,45 +17,57 @@ from numba.extending import intrinsic
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def transpose_block(
-    _context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any, rows: Any, samples: Any
-) -> Any:
-    """A square of `lanes` x `lanes` elements from one panel, transposed into another: out[j, i] = in[i, j].
+def _transpose_of(whole: bool) -> Any:
+    """The transposition of a square that is full of samples, or of one that may not be."""
 
-    Rows are `tile.columns` apart in both. The sum of each row of `source` comes for free: it is written to `sums`
-    where `first` is not 0, else added to it. Where `rows` is no more than half of the lanes, only that half is done.
-    Of each row the first `samples` elements count: beyond them lies anything, and 0 is what comes out.
-    """
-    element = types.CPointer(from_dtype(tile.value.dtype))
+    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+    def transpose(
+        _context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any, rows: Any, samples: Any
+    ) -> Any:
+        element = types.CPointer(from_dtype(tile.value.dtype))
 
-    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, source, destination, sums, first, rows, samples = arguments
-        whole = Vectors(builder, tile.value)
-        valid = whole.first_lanes(samples)
+        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+            _, source, destination, sums, first, rows, samples = arguments
+            square = Vectors(builder, tile.value)
+            valid = None if whole else square.first_lanes(samples)
 
-        def emit(count: int) -> None:
-            columns = whole.transpose([whole.load_part(source, i * tile.value.columns, valid) for i in range(count)])
-            # Of half a square, each vector that comes out holds two columns.
-            firsts = range(0, whole.lanes, count)
-            v = Vectors(builder, tile.value, count)
-            pieces = [whole.part(vector, first, count) for vector in columns for first in firsts]
-            for j, piece in enumerate(pieces):
-                v.store(piece, destination, j * tile.value.columns)
-            while len(pieces) > 1:  # pairwise: short chains, and less rounding than one after the other
-                pieces = [builder.fadd(x, y) for x, y in zip(pieces[0::2], pieces[1::2], strict=True)]
-            fresh = builder.icmp_signed("!=", first, index(0))
-            v.store(builder.select(fresh, pieces[0], builder.fadd(pieces[0], v.load(sums))), sums)
+            def emit(count: int) -> None:
+                columns = [square.load_part(source, i * tile.value.columns, valid) for i in range(count)]
+                # Of half a square, each vector that comes out holds two columns.
+                firsts = range(0, square.lanes, count)
+                v = Vectors(builder, tile.value, count)
+                pieces = [square.part(vector, first, count) for vector in square.transpose(columns) for first in firsts]
+                for j, piece in enumerate(pieces):
+                    v.store(piece, destination, j * tile.value.columns)
+                while len(pieces) > 1:  # pairwise: short chains, and less rounding than one after the other
+                    pieces = [builder.fadd(x, y) for x, y in zip(pieces[0::2], pieces[1::2], strict=True)]
+                fresh = builder.icmp_signed("!=", first, index(0))
+                v.store(builder.select(fresh, pieces[0], builder.fadd(pieces[0], v.load(sums))), sums)
 
-        lanes = tile.value.lanes
-        with builder.if_else(builder.icmp_signed(">", rows, index(lanes // 2))) as (square, half):
-            with square:
-                emit(lanes)
-            with half:
-                emit(tile.value.half_lanes)
-        return context.get_dummy_value()
+            lanes = tile.value.lanes
+            with builder.if_else(builder.icmp_signed(">", rows, index(lanes // 2))) as (all_rows, half):
+                with all_rows:
+                    emit(lanes)
+                with half:
+                    emit(tile.value.half_lanes)
+            return context.get_dummy_value()
 
-    return types.void(tile, element, element, element, *[types.int64] * 3), generate
+        return types.void(tile, element, element, element, *[types.int64] * 3), generate
+
+    return transpose
+
+
+transpose_block = _transpose_of(whole=True)
+"""A square of `lanes` x `lanes` elements from one panel, transposed into another: out[j, i] = in[i, j].
+
+Rows are `tile.columns` apart in both. The sum of each row of the source comes for free: it is written to `sums`
+where `first` is not 0, else added to it. Where `rows` is no more than half of the lanes, only that half is done.
+There are `samples` elements in each row, at least `lanes`."""
+
+transpose_part = _transpose_of(whole=False)
+"""The same of rows with fewer than `lanes` elements: beyond them lies anything, and 0 is what comes out.
+
+Two kinds, since most squares are full, and masks take a few percent of the step of a small network."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's

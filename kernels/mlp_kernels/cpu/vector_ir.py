@@ -111,12 +111,13 @@ class Vectors:
         """Masks of the first `count` elements of a row of a panel, one for each vector."""
         return [self.first_lanes(self.builder.sub(count, index(j * self.lanes))) for j in range(self.tile.vectors)]
 
-    def load_part(self, pointer: ir.Value, offset: ir.Value | int, mask: ir.Value) -> ir.Value:
-        """One vector from memory that may be read as a whole; zero in the lanes that are not in `mask`.
+    def load_part(self, pointer: ir.Value, offset: ir.Value | int, mask: ir.Value | None) -> ir.Value:
+        """One vector from memory that may be read as a whole; zero in the lanes outside `mask`, if one is given.
 
         A choice after the load takes an instruction at most, where a CPU without masks would load lane by lane.
         """
-        return self.builder.select(mask, self.load(pointer, offset), self.constant(0.0))
+        vector = self.load(pointer, offset)
+        return vector if mask is None else self.builder.select(mask, vector, self.constant(0.0))
 
     def masked_load(self, pointer: ir.Value, offset: ir.Value | int, mask: ir.Value) -> ir.Value:
         """The lanes of `mask` from memory, zero in the others, whose memory is not touched."""

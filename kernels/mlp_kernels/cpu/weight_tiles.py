@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, while_positive
-from mlp_kernels.cpu.register_tile import narrowest
+from mlp_kernels.cpu.register_tile import Block, narrowest
 from mlp_kernels.cpu.rules import Hyper, Rule
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
@@ -108,19 +108,29 @@ def weights_column(
         v = Vectors(builder, tile.value)
         rows, vectors = v.tile.rows, v.tile.vectors
 
-        def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
-            left, x_here, dz_here, *sums = carried
-            masks = v.row_masks(left)
-            d = [v.load_part(dz_here, j * v.lanes, mask) for j, mask in enumerate(masks)]
-            sums = [
+        zero = index(0)
+
+        def one_panel(x_here: ir.Value, dz_here: ir.Value, sums: Block, masks: list[Any]) -> Block:
+            d = [v.load_part(dz_here, j * v.lanes, masks[j]) for j in range(vectors)]
+            return [
                 v.multiply_add(v.load_part(x_here, place(v, i, j), masks[j]), d[j], sums[i * vectors + j])
                 for i in range(rows)
                 for j in range(vectors)
             ]
-            return [builder.sub(left, index(v.tile.columns)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
 
-        start = [samples, x, dz, *[v.constant(0.0)] * (rows * vectors)]
-        _, _, _, *sums = while_positive(builder, start, one_panel)
+        def whole_panel(carried: list[ir.Value]) -> list[ir.Value]:
+            left, x_here, dz_here, *sums = carried
+            sums = one_panel(x_here, dz_here, sums, [None] * vectors)
+            return [builder.sub(left, index(1)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
+
+        # Whole panels by themselves: most are, and masks would take a few percent of the step of a small network.
+        whole = builder.sdiv(samples, index(v.tile.columns))
+        start = [whole, x, dz, *[v.constant(0.0)] * (rows * vectors)]
+        some = builder.icmp_signed(">", whole, zero)
+        _, x, dz, *sums = v.when(some, start, lambda old: while_positive(builder, old, whole_panel))
+        rest = builder.srem(samples, index(v.tile.columns))
+        some = builder.icmp_signed(">", rest, zero)
+        sums = v.when(some, sums, lambda old: one_panel(x, dz, old, v.row_masks(rest)))
         block = Vectors(builder, tile.value, rows)
         gradient = block.constant(0.0)
         for i in range(rows):
