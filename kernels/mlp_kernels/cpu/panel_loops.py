@@ -1,24 +1,36 @@
 """The loops that the tiles of a layer share: sums that run over several panels, begun anew or gone on with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from llvmlite import ir
 
-from mlp_kernels.cpu.register_tile import Block, accumulate
+from mlp_kernels.cpu.register_tile import Block, Step, accumulate
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 Start: TypeAlias = Callable[[int, int], ir.Value]
 
 
 def accumulate_panels(
-    v: Vectors, a: ir.Value, hop: ir.Value, b: ir.Value, depth: ir.Value, start: Block, vectors: int
+    v: Vectors,
+    a: ir.Value,
+    hop: ir.Value,
+    b: ir.Value,
+    depth: ir.Value,
+    start: Block,
+    vectors: int,
+    ahead: Sequence[ir.Value] = (),
+    ahead_step: Step = 0,
 ) -> Block:
-    """The loop over the panels of A, the register tile's own loop over the lanes of each inside."""
+    """The loop over the panels of A, the register tile's own loop over the lanes of each inside.
+
+    For `ahead` and `ahead_step` see there.
+    """
     builder, width = v.builder, v.tile.columns
 
     def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
-        left, a_here, b_here, *block = carried
+        left, a_here, b_here, *others = carried
+        lines, block = others[: len(ahead)], others[len(ahead) :]
         lanes = builder.select(builder.icmp_signed("<", left, index(width)), left, index(width))
         sums = accumulate(
             v,
@@ -30,11 +42,14 @@ def accumulate_panels(
             b_depth=width,
             vectors=vectors,
             start=block,
+            ahead=lines,
+            ahead_step=ahead_step,
         )
-        return [builder.sub(left, index(width)), v.address(a_here, hop), v.address(b_here, width * width), *sums]
+        lines = [v.address(line, builder.mul(lanes, ahead_step)) for line in lines]
+        a_next, b_next = v.address(a_here, hop), v.address(b_here, width * width)
+        return [builder.sub(left, index(width)), a_next, b_next, *lines, *sums]
 
-    _, _, _, *sums = while_positive(builder, [depth, a, b, *start], one_panel)
-    return sums
+    return while_positive(builder, [depth, a, b, *ahead, *start], one_panel)[3 + len(ahead) :]
 
 
 def while_positive(

@@ -28,7 +28,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.vector_ir import Vectors, index, keep_rolled
+from mlp_kernels.cpu.vector_ir import Vectors, index, unroll
 
 Array: TypeAlias = npt.NDArray[Any]
 Step: TypeAlias = ir.Value | int
@@ -58,12 +58,15 @@ def accumulate(
     b_depth: Step,
     vectors: int,
     start: Block | None = None,
+    ahead: Sequence[ir.Value] = (),
+    ahead_step: Step = 0,
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
     `a` and `b` point to elements; `a_rows` are the offsets of the rows of A from the first, `a_depth` and
     `b_depth` the steps from one k to the next, all in elements, constants where they can be. `depth` is at
-    least 1. The sums begin at `start`, or at zero.
+    least 1. The sums begin at `start`, or at zero. Each step asks for the cache lines at the pointers `ahead`, and the
+    next one for those `ahead_step` elements further on.
     """
     builder = v.builder
     before = builder.block
@@ -76,9 +79,11 @@ def accumulate(
         value.add_incoming(start, before)
         return value
 
-    k, a_here, b_here = carried(index(0)), carried(a), carried(b)
+    k, a_here, b_here, *lines = (carried(value) for value in (index(0), a, b, *ahead))
     block = [carried(value) for value in start or [v.constant(0.0)] * (len(a_rows) * vectors)]
 
+    for line in lines:
+        v.prefetch(line, to_write=True)
     row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
     results = []
     for i, offset in enumerate(a_rows):
@@ -86,17 +91,17 @@ def accumulate(
         results += [v.multiply_add(element, row_of_b[j], block[i * vectors + j]) for j in range(vectors)]
 
     k_next = builder.add(k, index(1))
+    lines_next = [v.address(line, ahead_step) for line in lines]
     for value, following in zip(
-        [k, a_here, b_here, *block],
-        [k_next, v.address(a_here, a_depth), v.address(b_here, b_depth), *results],
+        [k, a_here, b_here, *lines, *block],
+        [k_next, v.address(a_here, a_depth), v.address(b_here, b_depth), *lines_next, *results],
         strict=True,
     ):
         value.add_incoming(following, loop)
     again = builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
-    if vectors == 1:
-        # LLVM would unroll a loop this short four times, run out of registers for the offsets into A, and lose a
-        # third of the speed. The longer loop of two vectors it unrolls twice, which gains 1 %.
-        keep_rolled(again)
+    # Left to itself LLVM would unroll the short loop of one vector four times, run out of registers for the offsets
+    # into A, and lose a third of the speed. For the longer loop of two vectors twice is what gains 1 %.
+    unroll(again, min(vectors, 2))
     builder.position_at_end(after)
     return results
 

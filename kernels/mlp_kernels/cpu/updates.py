@@ -30,11 +30,10 @@ from mlp_kernels.cpu.weight_tiles import small_weights_tile, update_lanes, weigh
 
 Update: TypeAlias = Callable[..., None]
 
-NEAR = 1 << 20
-"""Bytes of weights and their slots that a near cache may be expected to hold from one step to the next."""
-
-FEW_SAMPLES = 64
-"""With no more, the multiply-adds of a tile of dW take about as long as a block of weights from memory."""
+AHEAD_HALVES = 3
+"""Halves of a block of weights that are asked for while the multiply-adds of a block run: its own in two thirds of
+the time, and half of the next one. Evenly, since a core that asks for a whole block at once, and as much again for each
+slot, has no place left to note what else it waits for."""
 
 
 @kernel
@@ -101,8 +100,8 @@ def weights_update_of(rule: Rule) -> Update:
         hyper: Any,
     ) -> None:
         width = tile.columns
-        # Asking for weights that are near costs more than it saves, unless the multiply-adds take long anyway.
-        far = 1 if n > FEW_SAMPLES or (1 + rule.slots) * slot_step * tile.element_bytes > NEAR else 0
+        block_bytes = tile.rows * width * tile.element_bytes
+        pace = (AHEAD_HALVES * block_bytes // 2 + n - 1) // n
         # From the last one back: the way forward has left it in the caches, and will begin with the first.
         for panel in range(last - 1, first - 1, -1):
             d = shift(dz, panel * dz_step)
@@ -110,9 +109,9 @@ def weights_update_of(rule: Rule) -> Update:
             for i in range(begin, end, tile.rows):
                 w = shift(weights, (panel * w_rows + i) * width)
                 if end - i > tile.few_rows:
-                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
+                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, pace)
                 else:
-                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, far)
+                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, pace)
 
     return weights_update
 

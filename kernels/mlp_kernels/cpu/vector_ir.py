@@ -21,12 +21,13 @@ def index(value: int) -> ir.Constant:
     return ir.Constant(_INDEX, value)
 
 
-def keep_rolled(branch: ir.Instruction) -> None:
-    """Tell LLVM not to unroll the loop that `branch` jumps back to the start of."""
+def unroll(branch: ir.Instruction, times: int) -> None:
+    """Tell LLVM how often to unroll the loop that `branch` jumps back to the start of; 1 is not at all."""
     module = branch.parent.function.module
-    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    loop = module.add_metadata([disable, ir.Constant(_INT32, len(module.metadata))])
-    loop.operands = (loop, disable)  # the name of a loop is a node that names itself first
+    count = ir.MetaDataString(module, "llvm.loop.unroll.count")
+    wish = module.add_metadata([count, ir.Constant(_INT32, times)])
+    loop = module.add_metadata([wish, ir.Constant(_INT32, len(module.metadata))])
+    loop.operands = (loop, wish)  # the name of a loop is a node that names itself first
     branch.set_metadata("llvm.loop", loop)
 
 
@@ -64,6 +65,10 @@ class Vectors:
     def address(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
         """`pointer + offset` elements."""
         return self.builder.gep(pointer, [index(offset) if isinstance(offset, int) else offset])
+
+    def bytes(self, pointer: ir.Value) -> ir.Value:
+        """The same pointer, whose `address` counts bytes."""
+        return self.builder.bitcast(pointer, _POINTER)
 
     def load(self, pointer: ir.Value, offset: ir.Value | int = 0) -> ir.Value:
         """One vector from memory."""
@@ -137,8 +142,9 @@ class Vectors:
         """Ask for the cache line of an address; never faults."""
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        place = self.builder.bitcast(pointer, _POINTER)
-        self.builder.call(function, [place, *(ir.Constant(_INT32, int(flag)) for flag in (to_write, 3, 1))])
+        self.builder.call(
+            function, [self.bytes(pointer), *(ir.Constant(_INT32, int(flag)) for flag in (to_write, 3, 1))]
+        )
 
     def prefetch_for_write(self, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
         """Ask for a cache line that will be written soon."""

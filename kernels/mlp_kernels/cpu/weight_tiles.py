@@ -38,7 +38,7 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         slot_step: Any,
         hyper: Any,
         columns: Any,
-        far: Any,
+        pace: Any,
     ) -> Any:
         element = types.CPointer(from_dtype(tile.value.dtype))
         ints = types.int64
@@ -46,16 +46,24 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         rows = rows_of(tile.value)
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, far = arguments
+            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, pace = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
-                with builder.if_then(builder.icmp_signed("!=", far, index(0))):
-                    for slot in range(rule.value.slots + 1):
-                        block = v.address(weights, builder.mul(slot_step, index(slot)))
-                        for target in targets:
-                            v.prefetch_for_write(block, target)
-                block = accumulate_panels(v, x, hop, dz, depth, [v.constant(0.0)] * len(targets), vectors)
+                memory = [
+                    v.address(weights, builder.mul(slot_step, index(slot))) for slot in range(rule.value.slots + 1)
+                ]
+                block = accumulate_panels(
+                    v,
+                    x,
+                    hop,
+                    dz,
+                    depth,
+                    [v.constant(0.0)] * len(targets),
+                    vectors,
+                    ahead=[v.bytes(block) for block in memory],
+                    ahead_step=pace,
+                )
                 h = _hyper(v, hyper)
                 for value, target in zip(block, targets, strict=True):
                     _update(v, rule.value, h, value, v.address(weights, target), slot_step)
@@ -73,8 +81,8 @@ weights_tile = _weights_tile(lambda tile: tile.rows)
 
 x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
 rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
-worked out: where one vector or half of one is enough, no more. Where `far` is not 0, the block of weights is asked for
-before the multiply-adds, to come from a farther cache while they run."""
+worked out: where one vector or half of one is enough, no more. While the multiply-adds run, the block of weights and of
+each slot is asked for, so that it is near when they end: `pace` bytes further at each step."""
 
 small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows: a network of two inputs has no more."""
