@@ -178,8 +178,19 @@ class Race:
 
     def _start_worker(self, name: str, cpus: Sequence[int]) -> Worker:
         entry = self._entries[name]
-        arguments = ["-m", "mlp_benchmarks.worker", entry.path]
-        return Worker(arguments, cpus=cpus, threads=self._threads, patience=self._rules.patience, device=entry.device)
+        return Worker(
+            ["-m", "mlp_benchmarks.worker", entry.path],
+            cpus=cpus,
+            threads=self._threads,
+            patience=self._rules.patience,
+            device=entry.device,
+            # What the first processes compile, the next ones find; PyTorch and Numba see to that by themselves.
+            environment={
+                "JAX_COMPILATION_CACHE_DIR": str(Path(self._folder.name) / "jax"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            },
+        )
 
     def _at_once(
         self, lanes: Sequence[Lane], action: Callable[[Lane, Worker], None], slots: Sequence[Sequence[int]]

@@ -69,15 +69,18 @@ class Rounds:
         The loss of a step is that before its update: a round of one step would not show that it made one.
         """
         fewest = min(2, self._job.steps_checked)
-        if self._estimate * self._steps < 3 * seconds:  # else it takes long, and has shown enough
-            taken = self.round()["seconds"]  # the first one was compiling
-            if seconds <= taken <= 1.5 * seconds:
+        compiling = self._compiles_each_length
+        # The first round was compiling. Where that is so of each new length, a step's share in it says nothing, and a
+        # round that takes somewhat long costs less than another length.
+        if compiling or self._estimate * self._steps < 3 * seconds:
+            taken = self.round()["seconds"]
+            if seconds <= taken <= (2.0 if compiling else 1.5) * seconds:
                 return {"steps": self._steps}
             self._estimate = taken / self._steps
         while True:
             self._set_steps(max(fewest, min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1)))
             taken = self.round()["seconds"]
-            if taken > 2 * seconds and (self._steps > fewest or self._compiles_each_length):
+            if taken > 2 * seconds and (self._steps > fewest or compiling):
                 taken = self.round()["seconds"]
             if taken >= seconds or self._steps == MOST_STEPS:
                 return {"steps": self._steps}

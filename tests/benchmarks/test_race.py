@@ -1,6 +1,7 @@
 import math
 import os
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -104,6 +105,23 @@ def test_each_process_is_a_new_one_with_the_same_number_of_steps(race, digits):
     assert len({steps for _, _, _, steps in turns()[-6:]}) == 1
     # One log for all: the number of steps was found once, and each process checked or warmed up before it was timed.
     assert len(turns()) >= 1 + 3 * 3
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="needs jax")
+def test_a_process_finds_what_the_one_before_has_compiled(digits):
+    entries, compiled = {"jax": Entry("mlp_benchmarks.contenders.jax:Jax")}, []
+
+    def note(text):
+        folder = Path(under_way._folder.name) / "jax"
+        compiled.append(sorted(path.name for path in folder.glob("*-cache")))
+
+    rules = Rules(rounds=1, processes=2, seconds=0.005)
+    with Race([TrainingJob(digits, ReferenceMaker(digits))], entries, rules, progress=note) as under_way:
+        under_way.run()
+    assert compiled[0] == []
+    after_the_first = compiled[len(compiled) // 2]
+    assert after_the_first
+    assert compiled[-1] == after_the_first
 
 
 def test_one_that_crashes_in_a_job_is_there_for_the_next(race, digits):

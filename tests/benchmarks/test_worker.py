@@ -67,13 +67,19 @@ def test_a_round_takes_as_long_as_it_must_and_little_longer(step, seconds, compi
     rounds = MadeUp(step, compiling)
     steps = rounds.tune(seconds)["steps"]
     assert steps * step >= seconds or steps == MOST_STEPS
-    assert steps * step <= 1.5 * seconds + step or steps == 2
+    assert steps * step <= (2.0 if compiling else 1.5) * seconds + step or steps == 2
     assert steps in rounds.compiled
 
 
 def test_a_block_of_the_right_length_is_kept():
     rounds = MadeUp(step=2.5e-2, compiling=0.7)
     assert rounds.tune(1.0)["steps"] == 50
+    assert rounds.spent == pytest.approx(1.25)
+
+
+def test_no_other_length_is_compiled_for_half_a_round():
+    rounds = MadeUp(step=2.5e-2, compiling=5.0)
+    assert rounds.tune(0.7)["steps"] == 50
     assert rounds.spent == pytest.approx(1.25)
 
 
