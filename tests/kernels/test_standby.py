@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numba import njit
 
 from mlp_kernels.cpu import gemm as gemm_module
 from mlp_kernels.cpu import standby
+from mlp_kernels.cpu import threads as meeting_threads
 from mlp_kernels.cpu.gemm import gemm
+from mlp_kernels.cpu.memory import pointer_to
 from mlp_kernels.cpu.standby import at_once
 
 QUESTIONS = [np.random.default_rng(seed).standard_normal((90, 90)) for seed in range(8)]
@@ -35,17 +38,40 @@ def test_the_first_part_runs_here_and_the_others_elsewhere_at_the_same_time():
 
 
 def test_threads_are_used_again_as_soon_as_their_caller_knows(monkeypatch):
-    tell = standby._tell
+    tell = standby._tell_and_listen
 
-    def tell_and_rest(meeting):
-        tell(meeting)
+    def tell_and_rest(meeting, bell):
+        tell(meeting, bell)
         time.sleep(0.02)
 
-    monkeypatch.setattr(standby, "_tell", tell_and_rest)
+    monkeypatch.setattr(standby, "_tell_and_listen", tell_and_rest)
     before = threading.active_count()
     for _ in range(5):
         at_once([bool, bool])
     assert threading.active_count() == before
+
+
+@njit(nogil=True)
+def listen(counter, heard, looks):
+    meeting_threads.listen(pointer_to(counter), heard, looks)
+
+
+def test_who_listens_stops_when_the_bell_has_rung_or_by_itself():
+    bell = np.full(1, 7)
+    listen(bell, 6, 2**62)  # it has rung since
+    listen(bell, 7, 1000)
+    waiting = threading.Thread(target=listen, args=(bell, 7, 2**62), daemon=True)
+    waiting.start()
+    standby.ring(bell)
+    waiting.join(60)
+    assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_product_of_several_parts_rings_the_bell(count):
+    heard = standby.BELL.copy()
+    gemm(QUESTIONS[0], QUESTIONS[0], threads=count)
+    assert (heard < standby.BELL) == (count > 1)
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])

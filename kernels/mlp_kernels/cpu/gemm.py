@@ -26,7 +26,7 @@ from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.fused import Activation, Epilogue
 from mlp_kernels.cpu.packing import pack_columns, pack_rows
 from mlp_kernels.cpu.register_tile import multiply_tile
-from mlp_kernels.cpu.standby import at_once
+from mlp_kernels.cpu.standby import BELL, at_once, ring
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -128,6 +128,8 @@ _ROWS, _COLUMNS, _DEPTH = 96, 4096, 448
 LEAST_WORK = 10_000_000
 """Operations from which on a second thread pays: one has to be woken."""
 
+_NO_BELL = np.empty(0, np.int64)
+
 FEW_PANELS = 24
 """Panels of columns up to which packing A costs more than it saves."""
 
@@ -140,11 +142,11 @@ def _multiply(a: Array, b: Array, bias: Array, out: Array, epilogue: Epilogue, t
         a, b = np.zeros((rows, 1), a.dtype), np.zeros((1, columns), a.dtype)
     multiply = _compiled(tile, epilogue)
     if threads == 1 or 2 * rows * columns * depth < LEAST_WORK:
-        multiply(tile, epilogue, a, b, bias, out)
+        multiply(tile, epilogue, a, b, bias, out, _NO_BELL)
         return
     at_once(
         [
-            partial(multiply, tile, epilogue, a[i], b[:, j], bias[j], out[i, j])
+            partial(multiply, tile, epilogue, a[i], b[:, j], bias[j], out[i, j], BELL)
             for i, j in _shares(rows, columns, threads, tile)
         ]
     )
@@ -182,7 +184,8 @@ def _compiled(tile: Tile, epilogue: Epilogue) -> Any:
     element = from_dtype(tile.dtype)
     operand = types.Array(element, 2, "A", readonly=True)
     bias, out = types.Array(element, 1, "C", readonly=True), types.Array(element, 2, "A")
-    return multiply_blocked.compile((ConstantType(tile), ConstantType(epilogue), operand, operand, bias, out))
+    bell = types.Array(types.int64, 1, "C")
+    return multiply_blocked.compile((ConstantType(tile), ConstantType(epilogue), operand, operand, bias, out, bell))
 
 
 @kernel
@@ -199,12 +202,14 @@ def even_block(total: int, about: int, multiple: int) -> int:
 
 
 @kernel
-def multiply_blocked(tile: Tile, epilogue: Epilogue, a: Array, b: Array, bias: Array, c: Array) -> None:
+def multiply_blocked(tile: Tile, epilogue: Epilogue, a: Array, b: Array, bias: Array, c: Array, bell: Array) -> None:
     """C = epilogue(A @ B) for arrays of the tile's dtype, in blocks.
 
     No size is 0; the rows of C are contiguous and overlap no operand; `bias` is used if the epilogue has one.
-    The blocks of K, and so the order of summation, follow from K alone.
+    The blocks of K, and so the order of summation, follow from K alone. `bell` is `standby.BELL` where others wait.
     """
+    if bell.size > 0:
+        ring(bell)
     block_rows = even_block(c.shape[0], _ROWS, tile.rows)
     block_columns = even_block(c.shape[1], _COLUMNS, tile.columns)
     block_depth = even_block(a.shape[1], _DEPTH, 1)

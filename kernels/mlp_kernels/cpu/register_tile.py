@@ -99,9 +99,13 @@ def accumulate(
     ):
         value.add_incoming(following, loop)
     again = builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, after)
-    # Left to itself LLVM would unroll the short loop of one vector four times, run out of registers for the offsets
-    # into A, and lose a third of the speed. For the longer loop of two vectors twice is what gains 1 %.
-    unroll(again, min(vectors, 2))
+    if vectors == 1:
+        # LLVM would unroll a loop this short four times, run out of registers for the offsets into A, and lose a
+        # third of the speed. The longer loop of two vectors it unrolls twice, which gains 1 %.
+        unroll(again, 1)
+    elif lines and v.tile.rows >= 8:
+        # Too long for LLVM, but not for the 32 registers that a tile of eight rows is made for.
+        unroll(again, 2)
     builder.position_at_end(after)
     return results
 

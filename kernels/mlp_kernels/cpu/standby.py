@@ -1,7 +1,14 @@
 """Threads that stand by for work of a fraction of a millisecond, in which starting one would take as long.
 
-They sleep until there is something to do, and end with the process. Who has handed out work doesn't sleep until it
-is done but looks for it: to be woken takes long beside such work.
+To be woken takes long beside such work, too. So whoever has handed out work doesn't sleep until it is done but looks
+for it; and who has done some listens for a moment, in case more follows at once, before it sleeps. They end with the
+process.
+
+    caller      hand out | first part: ring, multiply | look for the others
+    helper      listening . . . . . . . . . . . . . . . | take the part, multiply, tell | listening . . . | asleep
+
+The bell is for the interpreter's lock, which a helper needs to take its part: it rings when the caller has given the
+lock away, inside the compiled code of its own part. Who has to wait for the lock falls asleep.
 """
 
 import os
@@ -15,13 +22,21 @@ import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import pointer_to
-from mlp_kernels.cpu.threads import arrive, meet
+from mlp_kernels.cpu.threads import arrive, count, listen, meet
 
 Part: TypeAlias = Callable[[], object]
+
+LOOKS = 8000
+"""At the bell, before a thread falls asleep; about 200 us."""
+
+BELL: npt.NDArray[np.int64] = np.zeros(1, np.int64)
+"""How often it has rung, (1,): the first of several parts adds one as soon as it can do without the interpreter."""
 
 
 def at_once(parts: Sequence[Part]) -> None:
     """Run the parts side by side, the first one on this thread; returns, or raises, when none is running any more.
+
+    The first part should ring the bell. If it doesn't, those who listen come too, but later.
 
     >>> done = []
     >>> at_once([lambda: done.append("one"), lambda: done.append("two")])
@@ -68,7 +83,7 @@ class _Helper:
             meeting = task.meeting
             del part, task  # what they hold on to is not to outlive the call
             _idle.append(self)  # before the caller knows, who may have more to do at once
-            _tell(meeting)
+            _tell_and_listen(meeting, BELL)
 
 
 _idle: list[_Helper] = []
@@ -86,8 +101,16 @@ if hasattr(os, "register_at_fork"):  # of a process's threads, a fork has only t
 
 
 @kernel
-def _tell(meeting: Any) -> None:
+def ring(bell: Any) -> None:
+    """Ring the bell."""
+    arrive(pointer_to(bell))
+
+
+@kernel
+def _tell_and_listen(meeting: Any, bell: Any) -> None:
+    heard = count(pointer_to(bell))  # before the caller goes on, who may ring at once
     arrive(pointer_to(meeting))
+    listen(pointer_to(bell), heard, LOOKS)
 
 
 @kernel

@@ -74,6 +74,20 @@ def meet(counter: Any, round_: int, threads: int) -> int:
 
 
 @kernel
+def listen(counter: Any, heard: int, looks: int) -> None:
+    """Look at a counter until it has gone on from `heard`, but no more than `looks` times."""
+    for _ in range(looks):
+        if _look(counter) != heard:
+            break
+
+
+@kernel
+def count(counter: Any) -> int:
+    """What a counter has come to."""
+    return _look(counter)
+
+
+@kernel
 def share(units: int, thread: int, threads: int) -> Any:
     """The first unit of a thread and the first of the next."""
     if threads == 1:
