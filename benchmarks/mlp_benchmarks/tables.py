@@ -29,8 +29,8 @@ def table_command(records: Path, targets: Sequence[str], checked: Sequence[str])
     """Make the tables of Markdown files from RECORDS, a folder with what the other commands wrote.
 
     A table called NAME stands between the lines `<!-- bench:NAME:begin -->` and `<!-- bench:NAME:end -->`. Its names:
-    short and full (compare.json), gemm, population, scaling, random (random.json), starts and predictions
-    (costs.json). Both options may be given several times; without any, all tables are printed.
+    short and full (compare.json), gemm, population, scaling, random (random.json), starts, first_start, a sentence, and
+    predictions (costs.json). Both options may be given several times; without any, all tables are printed.
     """
     if not targets and not checked:
         for name in TABLES:
@@ -122,6 +122,17 @@ def _starts(path: Path) -> str:
     return _markdown(head, rows, contents, 2)
 
 
+def _first_start(path: Path) -> str:
+    records = _contents(path)["records"]
+    ours = [record for record in records if (record["what"], record["contender"]) == ("start", "numba")]
+    if not ours:
+        raise DataFileError(f"{path}: got no start of numba, expected one; measure it again, to its end")
+    return (
+        f"A process that finds none on disk takes {number(ours[0]['cold_s'])} seconds until it has taken the first step "
+        f"of `{ours[0]['case']}`, and the next one {number(ours[0]['warm_s'])}."
+    )
+
+
 def _predictions(path: Path) -> str:
     contents = _contents(path)
     rows = [
@@ -184,6 +195,7 @@ TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "scaling": ("scaling.json", _scaling),
     "random": ("random.json", _random),
     "starts": ("costs.json", _starts),
+    "first_start": ("costs.json", _first_start),
     "predictions": ("costs.json", _predictions),
 }
 """Each table's file, and what makes it."""

@@ -9,6 +9,7 @@ from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.records import Report, make_records
 from mlp_benchmarks.tables import MISSING, TABLES
 from mlp_benchmarks.training_tables import full_table, short_table
+from mlp_scratch.errors import DataFileError
 
 MACHINE = {
     "cpu": {"model": "A CPU", "simd": "AVX2+FMA"},
@@ -80,6 +81,24 @@ def test_the_full_table(report):
     assert rule == "| --- | --- | ---: | ---: | ---: | ---: |"
     assert row.startswith(
         "| `digits` 64-32-10, batch 32 | sgd | 324 | **1,000**<br><sub>1,000..1,000</sub> | 2,000<br>"
+    )
+
+
+def test_the_sentence_of_the_first_start(tmp_path):
+    start = {"what": "start", "case": "digits", "cold_s": 9.0, "warm_s": 0.5}
+    file = tmp_path / "costs.json"
+    make = TABLES["first_start"][1]
+    file.write_text(json.dumps({"records": [start | {"contender": "torch"}]}), encoding="utf-8")
+    with pytest.raises(DataFileError, match="no start of numba"):
+        make(file)
+    ours = start | {"contender": "numba"}
+    predict = {"what": "predict", "case": "d2l", "contender": "numba"}
+    file.write_text(
+        json.dumps({"records": [predict, start | {"contender": "torch", "cold_s": 1.0}, ours]}), encoding="utf-8"
+    )
+    assert make(file) == (
+        "A process that finds none on disk takes 9.00 seconds until it has taken the first step of `digits`, and the next "
+        "one 0.500."
     )
 
 

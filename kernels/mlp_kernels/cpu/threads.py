@@ -75,10 +75,14 @@ def meet(counter: Any, round_: int, threads: int) -> int:
 
 @kernel
 def listen(counter: Any, heard: int, looks: int) -> None:
-    """Look at a counter until it has gone on from `heard`, but no more than `looks` times."""
+    """Look at a counter until it has gone on from `heard`, but no more than `looks` times.
+
+    Whoever wants the core can have it between two looks, for nobody waits for who listens.
+    """
     for _ in range(looks):
         if _look(counter) != heard:
             break
+        _offer_core()
 
 
 @kernel
