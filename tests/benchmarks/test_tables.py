@@ -85,20 +85,17 @@ def test_the_full_table(report):
 
 
 def test_the_sentence_of_the_first_start(tmp_path):
-    start = {"what": "start", "case": "digits", "cold_s": 9.0, "warm_s": 0.5}
-    file = tmp_path / "costs.json"
-    make = TABLES["first_start"][1]
-    file.write_text(json.dumps({"records": [start | {"contender": "torch"}]}), encoding="utf-8")
+    file, make = tmp_path / "costs.json", TABLES["first_start"][1]
+    ours = {"what": "start", "case": "digits", "contender": "numba", "cold_s": 9.0, "warm_s": 0.5}
+    others = [ours | {"contender": "torch", "cold_s": 1.0}, {"what": "predict", "case": "d2l", "contender": "numba"}]
+    contents = {"schema": 1, "machine": MACHINE, "records": others}
+    file.write_text(json.dumps(contents), encoding="utf-8")
     with pytest.raises(DataFileError, match="no start of numba"):
         make(file)
-    ours = start | {"contender": "numba"}
-    predict = {"what": "predict", "case": "d2l", "contender": "numba"}
-    file.write_text(
-        json.dumps({"records": [predict, start | {"contender": "torch", "cold_s": 1.0}, ours]}), encoding="utf-8"
-    )
+    file.write_text(json.dumps(contents | {"records": [*others, ours]}), encoding="utf-8")
     assert make(file) == (
-        "A process that finds none on disk takes 9.00 seconds until it has taken the first step of `digits`, and the next "
-        "one 0.500."
+        "A process that finds none on disk takes 9.00 seconds until it has taken the first step of `digits`, and the "
+        "next one 0.500."
     )
 
 
