@@ -26,7 +26,7 @@ from mlp_kernels.cpu.threads import arrive, count, listen, meet
 
 Part: TypeAlias = Callable[[], object]
 
-LOOKS = 8000
+LOOKS = 400
 """At the bell, before a thread falls asleep; about 200 us."""
 
 BELL: npt.NDArray[np.int64] = np.zeros(1, np.int64)
