@@ -89,6 +89,7 @@ class Tables:
         self.places = np.zeros(nw.PLACES, np.int64)
         self._place_vectors(stages)
         self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
+        self.places[nw.PACE] = -(-self.tile.rows // self.panels)
         self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
         self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
         self.constants = np.zeros((max(1, len(ops)), 2))

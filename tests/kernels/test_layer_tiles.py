@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from mlp_kernels.cpu import layer_tiles, squares, turning_tile, weights
-from mlp_kernels.cpu.memory import pointer_to
-from tests.kernels.tiles import DEPTHS, FLAGS, forward, lanes_of_panels, normal
+from mlp_kernels.cpu.memory import pointer_like, pointer_to
+from tests.kernels.tiles import DEPTHS, FAR, FLAGS, forward, lanes_of_panels, normal
 from tests.tolerances import assert_close, eps, gemm_bound
 
 
@@ -24,10 +24,11 @@ def turned(tile, one, w, hop, outputs, x, depth, z, bias, floor):
 @njit
 def to_inputs(tile, small, w, hop, dz, depth, dx, first, x, cut, columns):
     w, dz, dx, x = pointer_to(w), pointer_to(dz), pointer_to(dx), pointer_to(x)
+    nowhere = pointer_like(FAR, w), hop
     if small:
-        layer_tiles.small_input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns)
+        layer_tiles.small_input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns, nowhere, nowhere, nowhere)
     else:
-        layer_tiles.input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns)
+        layer_tiles.input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns, nowhere, nowhere, nowhere)
 
 
 @njit
@@ -52,7 +53,7 @@ def test_forward(tile, depth, small, first, cut, seed, data):
     z, bias = normal(tile, tile.rows, tile.columns), normal(tile, tile.rows)
     before = z.copy()
     start = np.repeat(bias[:rows, None], tile.columns, axis=1) if first else z[:rows].copy()
-    forward(tile, small, w, x, depth, z, bias, int(first), tile.dtype.type(0 if cut else -np.inf), columns)
+    forward(tile, small, w, x, depth, z, bias, int(first), tile.dtype.type(0 if cut else -np.inf), columns, seed)
     expected = start.astype(np.longdouble) + w[:, :rows].T.astype(np.longdouble) @ x
     expected = np.maximum(expected, 0) if cut else expected
     bound = gemm_bound(np.hstack([w[:, :rows].T, start]), np.vstack([x, np.eye(tile.columns, dtype=x.dtype)]), x.dtype)

@@ -8,10 +8,10 @@ from numba.extending import intrinsic
 
 from mlp_kernels.cpu import weight_tiles
 from mlp_kernels.cpu.lanes import Lanes
-from mlp_kernels.cpu.memory import pointer_to, shift
+from mlp_kernels.cpu.memory import pointer_like, pointer_to, shift
 from mlp_kernels.cpu.rules import FORMULAS, Hyper, Rule
 from mlp_kernels.cpu.vector_ir import Vectors
-from tests.kernels.tiles import DEPTHS, lanes_of_panels, normal
+from tests.kernels.tiles import DEPTHS, FAR, lanes_of_panels, normal
 from tests.tolerances import assert_close, eps, gemm_bound
 
 HYPER = Hyper(0.1, 0.01, 0.9, 0.8, 0.2, 0.99, 0.01, 0.05, 1e-3)
@@ -20,10 +20,11 @@ HYPER = Hyper(0.1, 0.01, 0.9, 0.8, 0.2, 0.99, 0.01, 0.05, 1e-3)
 @njit
 def to_weights(tile, rule, small, x, hop, dz, depth, w, slot_step, hyper, columns, pace):
     x, dz, w, hyper = pointer_to(x), pointer_to(dz), pointer_to(w), pointer_to(hyper)
+    nowhere = pointer_like(FAR, w), pace
     if small:
-        weight_tiles.small_weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, pace)
+        weight_tiles.small_weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, pace, nowhere)
     else:
-        weight_tiles.weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, pace)
+        weight_tiles.weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, pace, nowhere)
 
 
 @njit

@@ -8,7 +8,7 @@ from numba import njit
 
 from mlp_kernels.cpu import layer_tiles
 from mlp_kernels.cpu.features import VectorUnit, tile_for
-from mlp_kernels.cpu.memory import pointer_to
+from mlp_kernels.cpu.memory import pointer_like, pointer_to
 
 UNITS = {
     "SSE": VectorUnit("SSE", 128, 16, False),
@@ -18,6 +18,9 @@ UNITS = {
 """LLVM splits vectors wider than the CPU's, so each runs everywhere."""
 
 DEPTHS, FLAGS = st.integers(1, 80), st.booleans()
+
+FAR = 1 << 60
+"""An address that no process has. What a tile asks for ahead may lie anywhere: asking never faults."""
 
 
 def a_tile(unit, dtype):
@@ -40,9 +43,10 @@ def lanes_of_panels(a, tile):
 
 
 @njit
-def forward(tile, small, w, x, depth, z, bias, first, floor, columns):
+def forward(tile, small, w, x, depth, z, bias, first, floor, columns, pace=0):
     w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
+    nowhere = pointer_like(FAR, z), pace
     if small:
-        layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+        layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns, nowhere, nowhere)
     else:
-        layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns)
+        layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns, nowhere, nowhere)

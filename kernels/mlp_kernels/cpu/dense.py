@@ -1,14 +1,15 @@
 """A dense layer on panels: forward for the outputs, backward for the inputs that a thread owns.
 
-Blocks keep in the caches what tiles share: `DEPTH` steps of a sum at a time, so that the block of activations that
-all rows of a panel of weights meet stays in L1; `BLOCK_ROWS` rows of weights at a time in the way back, so that
-the rows that dx has just read are still in L2 when dW updates them.
+Each product goes block by block, see `blocks.py`, and while its tiles multiply they ask for the next block, see
+`ahead.py`.
 """
 
 from typing import Any
 
 import numpy as np
 
+from mlp_kernels.cpu.ahead import block_ahead, part_ahead
+from mlp_kernels.cpu.blocks import BLOCK_ROWS, DEPTH, even_block
 from mlp_kernels.cpu.column_tiles import column_forward, column_input
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
@@ -26,6 +27,7 @@ from mlp_kernels.cpu.network import (
     LEARNS_BIAS,
     N_IN,
     N_OUT,
+    PACE,
     PANELS,
     PRODUCT,
     ROWS,
@@ -39,18 +41,6 @@ from mlp_kernels.cpu.network import (
 from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.squares import row_total, transpose_block, transpose_part
 from mlp_kernels.cpu.tile import Tile
-
-DEPTH = 256
-BLOCK_ROWS = 64
-
-
-@kernel
-def even_block(size: int, most: int, multiple: int) -> int:
-    """The length of nearly equal blocks of at most about `most`, a multiple of `multiple`: no short last one."""
-    if size <= most:
-        return size
-    blocks = (size + most - 1) // most
-    return ((size + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
 
 @kernel
@@ -79,7 +69,8 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
         panel, to, start = shift(weights, begin * w_rows), shift(z, begin * width), shift(bias, begin)
         forward_panels(tile, panel, w_rows * width, x, depth, to, start, floor, end - begin, n)
         return
-    block = even_block(depth, DEPTH, 1)
+    block, pace = even_block(depth, DEPTH, 1), load(f.places, PACE)
+    panel = shift(weights, begin // width * w_rows * width)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         first = 1 if k == 0 else 0
@@ -88,15 +79,51 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
         while h < end:
             stop = min(end, (h // width + 1) * width)
             w = shift(weights, (h // width * w_rows + k) * width)
-            for b in range((n + width - 1) // width):
-                x_block, samples = shift(x, (b * in_rows + k) * width), n - b * width
-                for i in range(h, stop, tile.rows):
-                    w_block, z_block, bias_block = shift(w, i % width), shift(z, (b * rows + i) * width), shift(bias, i)
-                    if stop - i > tile.few_rows:
-                        forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, lowest, samples)
-                    else:
-                        small_forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, lowest, samples)
+            # What comes then: the next panel, or the next block of the first; behind the last is nothing of use.
+            then = shift(w, w_rows * width) if stop < end else shift(panel, (k + block) * width)
+            x_block = shift(x, k * width)
+            _forward_panel(tile, w, then, pace, x_block, in_rows, steps, z, rows, bias, h, stop, first, lowest, n)
             h = stop
+
+
+@kernel
+def _forward_panel(
+    tile: Tile,
+    w: Any,
+    then: Any,
+    pace: int,
+    x: Any,
+    in_rows: int,
+    steps: int,
+    z: Any,
+    rows: int,
+    bias: Any,
+    begin: int,
+    end: int,
+    first: int,
+    floor: Any,
+    n: int,
+) -> None:
+    """`steps` terms of the sums of outputs `begin` to `end`, which lie in one panel, for all samples.
+
+    Meanwhile the tiles ask for as many of the panel `then`, each for its part.
+    """
+    width = tile.columns
+    panels, part = (n + width - 1) // width, 0
+    for b in range(panels):
+        x_block, samples = shift(x, b * in_rows * width), n - b * width
+        z_after = shift(z, ((b + 1 if b + 1 < panels else 0) * rows + begin) * width)
+        for i in range(begin, end, tile.rows):
+            w_block, z_block, bias_block = shift(w, i % width), shift(z, (b * rows + i) * width), shift(bias, i)
+            next_z = block_ahead(tile, shift(z_block, tile.rows * width) if i + tile.rows < end else z_after)
+            next_w = part_ahead(tile, then, part, steps, pace)
+            part += 1
+            if end - i > tile.few_rows:
+                forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples, next_z, next_w)
+            else:
+                small_forward_tile(
+                    tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples, next_z, next_w
+                )
 
 
 @kernel
@@ -147,21 +174,32 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
             dx_rows, x_rows = shift(dx, place), shift(x, place)
             input_rows(tile, shift(weights, place), hop, transposed, dz_hop, depth, dx_rows, x_rows, behind_relu, n)
         return
-    block = even_block(depth, DEPTH, width)
+    block, panels, pace = even_block(depth, DEPTH, width), (n + width - 1) // width, load(f.places, PACE)
+    d_pace = max(1, tile.rows * width // BLOCK_ROWS)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         w = shift(weights, k // width * hop)
+        w_then = shift(w, block // width * hop if k + block < depth else 0)
         first = 1 if k == 0 else 0
         cut = behind_relu if k + steps == depth else 0
-        for b in range((n + width - 1) // width):
+        for b in range(panels):
             d, samples = shift(dz, (b * rows + k) * width), n - b * width
+            d_then = shift(d, rows * width) if b + 1 < panels else shift(dz, (k + block) * width)
+            dx_after = shift(dx, ((b + 1 if b + 1 < panels else 0) * in_rows + begin) * width)
             for i in range(begin, end, tile.rows):
                 place = (b * in_rows + i) * width
                 w_block, dx_block, x_block = shift(w, i * width), shift(dx, place), shift(x, place)
+                next_dx = block_ahead(tile, shift(dx_block, tile.rows * width) if i + tile.rows < end else dx_after)
+                next_w = shift(w_then, i * width + b * width * pace), pace
+                next_dz = part_ahead(tile, d_then, (i - begin) // tile.rows, steps, d_pace)
                 if end - i > tile.few_rows:
-                    input_tile(tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples)
+                    input_tile(
+                        tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples, next_dx, next_w, next_dz
+                    )
                 else:
-                    small_input_tile(tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples)
+                    small_input_tile(
+                        tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples, next_dx, next_w, next_dz
+                    )
 
 
 @kernel

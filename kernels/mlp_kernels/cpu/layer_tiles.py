@@ -26,6 +26,7 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
+from mlp_kernels.cpu.ahead import ahead_of, pair_of
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, places, start_of
 from mlp_kernels.cpu.register_tile import Block, accumulate, narrowest
 from mlp_kernels.cpu.tile import Tile
@@ -53,13 +54,16 @@ def _forward_tile(rows_of: Callable[[Tile], int]) -> Any:
         first: Any,
         floor: Any,
         columns: Any,
+        next_z: Any,
+        next_w: Any,
     ) -> Any:
         element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
-        signature = types.void(tile, element, element, ints, element, element, ints, element.dtype, ints)
+        pair = pair_of(element)
+        signature = types.void(tile, element, element, ints, element, element, ints, element.dtype, ints, pair, pair)
         rows, width = rows_of(tile.value), tile.value.columns
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, x, depth, z, bias, first, floor, columns = arguments
+            _, w, x, depth, z, bias, first, floor, columns, next_z, next_w = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
                 def stored(i: int, j: int) -> ir.Value:
@@ -67,7 +71,8 @@ def _forward_tile(rows_of: Callable[[Tile], int]) -> Any:
 
                 start = start_of(v, (rows, vectors), first, lambda i, _: v.broadcast(bias, i), stored)
                 steps = {"a_rows": range(rows), "a_depth": width, "b_depth": width}
-                block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start)
+                ahead = ahead_of(v, next_z, near=True) + ahead_of(v, next_w, near=False)
+                block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start, ahead=ahead)
                 low = v.splat(floor)
                 for i, j, value in places(block, vectors):
                     below = builder.fcmp_ordered("<", value, low)
@@ -86,7 +91,7 @@ forward_tile = _forward_tile(lambda tile: tile.rows)
 
 Where `first` is 0 the sum goes on from what z holds. Results below `floor` become `floor`: 0 for ReLU, -inf for
 nothing; NaN stays. Columns beyond the first `columns` may be left as they are: the last panel of a batch can have few
-samples."""
+samples. `next_z` and `next_w` are what is asked for meanwhile, see `ahead.py`."""
 
 small_forward_tile = _forward_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows."""
@@ -108,13 +113,18 @@ def _input_tile(rows_of: Callable[[Tile], int]) -> Any:
         x: Any,
         cut: Any,
         columns: Any,
+        next_dx: Any,
+        next_w: Any,
+        next_dz: Any,
     ) -> Any:
         element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
-        signature = types.void(tile, element, ints, element, ints, element, ints, element, ints, ints)
+        pair = pair_of(element)
+        operands = (element, ints, element, ints, element, ints, element, ints, ints)
+        signature = types.void(tile, *operands, pair, pair, pair)
         rows = rows_of(tile.value)
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, hop, dz, depth, dx, first, x, cut, columns = arguments
+            _, w, hop, dz, depth, dx, first, x, cut, columns, next_dx, next_w, next_dz = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
                 zero = v.constant(0.0)
@@ -127,7 +137,9 @@ def _input_tile(rows_of: Callable[[Tile], int]) -> Any:
                     return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
 
                 start = start_of(v, (rows, vectors), first, lambda _i, _j: zero, stored)
-                block = accumulate_panels(v, w, hop, dz, depth, start, vectors)
+                ahead = ahead_of(v, next_dx, near=True) + ahead_of(v, next_dz, near=False)
+                ahead += ahead_of(v, next_w, near=False, hop=hop)
+                block = accumulate_panels(v, w, hop, dz, depth, start, vectors, ahead=ahead)
                 block = v.when(builder.icmp_signed("!=", cut, index(0)), block, through_relu)
                 for i, j, value in places(block, vectors):
                     v.store(value, dx, place(v, i, j))
@@ -148,7 +160,8 @@ input_tile = _input_tile(lambda tile: tile.rows)
 
 w[i, k] lies at lane k % w of row i of panel k // w, the panels `hop` elements apart. Where `first` is 0 the sum goes
 on from what dx holds. Where `cut` is not 0, `x` are the results of a ReLU and dx goes on to its input. Columns beyond
-the first `columns`, which have no gradient, may be set to zero instead of being worked out."""
+the first `columns`, which have no gradient, may be set to zero instead of being worked out. `next_dx`, `next_w` and
+`next_dz` are what is asked for meanwhile, see `ahead.py`; `next_w` hops from panel to panel as w does."""
 
 small_input_tile = _input_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows."""

@@ -50,12 +50,12 @@ ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
 
 # Places in the arena, and sizes.
 GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, HYPER, SCRATCH = range(9)
-SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST = range(9, 14)
-PLACES = 14
+SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST, PACE = range(9, 15)
+PLACES = 15
 """Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
 for each thread; PANELS is the largest number of panels of a batch, VECTORS how much of `packed` is vectors that learn;
 UNUSED takes gradients that nobody wants; LOWEST is the first stage with anything that learns, beyond the last if there
-is none."""
+is none; PACE is how many of the next weights a tile asks for at each step, so that those of a batch ask for all."""
 
 
 # What `Network.code` holds.

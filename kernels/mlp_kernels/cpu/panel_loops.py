@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from llvmlite import ir
 
-from mlp_kernels.cpu.register_tile import Block, Step, accumulate
+from mlp_kernels.cpu.ahead import Ahead
+from mlp_kernels.cpu.register_tile import Block, accumulate
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 Start: TypeAlias = Callable[[int, int], ir.Value]
@@ -19,18 +20,15 @@ def accumulate_panels(
     depth: ir.Value,
     start: Block,
     vectors: int,
-    ahead: Sequence[ir.Value] = (),
-    ahead_step: Step = 0,
+    ahead: Sequence[Ahead] = (),
 ) -> Block:
-    """The loop over the panels of A, the register tile's own loop over the lanes of each inside.
-
-    For `ahead` and `ahead_step` see there.
-    """
+    """The loop over the panels of A, the register tile's own loop over the lanes of each inside."""
     builder, width = v.builder, v.tile.columns
 
     def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
         left, a_here, b_here, *others = carried
         lines, block = others[: len(ahead)], others[len(ahead) :]
+        asked = [each._replace(place=line) for each, line in zip(ahead, lines, strict=True)]
         lanes = builder.select(builder.icmp_signed("<", left, index(width)), left, index(width))
         sums = accumulate(
             v,
@@ -42,14 +40,13 @@ def accumulate_panels(
             b_depth=width,
             vectors=vectors,
             start=block,
-            ahead=lines,
-            ahead_step=ahead_step,
+            ahead=asked,
         )
-        lines = [v.address(line, builder.mul(lanes, ahead_step)) for line in lines]
+        lines = [v.address(line, builder.mul(lanes, pace) if hop is None else hop) for line, pace, _, hop in asked]
         a_next, b_next = v.address(a_here, hop), v.address(b_here, width * width)
         return [builder.sub(left, index(width)), a_next, b_next, *lines, *sums]
 
-    return while_positive(builder, [depth, a, b, *ahead, *start], one_panel)[3 + len(ahead) :]
+    return while_positive(builder, [depth, a, b, *(each.place for each in ahead), *start], one_panel)[3 + len(ahead) :]
 
 
 def while_positive(

@@ -27,11 +27,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from mlp_kernels.cpu.ahead import Ahead, Step
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index, unroll
 
 Array: TypeAlias = npt.NDArray[Any]
-Step: TypeAlias = ir.Value | int
 Block: TypeAlias = list[ir.Value]
 
 
@@ -58,15 +58,13 @@ def accumulate(
     b_depth: Step,
     vectors: int,
     start: Block | None = None,
-    ahead: Sequence[ir.Value] = (),
-    ahead_step: Step = 0,
+    ahead: Sequence[Ahead] = (),
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
     `a` and `b` point to elements; `a_rows` are the offsets of the rows of A from the first, `a_depth` and
     `b_depth` the steps from one k to the next, all in elements, constants where they can be. `depth` is at
-    least 1. The sums begin at `start`, or at zero. Each step asks for the cache lines at the pointers `ahead`, and the
-    next one for those `ahead_step` elements further on.
+    least 1. The sums begin at `start`, or at zero. Each step asks for a line of each of `ahead`.
     """
     builder = v.builder
     before = builder.block
@@ -79,11 +77,11 @@ def accumulate(
         value.add_incoming(start, before)
         return value
 
-    k, a_here, b_here, *lines = (carried(value) for value in (index(0), a, b, *ahead))
+    k, a_here, b_here, *lines = (carried(value) for value in (index(0), a, b, *(each.place for each in ahead)))
     block = [carried(value) for value in start or [v.constant(0.0)] * (len(a_rows) * vectors)]
 
-    for line in lines:
-        v.prefetch(line, to_write=True)
+    for line, asked in zip(lines, ahead, strict=True):
+        v.prefetch(line, to_write=asked.near, near=asked.near)
     row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
     results = []
     for i, offset in enumerate(a_rows):
@@ -91,7 +89,7 @@ def accumulate(
         results += [v.multiply_add(element, row_of_b[j], block[i * vectors + j]) for j in range(vectors)]
 
     k_next = builder.add(k, index(1))
-    lines_next = [v.address(line, ahead_step) for line in lines]
+    lines_next = [v.address(line, asked.pace) for line, asked in zip(lines, ahead, strict=True)]
     for value, following in zip(
         [k, a_here, b_here, *lines, *block],
         [k_next, v.address(a_here, a_depth), v.address(b_here, b_depth), *lines_next, *results],

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from mlp_kernels.cpu.blocks import BLOCK_ROWS
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.dense import (
-    BLOCK_ROWS,
     ends_in_relu,
     few_forward,
     finish_gradient,

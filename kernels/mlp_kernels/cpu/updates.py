@@ -9,6 +9,8 @@ from functools import cache
 from math import sqrt
 from typing import Any, TypeAlias
 
+from mlp_kernels.cpu.ahead import part_ahead
+from mlp_kernels.cpu.blocks import BLOCK_ROWS
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import expm1
 from mlp_kernels.cpu.memory import load, number, shift, store
@@ -100,18 +102,21 @@ def weights_update_of(rule: Rule) -> Update:
         hyper: Any,
     ) -> None:
         width = tile.columns
-        block_bytes = tile.rows * width * tile.element_bytes
-        pace = (AHEAD_HALVES * block_bytes // 2 + n - 1) // n
+        block = tile.rows * width
+        pace = (AHEAD_HALVES * block * tile.element_bytes // 2 + n - 1) // n
+        dz_pace = max(1, block // BLOCK_ROWS)
         # From the last one back: the way forward has left it in the caches, and will begin with the first.
         for panel in range(last - 1, first - 1, -1):
             d = shift(dz, panel * dz_step)
             columns = outputs - panel * width
+            below = shift(dz, max(panel - 1, first) * dz_step)
             for i in range(begin, end, tile.rows):
-                w = shift(weights, (panel * w_rows + i) * width)
+                rows, w = shift(x, i * width), shift(weights, (panel * w_rows + i) * width)
+                next_dz = part_ahead(tile, below, (i - begin) // tile.rows, n, dz_pace)
                 if end - i > tile.few_rows:
-                    weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, pace)
+                    weights_tile(tile, rule, rows, hop, d, n, w, slot_step, hyper, columns, pace, next_dz)
                 else:
-                    small_weights_tile(tile, rule, shift(x, i * width), hop, d, n, w, slot_step, hyper, columns, pace)
+                    small_weights_tile(tile, rule, rows, hop, d, n, w, slot_step, hyper, columns, pace, next_dz)
 
     return weights_update
 

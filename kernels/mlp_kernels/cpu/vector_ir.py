@@ -138,13 +138,13 @@ class Vectors:
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.store.{self.suffix}.p0")
         self.builder.call(function, [vector, place, ir.Constant(_INT32, 1), mask])
 
-    def prefetch(self, pointer: ir.Value, *, to_write: bool = False) -> None:
-        """Ask for the cache line of an address; never faults."""
+    def prefetch(self, pointer: ir.Value, *, to_write: bool = False, near: bool = True) -> None:
+        """Ask for the cache line of an address, into L1 or, where it is not needed so near, into L2; never faults."""
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
-        self.builder.call(
-            function, [self.bytes(pointer), *(ir.Constant(_INT32, int(flag)) for flag in (to_write, 3, 1))]
-        )
+        locality, of_data = (3 if near else 2), 1
+        flags = [ir.Constant(_INT32, flag) for flag in (int(to_write), locality, of_data)]
+        self.builder.call(function, [self.bytes(pointer), *flags])
 
     def prefetch_for_write(self, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
         """Ask for a cache line that will be written soon."""

@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
+from mlp_kernels.cpu.ahead import Ahead, ahead_of, pair_of
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, while_positive
 from mlp_kernels.cpu.register_tile import Block, narrowest
@@ -39,31 +40,25 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         hyper: Any,
         columns: Any,
         pace: Any,
+        next_dz: Any,
     ) -> Any:
         element = types.CPointer(from_dtype(tile.value.dtype))
         ints = types.int64
-        signature = types.void(tile, rule, element, ints, element, ints, element, ints, element, ints, ints)
+        operands = (element, ints, element, ints, element, ints, element, ints, ints)
+        signature = types.void(tile, rule, *operands, pair_of(element))
         rows = rows_of(tile.value)
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, pace = arguments
+            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, pace, next_dz = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
-                memory = [
-                    v.address(weights, builder.mul(slot_step, index(slot))) for slot in range(rule.value.slots + 1)
-                ]
-                block = accumulate_panels(
-                    v,
-                    x,
-                    hop,
-                    dz,
-                    depth,
-                    [v.constant(0.0)] * len(targets),
-                    vectors,
-                    ahead=[v.bytes(block) for block in memory],
-                    ahead_step=pace,
-                )
+                slots = range(rule.value.slots + 1)
+                memory = [v.address(weights, builder.mul(slot_step, index(slot))) for slot in slots]
+                ahead = [Ahead(v.bytes(block), pace, near=True) for block in memory]
+                ahead += ahead_of(v, next_dz, near=False)
+                zeros = [v.constant(0.0)] * len(targets)
+                block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, ahead=ahead)
                 h = _hyper(v, hyper)
                 for value, target in zip(block, targets, strict=True):
                     _update(v, rule.value, h, value, v.address(weights, target), slot_step)
@@ -82,7 +77,8 @@ weights_tile = _weights_tile(lambda tile: tile.rows)
 x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
 rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
 worked out: where one vector or half of one is enough, no more. While the multiply-adds run, the block of weights and of
-each slot is asked for, so that it is near when they end: `pace` bytes further at each step."""
+each slot is asked for, so that it is near when they end: `pace` bytes further at each step; and `next_dz`, see
+`ahead.py`."""
 
 small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows: a network of two inputs has no more."""
