@@ -234,7 +234,7 @@ def _steps(
     work: Work, rule: Optimizer, dtype: str, rates: Curve, loss: Loss
 ) -> Iterator[tuple[MLP, Callable[[], float], Callable[[], float]]]:
     """For each rate the model as it is, what looks up the loss of the next step, and what takes it, with its loss."""
-    model = MLP(work.case.widths, dtype=dtype)
+    model = MLP(work.case.widths, weight_init="zeros", dtype=dtype)  # the weights are those of the work
     model.flat[...] = work.parameters
     samples = Samples(work.X, loss.prepare(work.y, model.n_outputs, model.dtype))
     state = State(model.flat, model.buffer_vector, np.zeros((len(rule.slots), model.n_parameters), model.dtype))

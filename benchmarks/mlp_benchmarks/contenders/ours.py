@@ -29,7 +29,7 @@ class Numpy:
             raise UnsuitableError("not in this version") from None
         except (BackendUnavailableError, MissingDependencyError) as error:
             raise UnsuitableError(str(error)) from None
-        model = MLP(work.case.widths, dtype="float32")
+        model = MLP(work.case.widths, weight_init="zeros", dtype="float32")  # the weights are those of the work
         loss = LOSSES[work.case.loss]
         self._work = work
         self._program = lower(model, loss, work.rule)
