@@ -1,4 +1,4 @@
-"""The blocks in which a dense layer's products are taken, so that what tiles share stays in the caches."""
+"""The blocks in which products are taken, so that what tiles share stays in the caches."""
 
 from mlp_kernels.cpu.compiling import kernel
 
@@ -9,9 +9,15 @@ BLOCK_ROWS = 64
 
 
 @kernel
-def even_block(size: int, most: int, multiple: int) -> int:
-    """The length of nearly equal blocks of at most about `most`, a multiple of `multiple`: no short last one."""
-    if size <= most:
-        return size
-    blocks = (size + most - 1) // most
-    return ((size + blocks - 1) // blocks + multiple - 1) // multiple * multiple
+def even_block(total: int, about: int, multiple: int) -> int:
+    """The size of the blocks, a multiple of `multiple`, that divide `total` into equal parts of about `about`.
+
+    300 steps in blocks of about 256 are one block, not 256 and 44.
+
+    >>> even_block(300, 256, 1), even_block(784, 256, 1), even_block(10, 256, 8)
+    (300, 262, 16)
+    """
+    if 2 * total < 3 * about:  # one block, without a division
+        return (total + multiple - 1) // multiple * multiple
+    blocks = (2 * total + about) // (2 * about)
+    return (total + blocks * multiple - 1) // (blocks * multiple) * multiple

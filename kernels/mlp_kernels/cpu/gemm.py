@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import from_dtype, types
 
+from mlp_kernels.cpu.blocks import even_block
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.constants import ConstantType
 from mlp_kernels.cpu.features import tile_for
@@ -186,19 +187,6 @@ def _compiled(tile: Tile, epilogue: Epilogue) -> Any:
     bias, out = types.Array(element, 1, "C", readonly=True), types.Array(element, 2, "A")
     bell = types.Array(types.int64, 1, "C")
     return multiply_blocked.compile((ConstantType(tile), ConstantType(epilogue), operand, operand, bias, out, bell))
-
-
-@kernel
-def even_block(total: int, about: int, multiple: int) -> int:
-    """The size of the blocks, a multiple of `multiple`, that divide `total` into equal parts of about `about`.
-
-    300 steps in blocks of about 256 are one block, not 256 and 44.
-
-    >>> even_block(300, 256, 1), even_block(784, 256, 1), even_block(10, 256, 8)
-    (300, 262, 16)
-    """
-    blocks = max(1, (2 * total + about) // (2 * about))
-    return (total + blocks * multiple - 1) // (blocks * multiple) * multiple
 
 
 @kernel
