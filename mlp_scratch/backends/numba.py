@@ -14,7 +14,7 @@ import numpy as np
 
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.announcing import announcing
-from mlp_kernels.cpu.gather import describe, describe_targets, describe_weights
+from mlp_kernels.cpu.gather import describe, describe_weights
 from mlp_kernels.cpu.training_loop import train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
@@ -206,7 +206,7 @@ class _Run:
         """The samples as `plan` takes them, which begins at step `skipped` of the whole plan."""
         return nw.Batches(
             describe(samples.X, self.tables.tile),
-            describe_targets(samples.targets),
+            describe(samples.targets, self.tables.tile),
             describe_weights(samples.weights),
             order.rows,
             order.order,

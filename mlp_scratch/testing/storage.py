@@ -52,7 +52,8 @@ def layout(point: Point) -> None:
 
 
 def _strided(a: Array) -> Array:
-    wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), np.nan) if a.ndim else np.array(a)
+    between = np.nan if a.dtype.kind == "f" else 0
+    wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), between, a.dtype) if a.ndim else np.array(a)
     view = wide[..., ::2] if a.ndim else wide
     view[...] = a
     return view

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from mlp_kernels.cpu import layer_tiles, squares, turning_tile, weights
+from mlp_kernels.cpu import layer_tiles, squares, totals, turning_tile, weights
 from mlp_kernels.cpu.memory import pointer_like, pointer_to
 from tests.kernels.tiles import DEPTHS, FAR, FLAGS, forward, lanes_of_panels, normal
 from tests.tolerances import assert_close, eps, gemm_bound
@@ -42,7 +42,13 @@ def transpose(tile, source, destination, sums, first, rows, samples):
 
 @njit
 def sum_of_row(tile, row, samples):
-    return squares.row_total(tile, pointer_to(row), samples)
+    return totals.row_total(tile, pointer_to(row), samples)
+
+
+@njit
+def float64_sums(tile, row, weights, samples):
+    row, weights = pointer_to(row), pointer_to(weights)
+    return totals.float64_total(tile, row, None, samples), totals.float64_total(tile, row, weights, samples)
 
 
 @settings(max_examples=25)
@@ -126,6 +132,18 @@ def test_the_sum_of_a_row_is_that_of_its_samples(tile):
         row[samples:] = np.nan
         here = row[:samples].astype(np.float64)
         assert_close(sum_of_row(tile, row, samples), here.sum(), tile.columns * eps(tile.dtype) * np.abs(here).sum())
+
+
+def test_the_float64_sums_of_a_row_are_those_of_its_samples(tile):
+    bound = 2 * tile.columns * eps(np.float64)
+    for samples in range(1, 2 * tile.columns):
+        row, weights = normal(tile, tile.columns, seed=samples), normal(tile, tile.columns, seed=samples + 100)
+        row[samples:] = weights[samples:] = np.nan
+        terms = row[:samples].astype(np.longdouble)
+        plain, weighted = float64_sums(tile, row, weights, samples)
+        assert_close(plain, terms.sum(), bound * np.abs(terms).sum())
+        terms *= weights[:samples]
+        assert_close(weighted, terms.sum(), bound * np.abs(terms).sum())
 
 
 @settings(max_examples=25)

@@ -92,10 +92,13 @@ def test_any_magnitudes_contain_denormal_and_huge_numbers(dtype):
     assert find(draws, lambda X: (np.abs(X) > np.sqrt(float(info.max)) / 64).any()).dtype == dtype
 
 
-def test_layouts_keep_the_numbers():
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_layouts_keep_the_numbers_and_their_type(dtype):
     @given(strategies.layouts(), strategies.batches(3))
     def check(layout, X):
+        X = np.abs(X).astype(dtype)
         assert np.array_equal(layout(X), X)
+        assert layout(X).dtype == dtype
 
     check()
     X = np.ones((2, 3))

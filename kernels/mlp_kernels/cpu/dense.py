@@ -39,8 +39,9 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
-from mlp_kernels.cpu.squares import row_total, transpose_block, transpose_part
+from mlp_kernels.cpu.squares import transpose_block, transpose_part
 from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.totals import row_total
 
 
 @kernel

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
-from mlp_kernels.cpu.native import FLOATS, INT, INTS, address
-from mlp_kernels.cpu.squares import ask_for, gather_block
+from mlp_kernels.cpu.native import FLOATS, INT, INTS, address, call
+from mlp_kernels.cpu.squares import ask_for, gather_block, gather_row
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -35,9 +35,9 @@ SINGLY = 2
 LINE = 64
 """Bytes of a cache line."""
 
-ADDRESS, ROW_STRIDE, COLUMN_STRIDE, GATHER = range(4)
-"""The fields of a data set's description, int64; GATHER is the address of the code that reads its number type, in a
-description of targets 1 for class indices and else 0."""
+ADDRESS, ROW_STRIDE, COLUMN_STRIDE, GATHER, LABELS = range(5)
+"""The fields of a data set's description, int64; GATHER is the address of the code that reads its number type, LABELS
+1 where it is one column of class indices, else 0."""
 
 
 @cache
@@ -51,10 +51,8 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
         tile: Tile, data: Any, begin: int, end: int, order: Any, n: int, rows: int, b: int, x: Any, sources: Any
     ) -> None:
         width, lanes, size = tile.columns, tile.lanes, size_of(kind)
-        address, row_stride, step = load(data, ADDRESS), load(data, ROW_STRIDE), load(data, COLUMN_STRIDE)
-        for j in range(width):
-            store(sources, j, address + load(order, min(b * width + j, n - 1)) * row_stride)
-        panel, here = shift(x, b * rows * width), min(width, n - b * width)
+        find_samples(tile, data, order, n, b, sources)
+        panel, here, step = shift(x, b * rows * width), min(width, n - b * width), load(data, COLUMN_STRIDE)
         done = begin
         if step == size and here > SINGLY:
             done = begin + (end - begin) // lanes * lanes
@@ -66,27 +64,38 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
                 for byte in range(begin * size, end * size, LINE):
                     ask_for(tile, load(sources, j) + byte)
         for k in range(done, end):
-            for j in range(here):
-                store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
+            if here > SINGLY:
+                for j in range(0, here, lanes):
+                    gather_row(tile, kind, shift(sources, j), k * step, shift(panel, k * width + j))
+            else:
+                for j in range(here):
+                    store(panel, k * width + j, load(pointer_at(load(sources, j) + k * step, kind), 0))
 
     return gather
 
 
+@kernel
+def find_samples(tile: Tile, data: Any, order: Any, n: int, b: int, sources: Any) -> None:
+    """The addresses of the samples of panel `b`, w of them; beyond the last sample those of the last."""
+    width = tile.columns
+    address, step, first = load(data, ADDRESS), load(data, ROW_STRIDE), shift(order, b * width)
+    here = min(width, n - b * width)
+    for j in range(here):
+        store(sources, j, address + load(first, j) * step)
+    for j in range(here, width):
+        store(sources, j, load(sources, here - 1))
+
+
 def describe(X: Array, tile: Tile) -> Ints:
-    """A data set (N, D) of one of `TYPES` for `gather`."""
+    """A data set for `gather`: samples (N, D) or targets (N, K) of one of `TYPES`, or class indices (N,), int64."""
     code = address(gather_of(_scalar(X)), (INTS, INT, INT, INTS, INT, INT, INT, FLOATS, INTS), tile)
-    return np.array([_address(X), *X.strides, code], np.int64)
-
-
-def describe_targets(t: Array) -> Ints:
-    """Targets (N,) of class indices, int64, or (N, K) of the network's float type."""
-    column = t.strides[1] if t.ndim == 2 else 0
-    return np.array([_address(t), t.strides[0], column, t.dtype == np.int64], np.int64)
+    labels = X.ndim == 1
+    return np.array([_address(X), X.strides[0], 0 if labels else X.strides[1], code, labels], np.int64)
 
 
 def describe_weights(w: Array | None) -> Ints:
     """Sample weights (N,) of the network's float type, or none."""
-    return np.array([0, 0, 0, 0] if w is None else [_address(w), w.strides[0], 0, 0], np.int64)
+    return np.array([0, 0] if w is None else [_address(w), w.strides[0]], np.int64)
 
 
 def _scalar(X: Array) -> Callable[..., Any]:
@@ -98,23 +107,28 @@ def _address(array: Array) -> int:
 
 
 @kernel
-def gather_targets(tile: Tile, data: Any, outputs: int, order: Any, n: int, b: int, smoothing: float, t: Any) -> None:
-    """The targets of panel `b`: class labels as one row of floats, real numbers as they are, one row an output.
+def gather_targets(
+    tile: Tile, data: Any, outputs: int, order: Any, n: int, b: int, smoothing: float, t: Any, sources: Any
+) -> None:
+    """The targets of panel `b`: class labels as one row of floats, or the network's real numbers, one row an output.
 
-    Of real numbers, smoothing mixes p with the uniform: (1 - ε) p + ε / C; of labels the loss does.
+    Of real numbers, smoothing mixes p with the uniform: (1 - ε) p + ε / C; of labels the loss does. `sources` has room
+    for w addresses.
     """
-    width, first, step = tile.columns, load(data, ADDRESS), load(data, ROW_STRIDE)
-    low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
-    if load(data, GATHER):
-        for j in range(width):
-            row = first + load(order, min(b * width + j, n - 1)) * step
-            store(t, j, number(t, float(load(pointer_at(row, np.int64), 0))))
-        return
-    for c in range(outputs):
-        place = first + c * load(data, COLUMN_STRIDE)
-        for j in range(width):
-            p = load(pointer_like(place + load(order, min(b * width + j, n - 1)) * step, t), 0)
-            store(t, c * width + j, rest * p + low)
+    labels, rows = load(data, LABELS) != 0, 0
+    if labels or outputs == 1:  # a call would take as long again
+        find_samples(tile, data, order, n, b, sources)
+        for j in range(0, tile.columns, tile.lanes):
+            if labels:
+                gather_row(tile, np.int64, shift(sources, j), 0, shift(t, j))
+            else:
+                gather_row(tile, t, shift(sources, j), 0, shift(t, j))
+    else:  # without rows between panels, every panel goes to where the first one would
+        call(load(data, GATHER), (tile, data, 0, outputs, order, n, rows, b, t, sources))
+    if smoothing != 0.0 and not labels:
+        low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
+        for i in range(outputs * tile.columns):
+            store(t, i, rest * load(t, i) + low)
 
 
 @kernel

@@ -5,7 +5,7 @@
     row 1:  b0 b1 b2 ...   -->  row 1:  a1 b1 c1 ...
     row 2:  c0 c1 c2 ...        row 2:  a2 b2 c2 ...
 
-The reference of both is `x.T`; of the sums that come with one of them, `x.sum(axis=1)`.
+The reference of all is `x.T`; of the sums that come with one of them, `x.sum(axis=1)`.
 """
 
 from typing import Any
@@ -86,19 +86,6 @@ def turn_block(_context: Any, tile: Any, source: Any, step: Any, destination: An
     return types.void(tile, element, ints, element, ints), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def row_total(_context: Any, tile: Any, row: Any, samples: Any) -> Any:
-    """The sum of the first `samples` elements of one row of a panel."""
-    element = types.CPointer(from_dtype(tile.value.dtype))
-
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-        _, row, samples = arguments
-        v = Vectors(builder, tile.value)
-        return v.total([v.load_part(row, j * v.lanes, mask) for j, mask in enumerate(v.row_masks(samples))])
-
-    return element.dtype(tile, element, types.int64), generate
-
-
 AHEAD = 256
 """Bytes ahead of which a sample's next numbers are asked for: sixteen samples are more than the CPU foresees alone."""
 
@@ -138,6 +125,29 @@ def gather_block(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, de
             vectors.append(_converted(v, values, source))
         for k, column in enumerate(v.transpose(vectors)):
             v.store(column, destination, k * v.tile.columns)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def gather_row(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, destination: Any) -> Any:
+    """One element each of `lanes` samples, converted: out[j] = sample j's, `offset` bytes from the address in `rows`.
+
+    For fewer features than make a square. Stored one by one, the elements would have to leave the core's queue before
+    a tile could read them as vectors. `kind` is as for `gather_block`, or a pointer to what lies in memory.
+    """
+    source = kind.dtype
+    signature = types.void(
+        tile, kind, types.CPointer(types.int64), types.int64, types.CPointer(from_dtype(tile.value.dtype))
+    )
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, _, rows, offset, destination = arguments
+        v, memory = Vectors(builder, tile.value), context.get_value_type(source).as_pointer()
+        addresses = [builder.add(builder.load(v.address(rows, i)), offset) for i in range(v.lanes)]
+        values = v.collect([builder.inttoptr(address, memory) for address in addresses])
+        v.store(_converted(v, values, source), destination)
         return context.get_dummy_value()
 
     return signature, generate

@@ -52,6 +52,7 @@ from mlp_kernels.cpu.shuffling import shuffle
 from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.totals import float64_total
 from mlp_kernels.cpu.updates import set_hyper_parameters
 
 
@@ -97,10 +98,10 @@ def train(
         _gather(tile, f, order, n, pointer_to(sources), thread, threads)
         round_ = meet(f.meeting, round_, threads)
         round_ = _forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
-        _loss(tile, f, order, n, thread, threads)
+        _loss(tile, f, order, n, pointer_to(sources), thread, threads)
         round_ = meet(f.meeting, round_, threads)
         if thread == 0:
-            losses[i], accuracies[i] = _figures(f, n)
+            losses[i], accuracies[i] = _figures(tile, f, n)
         round_ = _backward(tile, f, n, training, thread, threads, round_)
         if thread == 0:
             update_vectors(tile, f)
@@ -205,7 +206,7 @@ def _forward(
 
 
 @kernel
-def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> None:
+def _loss(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, threads: int) -> None:
     """Loss, accuracy and gradient of a share of the panels."""
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
@@ -215,7 +216,7 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
     for b in range(begin, end):
         shares = shift(f.arena, load(f.places, SHARES) + b * width)
         gather_shares(tile, f.weights, order, n, b, largest, total, shares)
-        gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t)
+        gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t, sources)
         panel = b * rows * width
         z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
         values = shift(f.arena, load(f.places, VALUES) + b * width)
@@ -225,20 +226,15 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, thread: int, threads: int) -> 
 
 
 @kernel
-def _figures(f: Any, n: int) -> Any:
+def _figures(tile: Tile, f: Any, n: int) -> Any:
     """Loss and accuracy of the batch, summed over its samples."""
-    shares, values = shift(f.arena, load(f.places, SHARES)), shift(f.arena, load(f.places, VALUES))
-    accuracies = shift(f.arena, load(f.places, ACCURACIES))
-    even = odd = right = also_right = 0.0  # two sums side by side take the time of one
-    for j in range(0, n - 1, 2):
-        even += float(load(shares, j)) * float(load(values, j))
-        odd += float(load(shares, j + 1)) * float(load(values, j + 1))
-        right += float(load(accuracies, j))
-        also_right += float(load(accuracies, j + 1))
-    if n % 2:
-        even += float(load(shares, n - 1)) * float(load(values, n - 1))
-        right += float(load(accuracies, n - 1))
-    return even + odd, (right + also_right) / n
+    width, total, right = tile.columns, 0.0, 0.0
+    for first in range(0, n, width):
+        shares, values = shift(f.arena, load(f.places, SHARES) + first), shift(f.arena, load(f.places, VALUES) + first)
+        accuracies = shift(f.arena, load(f.places, ACCURACIES) + first)
+        total += float64_total(tile, values, shares, n - first)
+        right += float64_total(tile, accuracies, None, n - first)
+    return total, right / n
 
 
 @kernel

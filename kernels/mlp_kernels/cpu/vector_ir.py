@@ -204,8 +204,8 @@ class Vectors:
         return [self.builder.shuffle_vector(e, o, order) for e, o in zip(even, odd, strict=True) for order in orders]
 
     def collect(self, pointers: list[ir.Value]) -> ir.Value:
-        """One element from each of `lanes` places."""
-        vector: ir.Value = ir.Constant(self.type, ir.Undefined)
+        """One element, of whatever type, from each of `lanes` places."""
+        vector: ir.Value = ir.Constant(ir.VectorType(pointers[0].type.pointee, self.lanes), ir.Undefined)
         for i, pointer in enumerate(pointers):
             vector = self.builder.insert_element(vector, self.builder.load(pointer, align=1), ir.Constant(_INT32, i))
         return vector
