@@ -117,13 +117,15 @@ def gather_block(_context: Any, tile: Any, kind: Any, rows: Any, offset: Any, de
         _, _, rows, offset, destination = arguments
         v = Vectors(builder, tile.value)
         memory = ir.VectorType(context.get_value_type(source), v.lanes)
-        vectors = []
-        for i in range(v.lanes):
-            address = builder.add(builder.load(v.address(rows, i)), offset)
+        addresses = [builder.add(builder.load(v.address(rows, i)), offset) for i in range(v.lanes)]
+        for address in addresses:
             v.prefetch(builder.inttoptr(builder.add(address, index(AHEAD)), ir.IntType(8).as_pointer()))
-            values = builder.load(builder.inttoptr(address, memory.as_pointer()), align=1)
-            vectors.append(_converted(v, values, source))
-        for k, column in enumerate(v.transpose(vectors)):
+        if memory == v.type:
+            columns = v.load_transposed([v.pointer(address) for address in addresses], index(0))
+        else:
+            values = [builder.load(builder.inttoptr(each, memory.as_pointer()), align=1) for each in addresses]
+            columns = v.transpose([_converted(v, each, source) for each in values])
+        for k, column in enumerate(columns):
             v.store(column, destination, k * v.tile.columns)
         return context.get_dummy_value()
 
