@@ -6,8 +6,9 @@
     | sample 9 |  x0 x1 x2 ...             ...
 
 A data set is an address, two strides in bytes and the code for its type; nothing of its size is copied. Where the
-features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers; there, lanes
-beyond the last sample repeat it. What other lanes beyond it hold is no matter: nothing that a lane computes leaves it.
+features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers; what is left of
+them, or lies otherwise, goes row by row. There, lanes beyond the last sample repeat it. What other lanes beyond it hold
+is no matter: nothing that a lane computes leaves it.
 """
 
 from collections.abc import Callable
