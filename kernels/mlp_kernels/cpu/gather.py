@@ -116,7 +116,7 @@ def gather_targets(
     Of real numbers, smoothing mixes p with the uniform: (1 - ε) p + ε / C; of labels the loss does. `sources` has room
     for w addresses.
     """
-    labels, rows = load(data, LABELS) != 0, 0
+    labels = load(data, LABELS) != 0
     if labels or outputs == 1:  # a call would take as long again
         find_samples(tile, data, order, n, b, sources)
         for j in range(0, tile.columns, tile.lanes):
@@ -124,8 +124,8 @@ def gather_targets(
                 gather_row(tile, np.int64, shift(sources, j), 0, shift(t, j))
             else:
                 gather_row(tile, t, shift(sources, j), 0, shift(t, j))
-    else:  # without rows between panels, every panel goes to where the first one would
-        call(load(data, GATHER), (tile, data, 0, outputs, order, n, rows, b, t, sources))
+    else:  # with 0 rows from panel to panel, every panel goes to where the first one would
+        call(load(data, GATHER), (tile, data, 0, outputs, order, n, 0, b, t, sources))
     if smoothing != 0.0 and not labels:
         low, rest = number(t, smoothing / outputs), number(t, 1.0 - smoothing)
         for i in range(outputs * tile.columns):
