@@ -9,7 +9,8 @@
    holds. They end by number or by the clock, which knows nothing of who is ahead.
 5. All of that again in new processes, but for the number of steps, and with a short warm-up in place of the check:
    where a process's memory lies in the caches is luck, and it keeps its luck. Where a round of all takes long, it is
-   one round in each process: another process tells more than another round.
+   two in the first process and one in each other: another process tells more than another round. Where even so it
+   would take too long, it is fewer processes.
 
 Every round begins at the same state, so its evidence is known: the timed steps are checked as well.
 """
@@ -63,10 +64,12 @@ class Rules:
 
     Attributes:
         rounds: how often each contender is timed in each process.
-        processes: how many processes each contender has, one after the other.
+        processes: how many processes each contender has, one after the other, if there is time.
         seconds: how long a round takes at least, whatever the job.
         patience: how long a worker may take to answer.
-        budget: seconds for the rounds of one job in one process: none begins that would not end within them.
+        budget: seconds for the rounds of one job in one process: none begins that would not end within them, but for
+            the second in the first process: a single round has no spread.
+        most_seconds: of the whole race, for each of its jobs: no other process begins that would not end within them.
     """
 
     rounds: int = 7
@@ -74,11 +77,7 @@ class Rules:
     seconds: float = 0.02
     patience: float = 180.0
     budget: float = 8.0
-
-    @property
-    def fewest_rounds(self) -> int:
-        """In each process, whatever the budget: a single one has no spread, unless there are more processes."""
-        return 1 if self.processes > 1 else 2
+    most_seconds: float = math.inf
 
 
 LONG_ENOUGH = 0.25
@@ -118,6 +117,7 @@ class Race:
         self._took: dict[str, float] = {}
         self._ended = False
         self.lanes = [[Lane(name, entry) for name, entry in entries.items()] for _ in jobs]
+        self._skip_missing()
 
     def __enter__(self) -> "Race":
         return self
@@ -131,11 +131,15 @@ class Race:
 
     def run(self) -> None:
         """Start, check, tune and time them all, in one set of processes after the other."""
-        self._skip_missing()
         for number, job in enumerate(self._jobs):
             if any(lane.racing for lane in self.lanes[number]):
                 job.save(self._file(number))
+        start = begun = time.monotonic()
         for process in range(self._rules.processes):
+            now = time.monotonic()
+            if process and 2 * now - begun - start > self._rules.most_seconds * len(self._jobs):
+                break  # another one would take about as long as the last
+            begun = now
             self._start_workers(process)
             for number in range(len(self._jobs)):
                 self.run_job(number, process)
@@ -152,7 +156,7 @@ class Race:
         self._at_once(lanes, lambda lane, worker: self._tune(lane, worker, job), self._places)
         for lane in _racing(lanes):
             lane.seconds.append([])
-        start, fewest = time.monotonic(), self._rules.fewest_rounds
+        start, fewest = time.monotonic(), 1 if process else 2
         for count in range(1, self._rules.rounds + 1):
             # As many rounds as begin now, and the next one, if it takes as long as they did on average.
             needed = (time.monotonic() - start) * count / max(1, count - 1)
@@ -237,10 +241,11 @@ class Race:
         if not lane.steps:
             least = job.least_seconds if lane.entry.many_steps else min(job.least_seconds, LONG_ENOUGH)
             seconds = max(self._rules.seconds, least)
-            lane.steps = worker.ask({"do": "tune", "seconds": seconds})["steps"]
+            worker.ask({"do": "tune", "seconds": seconds})
 
     def _time(self, lane: Lane, worker: Worker, job: Job) -> None:
-        result = worker.ask({"do": "round"})
+        result = worker.ask({"do": "turn"})
+        lane.steps = result["steps"]
         self._compare(lane, job, result, "while timed")
         if lane.racing:
             lane.seconds[-1].append(result["seconds"])

@@ -15,11 +15,11 @@ the first ones, where rounding has not had time to grow: a learning rate times 1
 times 1.0005, is refused. What Adam's curve cannot show is a gradient's scale, which Adam divides out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ class Reference:
 
 
 class ReferenceMaker:
-    """References for one work, each form's made when it is asked for; of no use to time, so on all cores.
+    """References for one work; of no use to time, so they are made on all cores.
 
     Several threads may ask at once. What forms have in common is made once: Keras' two have one curve, and a curve
     that is cut off comes from the same samples' losses.
@@ -80,37 +80,54 @@ class ReferenceMaker:
 
     def __init__(self, work: Work) -> None:
         self._work, self._lock = work, Lock()
-        self._made: dict[tuple[AdamForm, float | None], Reference] = {}
         self._exact: dict[Optimizer, ExactCurve] = {}
         self._bounds: dict[bool, Curve] = {}
 
     def get(self, adam_form: AdamForm, most_loss: float | None = None) -> Reference:
         """The reference for contenders whose Adam has this form, and who report no larger loss of a sample."""
-        if not isinstance(self._work.rule, Adam):
-            adam_form = "torch"
-        form = (adam_form, most_loss)
-        with self._lock:
-            if form not in self._made:
-                self._made[form] = self._make(adam_form, most_loss)
-            return self._made[form]
+        self.make([adam_form])
+        form = self._form(adam_form)
+        return Reference(self._exact[form.rule].cut_off(most_loss), self._bounds[form.coarse])
 
-    def _make(self, adam_form: AdamForm, most_loss: float | None) -> Reference:
-        work, coarse = self._work, adam_form == "keras-float32"
-        rule = work.rule
-        if isinstance(rule, Adam) and adam_form != "torch":
-            rule = replace(rule, eps_mode="keras")
-        shaken = rule if coarse else work.rule  # where eps is added makes no difference to rounding
-        missing = [each for each in dict.fromkeys((rule, shaken)) if each not in self._exact]
+    def make(self, adam_forms: Iterable[AdamForm]) -> None:
+        """Make what these forms still lack, all of it side by side: the NumPy backend takes one core for a curve."""
+        work = self._work
         many = NOISY_RUNS if work.case.n_parameters < LARGE else NOISY_RUNS_OF_LARGE
-        runs = range(0 if coarse in self._bounds else many)
-        # The NumPy backend takes one core for each curve.
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            exact = pool.map(lambda each: exact_curve(work, each), missing)
-            noisy = pool.map(lambda run: noisy_curve(work, shaken, run, coarse_correction=coarse), runs)
-            self._exact |= zip(missing, exact, strict=True)
-            if runs:
-                self._bounds[coarse] = rounding_bound(work, self._exact[shaken].losses, list(noisy))
-        return Reference(self._exact[rule].cut_off(most_loss), self._bounds[coarse])
+        with self._lock, ThreadPoolExecutor(usable_cores()) as pool:
+            forms = [self._form(each) for each in adam_forms]
+            rules = dict.fromkeys(rule for form in forms for rule in (form.rule, form.shaken))
+            exact = {rule: pool.submit(exact_curve, work, rule) for rule in rules if rule not in self._exact}
+            shaken = {form.coarse: form.shaken for form in forms if form.coarse not in self._bounds}
+            noisy = {
+                coarse: [pool.submit(noisy_curve, work, rule, run, coarse_correction=coarse) for run in range(many)]
+                for coarse, rule in shaken.items()
+            }
+            self._exact |= {rule: curve.result() for rule, curve in exact.items()}
+            for coarse, runs in noisy.items():
+                around = self._exact[shaken[coarse]].losses
+                self._bounds[coarse] = rounding_bound(work, around, [run.result() for run in runs])
+
+    def _form(self, adam_form: AdamForm) -> "_Form":
+        rule = self._work.rule
+        if not isinstance(rule, Adam) or adam_form == "torch":
+            return _Form(rule, rule, coarse=False)
+        keras = replace(rule, eps_mode="keras")
+        # Where eps is added makes no difference to rounding.
+        return _Form(keras, keras, coarse=True) if adam_form == "keras-float32" else _Form(keras, rule, coarse=False)
+
+
+class _Form(NamedTuple):
+    """How a contender writes the optimiser.
+
+    Attributes:
+        rule: of the curve that it must follow.
+        shaken: of the noisy runs that bound its rounding.
+        coarse: whether its 1 − β₂ᵗ is that of float32.
+    """
+
+    rule: Optimizer
+    shaken: Optimizer
+    coarse: bool
 
 
 @dataclass(frozen=True, eq=False)

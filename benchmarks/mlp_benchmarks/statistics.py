@@ -33,8 +33,8 @@ def paired_ratio(times: Sequence[Sequence[float]], baseline: Sequence[Sequence[f
     The estimate is the geometric mean, over processes, of each process's median ratio. The interval is that of a
     percentile bootstrap, its deviations widened for there being few processes: by √(P/(P−1)) because a drawn spread
     is that much too small, and by Student's quantile over the normal one (T. Hesterberg, "What teachers should know
-    about the bootstrap", 2015). With a single process only its rounds can be drawn, and the interval does not know
-    how another process would have done.
+    about the bootstrap", 2015). With a single process only its rounds can be drawn: it is widened for there being few
+    of those, and does not know how another process would have done.
 
     Args:
         times: of the rounds, by process.
@@ -56,9 +56,7 @@ def paired_ratio(times: Sequence[Sequence[float]], baseline: Sequence[Sequence[f
     medians = [np.median(rounds[rng.integers(0, len(rounds), (DRAWS, count, len(rounds)))], axis=2) for rounds in logs]
     chosen = rng.integers(0, count, (DRAWS, count))
     means = np.take_along_axis(np.stack(medians, axis=2), chosen[:, :, None], axis=2).mean(axis=(1, 2))
-    widened = 1.0
-    if count > 1:
-        student = float(stdtrit(count - 1, (1 + LEVEL) / 2))
-        widened = np.sqrt(count / (count - 1)) * student / NORMAL_QUANTILE
+    drawn = count if count > 1 else len(logs[0])
+    widened = np.sqrt(drawn / (drawn - 1)) * float(stdtrit(drawn - 1, (1 + LEVEL) / 2)) / NORMAL_QUANTILE
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - estimate
     return Ratio(*(float(np.exp(x)) for x in (estimate, estimate + widened * low, estimate + widened * high)))

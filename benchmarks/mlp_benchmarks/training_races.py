@@ -22,6 +22,9 @@ from mlp_scratch.training import seconds_a_call
 SECONDS_A_PARAMETER = 5e-7
 """A compiled loop may bring the parameters into a layout of its own once a call. Rounds are long enough for this to be
 a small part of them, and no longer than a call in a fit."""
+MOST_SECONDS = 1.5
+"""Nor longer than this, so that a race of nine ends in time: where a call in a fit takes longer, for very much that is
+trained, the layout weighs more here than there."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class TrainingJob:
     @property
     def least_seconds(self) -> float:
         parameters, slots = self.work.case.n_parameters, len(self.work.rule.slots)
-        return min(seconds_a_call(parameters * (1 + slots)), SECONDS_A_PARAMETER * parameters)
+        return min(MOST_SECONDS, seconds_a_call(parameters * (1 + slots)), SECONDS_A_PARAMETER * parameters)
 
     def save(self, path: Path) -> None:
         self.work.save(path)
@@ -91,6 +94,8 @@ class TrainingRaces:
                 jobs = [replace(job, work=replace(job.work, threads=threads)) for job in single]
                 with Race(jobs, self.entries, self.rules, threads=threads, progress=progress) as race:
                     try:
+                        for job, lanes in zip(jobs, race.lanes, strict=True):
+                            job.references.make(lane.entry.adam_form for lane in lanes if lane.racing)
                         race.run()
                     finally:
                         for job, lanes in zip(jobs, race.lanes, strict=True):

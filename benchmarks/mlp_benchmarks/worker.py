@@ -6,10 +6,11 @@ JSON on standard input and output:
     {"do": "load", "file": f,        {"loaded": true}, or {"unsuitable": why}
      "job": path of the job's class}
     {"do": "check"}                  {"evidence": [...]}, of the first steps
-    {"do": "tune", "seconds": s}     {"steps": n}, a round of which takes at least so long
+    {"do": "tune", "seconds": s}     {"tuned": true}: a round takes at least so long from now on
     {"do": "warm_up", "steps": n,    {"evidence": [...]}, of some steps that are not timed; then a round has n
      "some": k}
-    {"do": "round"}                  {"seconds": s, "evidence": [...]}, of all its steps and of the first of them
+    {"do": "turn"}                   {"steps": n, "seconds": s, "evidence": [...]}, a round's number of steps, the time
+                                     of all of them, and the evidence of the first
 
 A step is a training step, or a matrix product; its evidence is a number that shows what was done, such as the loss.
 The process ends when its input does, and so never outlives the parent; on Linux the kernel ends it with its parent
@@ -32,6 +33,8 @@ from mlp_benchmarks.contenders import Contender, UnsuitableError
 
 MOST_STEPS = 20_000
 """A round has no more: row numbers and losses would outgrow the caches that the contender should have."""
+LONG = 0.25
+"""Seconds of a step, from which on the first ones are taken to tell how long all take."""
 
 
 class Rounds:
@@ -42,6 +45,7 @@ class Rounds:
         self._contender: Contender | None = None
         self._steps, self._batches = 0, None
         self._estimate = 0.0  # seconds a step
+        self._expected = 0.0  # seconds of a round, as long as none has shown whether it takes them
 
     def load(self, file: str, job: str) -> dict[str, Any]:
         """Take on a job, in place of the one before."""
@@ -64,28 +68,54 @@ class Rounds:
         return {"evidence": first["evidence"]}
 
     def tune(self, seconds: float) -> dict[str, Any]:
-        """Choose about the fewest steps that take `seconds`, and run them; two at least, where two can be checked.
+        """Choose about the fewest steps that take `seconds`; two at least, where two can be checked.
 
         The loss of a step is that before its update: a round of one step would not show that it made one.
         """
-        fewest = min(2, self._job.steps_checked)
+        if self._estimate >= LONG and self._estimate * self._fewest >= seconds and not self._compiles_each_length:
+            # To make sure would take as long as a turn: the first one will show it.
+            self._expected = seconds
+            self._set_steps(self._fewest)
+        else:
+            self._search(seconds)
+        return {"tuned": True}
+
+    def turn(self) -> dict[str, Any]:
+        """A round that counts."""
+        result = self.round()
+        if result["seconds"] < self._expected:  # the first steps were compiling
+            self._search(self._expected)
+            result = self.round()
+        self._expected = 0.0
+        return {"steps": self._steps} | result
+
+    def _search(self, seconds: float) -> None:
+        """Run blocks until one takes `seconds`."""
         compiling = self._compiles_each_length
         # The first round was compiling. Where that is so of each new length, a step's share in it says nothing, and a
         # round that takes somewhat long costs less than another length.
         if compiling or self._estimate * self._steps < 3 * seconds:
             taken = self.round()["seconds"]
             if seconds <= taken <= (2.0 if compiling else 1.5) * seconds:
-                return {"steps": self._steps}
+                return
             self._estimate = taken / self._steps
         while True:
-            self._set_steps(max(fewest, min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1)))
+            self._set_steps(self._enough(seconds))
             taken = self.round()["seconds"]
-            if taken > 2 * seconds and (self._steps > fewest or compiling):
+            if taken > 2 * seconds and (self._steps > self._fewest or compiling):
                 taken = self.round()["seconds"]
             if taken >= seconds or self._steps == MOST_STEPS:
-                return {"steps": self._steps}
+                return
             # At least half as many again, so that a slow first guess can't make this go on for long.
             self._estimate = min(taken, seconds / 1.25) / self._steps
+
+    @property
+    def _fewest(self) -> int:
+        return min(2, self._job.steps_checked)
+
+    def _enough(self, seconds: float) -> int:
+        """Steps that take so long by the estimate, and some more."""
+        return max(self._fewest, min(MOST_STEPS, int(1.2 * seconds / self._estimate) + 1))
 
     def warm_up(self, steps: int, some: int) -> dict[str, Any]:
         """Get ready for rounds of so many steps by taking some, or all, if only that compiles what they need."""

@@ -6,6 +6,7 @@ from there, and end in the same bits. Nothing is checked in between but the loss
 """
 
 import os
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple, Self
@@ -36,6 +37,10 @@ FLOPS_FOR_THREADS = 650e3
 FEW_WORK_FOR_THREADS = 27e6
 """The same for a few samples: weights times samples and eight, since to turn a weight takes as long as to multiply
 eight samples by it. Starting a thread takes as long as reading three million weights for one."""
+
+NUMBERS_FOR_THREADS = 1_000_000
+"""How many must be brought into panels for a second thread to pay: one core can't wait for as much memory at once as
+two, but a thread must be started."""
 
 
 class NumbaBackend:
@@ -83,7 +88,7 @@ class NumbaBackend:
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
         run.advance(0, 1, training=training)
         gradient = np.empty(program.n_parameters, program.dtype)
-        tables.unpack(run.memory.packed[1], gradient)
+        tables.unpack(gradient, run.memory.packed[1])
         return float(run.losses[0]), gradient
 
     def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
@@ -161,15 +166,23 @@ class _Run:
     def load(self, state: State) -> None:
         """Begin from `state`."""
         self.memory.buffers[...] = state.buffers
-        for row, vector in zip(self.memory.packed, (state.flat, *state.slots), strict=True):
-            self.tables.pack(vector, row)
+        self._move(self.tables.pack, state)
 
     def save(self, state: State, taken: int) -> None:
         """Write what `taken` steps have led to into `state`."""
-        for row, vector in zip(self.memory.packed, (state.flat, *state.slots), strict=True):
-            self.tables.unpack(row, vector)
+        self._move(self.tables.unpack, state)
         state.buffers[...] = self.memory.buffers
         state.step += taken
+
+    def _move(self, move: Callable[[Array, Array, int, int], None], state: State) -> None:
+        """Pack or unpack all vectors of `state`."""
+
+        def work(thread: int, threads: int) -> None:
+            for vector, row in zip((state.flat, *state.slots), self.memory.packed, strict=True):
+                move(vector, row, thread, threads)
+
+        threads = self.tables.threads if self.memory.packed.size >= NUMBERS_FOR_THREADS else 1
+        on_threads(work, threads, self.memory)
 
     def advance_until(self, stop: Stop, pace: int) -> tuple[int, int]:
         """Take the plan's steps until it ends, `stop` says so, or a loss is not finite.
@@ -240,7 +253,7 @@ class _Run:
             return True
         scratch = np.empty(self.tables.program.n_parameters, self.tables.program.dtype)
         for row in self.memory.packed:  # padding is no parameter
-            self.tables.unpack(row, scratch)
+            self.tables.unpack(scratch, row)
             if not all_finite(scratch):
                 return False
         return True

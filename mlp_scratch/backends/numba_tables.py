@@ -126,13 +126,13 @@ class Tables:
             aligned_zeros(8, np.dtype(np.int64)),
         )
 
-    def pack(self, flat: Array, packed: Array) -> None:
-        """One flat vector of parameters, or of what an optimiser remembers of them, into panels."""
-        pack(self.tile, flat, *self.parts, packed)
+    def pack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
+        """One flat vector of parameters, or of what an optimiser remembers of them, into panels: a thread's part."""
+        pack(self.tile, flat, *self.parts, packed, thread, threads)
 
-    def unpack(self, packed: Array, flat: Array) -> None:
+    def unpack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
         """The way back of `pack`."""
-        unpack(self.tile, flat, *self.parts, packed)
+        unpack(self.tile, flat, *self.parts, packed, thread, threads)
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""

@@ -155,16 +155,21 @@ def run_race(work, rules, *, threads=1, before=lambda race: None, **entries):
     return {lane.name: lane for lane in under_way.lanes[0]}
 
 
-@pytest.mark.parametrize(("processes", "fewest"), [(1, 2), (2, 1)])
-def test_rounds_end_with_the_budget(digits, processes, fewest):
-    lanes = run_race(digits, Rules(rounds=1000, processes=processes, seconds=0.005, budget=0.0), Honest={})
-    assert [len(process) for process in lanes["Honest"].seconds] == [fewest] * processes
+def test_rounds_end_with_the_budget(digits):
+    lanes = run_race(digits, Rules(rounds=1000, processes=2, seconds=0.005, budget=0.0), Honest={})
+    assert [len(process) for process in lanes["Honest"].seconds] == [2, 1]
 
 
 def test_no_round_begins_that_would_not_end_within_the_budget(digits):
-    # After one round of 0.05 s there is time left, but not for another.
-    lanes = run_race(digits, Rules(rounds=1000, processes=2, seconds=0.005, budget=0.09), Sleepy={})
-    assert [len(process) for process in lanes["Sleepy"].seconds] == [1, 1]
+    # After two rounds of 0.05 s there is time left, but not for another.
+    lanes = run_race(digits, Rules(rounds=1000, processes=1, seconds=0.005, budget=0.14), Sleepy={})
+    assert [len(process) for process in lanes["Sleepy"].seconds] == [2]
+
+
+@pytest.mark.parametrize(("most_seconds", "processes"), [(0.0, 1), (60.0, 3)])
+def test_no_process_begins_that_would_not_end_in_time(digits, most_seconds, processes):
+    lanes = run_race(digits, Rules(rounds=2, seconds=0.005, most_seconds=most_seconds), Honest={})
+    assert [len(process) for process in lanes["Honest"].seconds] == [2] * processes
 
 
 def test_only_who_takes_many_steps_in_a_call_needs_long_rounds(digits, monkeypatch):

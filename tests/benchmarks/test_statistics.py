@@ -47,6 +47,17 @@ def test_the_same_program_is_level_in_nine_of_ten_runs(between):
     assert level >= 0.9 * runs
 
 
+@pytest.mark.parametrize("rounds", [2, 5])
+def test_with_a_single_process_too(rounds):
+    rng = np.random.default_rng(0)
+    runs, level = 200, 0
+    for _ in range(runs):
+        a, b = (np.exp(rng.normal(scale=0.03, size=(1, rounds))).tolist() for _ in range(2))
+        ratio = paired_ratio(a, b)
+        level += ratio.low <= 1 <= ratio.high
+    assert level >= 0.9 * runs
+
+
 def test_a_difference_is_told():
     rng = np.random.default_rng(0)
     slow, fast = (np.exp(rng.normal(scale=0.02, size=(3, 7)) + shift).tolist() for shift in (0.2, 0.0))

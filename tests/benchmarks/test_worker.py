@@ -65,7 +65,8 @@ class MadeUp(Rounds):
 @pytest.mark.parametrize("step", [1e-7, 1e-5, 3e-4, 2e-3, 2.5e-2, 0.4])
 def test_a_round_takes_as_long_as_it_must_and_little_longer(step, seconds, compiling):
     rounds = MadeUp(step, compiling)
-    steps = rounds.tune(seconds)["steps"]
+    rounds.tune(seconds)
+    steps = rounds.turn()["steps"]
     assert steps * step >= seconds or steps == MOST_STEPS
     assert steps * step <= (2.0 if compiling else 1.5) * seconds + step or steps == 2
     assert steps in rounds.compiled
@@ -73,14 +74,16 @@ def test_a_round_takes_as_long_as_it_must_and_little_longer(step, seconds, compi
 
 def test_a_block_of_the_right_length_is_kept():
     rounds = MadeUp(step=2.5e-2, compiling=0.7)
-    assert rounds.tune(1.0)["steps"] == 50
+    rounds.tune(1.0)
     assert rounds.spent == pytest.approx(1.25)
+    assert rounds.turn()["steps"] == 50
 
 
 def test_no_other_length_is_compiled_for_half_a_round():
     rounds = MadeUp(step=2.5e-2, compiling=5.0)
-    assert rounds.tune(0.7)["steps"] == 50
+    rounds.tune(0.7)
     assert rounds.spent == pytest.approx(1.25)
+    assert rounds.turn()["steps"] == 50
 
 
 def test_what_takes_long_is_not_run_more_often_than_must_be():
@@ -89,14 +92,27 @@ def test_what_takes_long_is_not_run_more_often_than_must_be():
     assert rounds.spent == pytest.approx(0.375)
 
 
-def test_the_fewest_steps_are_run_once_however_long_they_take():
+def test_steps_that_take_long_are_not_run_before_their_turn():
     rounds = MadeUp(step=5.0, compiling=0.0)
     rounds.tune(0.3)
-    assert rounds.spent == 10.0
+    assert rounds.spent == 0.0
+    assert rounds.turn() == {"steps": 2, "seconds": 10.0}
+
+
+def test_a_turn_too_short_is_not_counted():
+    rounds = MadeUp(step=1e-3, compiling=0.0)
+    rounds._estimate = 5.0  # the first steps were compiling
+    rounds.tune(0.3)
+    turn = rounds.turn()
+    assert 0.3 <= turn["seconds"] <= 0.5
+    rounds.spent = 0.0
+    assert rounds.turn() == turn
+    assert rounds.spent == turn["seconds"]
 
 
 @pytest.mark.parametrize(("checked", "fewest"), [(50, 2), (1, 1)])
 def test_a_round_shows_an_update(checked, fewest):
     rounds = MadeUp(step=5.0, compiling=0.0)
     rounds._job.steps_checked = checked
-    assert rounds.tune(0.3)["steps"] == fewest
+    rounds.tune(0.3)
+    assert rounds.turn()["steps"] == fewest

@@ -147,19 +147,21 @@ def test_the_float64_sums_of_a_row_are_those_of_its_samples(tile):
 
 
 @settings(max_examples=25)
-@given(outputs=st.integers(1, 70), inputs=st.integers(1, 70), seed=st.integers(0, 99))
-def test_weights_go_into_panels_and_come_back(tile, outputs, inputs, seed):
+@given(outputs=st.integers(1, 70), inputs=st.integers(1, 70), threads=st.integers(1, 4), seed=st.integers(0, 99))
+def test_weights_go_into_panels_and_come_back(tile, outputs, inputs, threads, seed):
     width, rows, before, after = tile.columns, inputs + 3, 2, 5
     flat, panels = normal(tile, before + outputs * inputs + after, seed=seed), -(-outputs // tile.columns)
     packed = np.full(1 + panels * rows * width, -7, tile.dtype)
     vectors, matrices = np.empty((0, 3), np.int64), np.array([[before, 1, outputs, inputs, rows]])
-    weights.pack(tile, flat, vectors, matrices, packed)
+    for thread in range(threads):
+        weights.pack(tile, flat, vectors, matrices, packed, thread, threads)
     expected = np.full((panels * width, rows), -7, tile.dtype)
     expected[:outputs, :inputs] = flat[before : before + outputs * inputs].reshape(outputs, inputs)
     expected = expected.reshape(panels, width, rows).transpose(0, 2, 1)
     assert np.array_equal(packed[1:], expected.reshape(-1)), "padding is left as it is"
     back = np.zeros_like(flat)
-    weights.unpack(tile, back, vectors, matrices, packed)
+    for thread in range(threads):
+        weights.unpack(tile, back, vectors, matrices, packed, thread, threads)
     assert np.array_equal(back[before:-after], flat[before:-after])
     assert not back[:before].any()
     assert not back[-after:].any()

@@ -63,7 +63,7 @@ def infer_few(
     f = frame(net, memory, net.places, net.places, net.places)  # no data set: what stands for it is not looked at
     n, width, last = out.shape[0], tile.columns, f.n_stages - 1
     if thread == 0:
-        pack(tile, flat, vectors, matrices, memory.packed)
+        pack(tile, flat, vectors, matrices, memory.packed, 0, 1)
         x, source, features = shift(f.arena, stage(f, 0, PRODUCT)), pointer_to(samples), samples.shape[1]
         for k in range(features):
             for j in range(n):
