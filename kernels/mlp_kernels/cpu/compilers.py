@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from llvmlite import ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -46,6 +47,36 @@ class KernelCompiler(Compiler):  # type: ignore[misc]  # Numba's
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         with _garbage_left():
             return super().compile_extra(func)
+
+
+class AddressLibrary(JITCodeLibrary):  # type: ignore[misc]  # Numba's
+    """A function and the one of C's calling convention that stands for it, made one.
+
+    Apart, each call would hand on a dozen arguments through memory twice: read as vectors right after they were written
+    one by one, they have to leave the core's queue first.
+    """
+
+    def add_ir_module(self, module: ir.Module) -> None:
+        calls = (each for function in module.functions for block in function.blocks for each in block.instructions)
+        for call in calls:
+            if isinstance(call, ir.CallInstr):
+                call.attributes.discard("noinline")  # Numba's, for whoever has other callers
+        super().add_ir_module(module)
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and not function.name.startswith("cfunc."):
+                function.add_function_attribute("alwaysinline")
+        super()._optimize_final_module()
+
+
+class AddressCompiler(KernelCompiler):
+    """Numba's compiler for what is called through an address alone."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        self.state.library = AddressLibrary(self.state.targetctx.codegen(), func.__qualname__)
+        self.state.library.enable_object_caching()  # as Numba does, to keep it on disk
+        return super().compile_extra(func)
 
 
 @contextmanager

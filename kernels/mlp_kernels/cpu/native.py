@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.caching import KernelCache
-from mlp_kernels.cpu.compilers import KernelCompiler
+from mlp_kernels.cpu.compilers import AddressCompiler
 from mlp_kernels.cpu.constants import ConstantType
 from mlp_kernels.cpu.tile import Tile
 
@@ -43,7 +43,7 @@ def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: T
     floats = types.CPointer(from_dtype(tile.dtype))
     kinds = (floats if argument is FLOATS else argument for argument in arguments)
     signature = ((ConstantType(tile), *kinds), types.void)
-    code: Any = CFunc(function, signature, {}, {"error_model": "numpy"}, KernelCompiler)
+    code: Any = CFunc(function, signature, {}, {"error_model": "numpy"}, AddressCompiler)
     if kept:
         with suppress(RuntimeError):  # no folder can be written
             code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
