@@ -7,6 +7,7 @@ In a panel, one lane of each row would be a weight and 31 would be nothing, whic
 The gradient of w is `weight_tiles.weights_column`; the plain reference of all three is `register_tile.reference`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -14,8 +15,8 @@ from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from mlp_kernels.cpu.layer_tiles import relu_slope
-from mlp_kernels.cpu.panel_loops import place, places
-from mlp_kernels.cpu.register_tile import Block, accumulate, narrowest
+from mlp_kernels.cpu.panel_loops import place, places, while_positive
+from mlp_kernels.cpu.register_tile import Block, narrowest
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
@@ -35,16 +36,48 @@ def column_forward(
 
         def emit(v: Vectors, vectors: int) -> None:
             start, low = [v.broadcast(bias)] * vectors, v.splat(floor)
-            sums = accumulate(
-                v, w, x, depth, a_rows=[0], a_depth=1, b_depth=v.tile.columns, vectors=vectors, start=start
-            )
-            for j, value in enumerate(sums):
+            for j, value in enumerate(_sums(v, w, x, depth, start)):
                 v.store(builder.select(builder.fcmp_ordered("<", value, low), low, value), z, j * v.lanes)
 
         narrowest(builder, tile.value, columns, emit)
         return context.get_dummy_value()
 
     return signature, generate
+
+
+APART = 4
+"""Sums in place of one: with so few vectors a multiply-add would wait for the one before, which takes four cycles."""
+
+
+def _sums(v: Vectors, w: ir.Value, x: ir.Value, depth: ir.Value, start: Block) -> Block:
+    """`start` + Σ_k w[k] x[k], a row of x in as many vectors: `APART` sums of every `APART`-th row, added up at the end.
+
+    Rows that are left over go to the first of them.
+    """
+    builder, count, width = v.builder, len(start), v.tile.columns
+
+    def steps(parts: int) -> Callable[[list[ir.Value]], list[ir.Value]]:
+        def take(carried: list[ir.Value]) -> list[ir.Value]:
+            left, w_here, x_here, *sums = carried
+            for part in range(parts):
+                weight = v.broadcast(w_here, part)
+                for j in range(count):
+                    row = v.load(x_here, part * width + j * v.lanes)
+                    sums[part * count + j] = v.multiply_add(weight, row, sums[part * count + j])
+            w_next, x_next = v.address(w_here, parts), v.address(x_here, parts * width)
+            return [builder.sub(left, index(1)), w_next, x_next, *sums]
+
+        return take
+
+    carried = [depth, w, x, *start, *[v.constant(0.0)] * ((APART - 1) * count)]
+    for parts, turns in ((APART, builder.sdiv(depth, index(APART))), (1, builder.srem(depth, index(APART)))):
+        some, body = builder.icmp_signed(">", turns, index(0)), steps(parts)
+        carried = v.when(some, [turns, *carried[1:]], lambda old, body=body: while_positive(builder, old, body))
+    sums = carried[3:]
+    while len(sums) > count:
+        half = len(sums) // 2
+        sums = [builder.fadd(one, other) for one, other in zip(sums[:half], sums[half:], strict=True)]
+    return sums
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
