@@ -39,7 +39,7 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
-from mlp_kernels.cpu.squares import transpose_block, transpose_part
+from mlp_kernels.cpu.squares import transpose_block, transpose_column, transpose_part
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.totals import row_total
 
@@ -243,14 +243,12 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
         for b in range((n + width - 1) // width):
             total += row_total(tile, shift(dz, b * rows * width), n - b * width)
         store(gradients, 0, total)
-    elif n <= MOST_FORWARD:  # a square would be transposed for a few of its columns
-        for h in range(begin, end):
-            to, total = h // width * panels * width * width + h % width, number(dz, 0.0)
+    elif n <= MOST_FORWARD:
+        for h in range(begin, end, lanes):
+            to = shift(transposed, h // width * panels * width * width + h % width)
             for j in range(n):
-                d = load(dz, h * width + j)
-                store(transposed, to + j * width, d)
-                total += d
-            store(gradients, h, total)
+                first = 1 if j == 0 else 0
+                transpose_column(tile, shift(dz, h * width + j), shift(to, j * width), shift(gradients, h), first)
     else:
         whole = n // lanes * lanes
         for h in range(begin, end, lanes):

@@ -71,6 +71,26 @@ Two kinds, since most squares are full, and masks take a few percent of the step
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def transpose_column(_context: Any, tile: Any, source: Any, destination: Any, sums: Any, first: Any) -> Any:
+    """One column of such a square, transposed: out[i] = in[i, 0], and its elements go to `sums` in the same way.
+
+    For a few samples: the others of a square would be transposed in vain.
+    """
+    element = types.CPointer(from_dtype(tile.value.dtype))
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, source, destination, sums, first = arguments
+        v = Vectors(builder, tile.value)
+        column = v.collect([v.address(source, i * v.tile.columns) for i in range(v.lanes)])
+        v.store(column, destination)
+        fresh = builder.icmp_signed("!=", first, index(0))
+        v.store(builder.select(fresh, column, builder.fadd(column, v.load(sums))), sums)
+        return context.get_dummy_value()
+
+    return types.void(tile, element, element, element, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
 def turn_block(_context: Any, tile: Any, source: Any, step: Any, destination: Any, to_step: Any) -> Any:
     """A square of `lanes` x `lanes` elements, transposed: out[j, i] = in[i, j], rows `step` and `to_step` apart."""
     element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
