@@ -50,9 +50,9 @@ APART = 4
 
 
 def _sums(v: Vectors, w: ir.Value, x: ir.Value, depth: ir.Value, start: Block) -> Block:
-    """`start` + Σ_k w[k] x[k], a row of x in as many vectors: `APART` sums of every `APART`-th row, added up at the end.
+    """`start` + Σ_k w[k] x[k], where a row of x is as many vectors.
 
-    Rows that are left over go to the first of them.
+    `APART` sums of every `APART`-th row, added up at the end; rows that are left over go to the first of them.
     """
     builder, count, width = v.builder, len(start), v.tile.columns
 

@@ -109,38 +109,40 @@ def weights_column(
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, _, x, hop, dz, dz_hop, samples, weights, slot_step, hyper = arguments
-        v = Vectors(builder, tile.value)
-        rows, vectors = v.tile.rows, v.tile.vectors
-
-        zero = index(0)
-
-        def one_panel(x_here: ir.Value, dz_here: ir.Value, sums: Block, masks: list[Any]) -> Block:
-            d = [v.load_part(dz_here, j * v.lanes, masks[j]) for j in range(vectors)]
-            return [
-                v.multiply_add(v.load_part(x_here, place(v, i, j), masks[j]), d[j], sums[i * vectors + j])
-                for i in range(rows)
-                for j in range(vectors)
-            ]
-
-        def whole_panel(carried: list[ir.Value]) -> list[ir.Value]:
-            left, x_here, dz_here, *sums = carried
-            sums = one_panel(x_here, dz_here, sums, [None] * vectors)
-            return [builder.sub(left, index(1)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
-
-        # Whole panels by themselves: most are, and masks would take a few percent of the step of a small network.
-        whole = builder.sdiv(samples, index(v.tile.columns))
-        start = [whole, x, dz, *[v.constant(0.0)] * (rows * vectors)]
-        some = builder.icmp_signed(">", whole, zero)
-        _, x, dz, *sums = v.when(some, start, lambda old: while_positive(builder, old, whole_panel))
-        rest = builder.srem(samples, index(v.tile.columns))
-        some = builder.icmp_signed(">", rest, zero)
-        sums = v.when(some, sums, lambda old: one_panel(x, dz, old, v.row_masks(rest)))
+        rows, zero = tile.value.rows, index(0)
         block = Vectors(builder, tile.value, rows)
-        gradient = block.constant(0.0)
-        for i in range(rows):
-            total = v.total(sums[i * vectors : (i + 1) * vectors])
-            gradient = builder.insert_element(gradient, total, ir.Constant(ir.IntType(32), i))
-        _update(block, rule.value, _hyper(block, hyper), gradient, weights, slot_step)
+
+        def emit(v: Vectors, vectors: int) -> None:
+            def one_panel(x_here: ir.Value, dz_here: ir.Value, sums: Block, masks: list[Any]) -> Block:
+                d = [v.load_part(dz_here, j * v.lanes, masks[j]) for j in range(vectors)]
+                return [
+                    v.multiply_add(v.load_part(x_here, place(v, i, j), masks[j]), d[j], sums[i * vectors + j])
+                    for i in range(rows)
+                    for j in range(vectors)
+                ]
+
+            def whole_panel(carried: list[ir.Value]) -> list[ir.Value]:
+                left, x_here, dz_here, *sums = carried
+                sums = one_panel(x_here, dz_here, sums, [None] * vectors)
+                return [builder.sub(left, index(1)), v.address(x_here, hop), v.address(dz_here, dz_hop), *sums]
+
+            # Whole panels by themselves: most are, and masks would take a few percent of the step of a small network.
+            whole, rest = (f(samples, index(v.tile.columns)) for f in (builder.sdiv, builder.srem))
+            carried = [whole, x, dz, *[v.constant(0.0)] * (rows * vectors)]
+            if vectors * v.lanes == v.tile.columns:
+                some = builder.icmp_signed(">", whole, zero)
+                carried = v.when(some, carried, lambda old: while_positive(builder, old, whole_panel))
+            _, x_rest, dz_rest, *sums = carried
+            masks = [v.first_lanes(builder.sub(rest, index(j * v.lanes))) for j in range(vectors)]
+            some = builder.icmp_signed(">", rest, zero)
+            sums = v.when(some, sums, lambda old: one_panel(x_rest, dz_rest, old, masks))
+            gradient = block.constant(0.0)
+            for i in range(rows):
+                total = v.total(sums[i * vectors : (i + 1) * vectors])
+                gradient = builder.insert_element(gradient, total, ir.Constant(ir.IntType(32), i))
+            _update(block, rule.value, _hyper(block, hyper), gradient, weights, slot_step)
+
+        narrowest(builder, tile.value, samples, emit)
         return context.get_dummy_value()
 
     return signature, generate
