@@ -42,6 +42,12 @@ def test_two_threads_are_used_where_they_may_be_and_give_the_same_sha_256(expect
     assert alone("print(fits.widest(), fits.digest())") == [str(compiled.usable_cores()), expected]
 
 
+@needs_two_cores
+def test_threads_share_the_layout_of_much_that_is_learned(expected):
+    """Here of as little as a fit that is quick has: what they bring into panels and back has the same bits."""
+    assert alone("compiled.NUMBERS_FOR_THREADS = 0\nprint(fits.digest())") == [expected]
+
+
 @needs_affinity
 def test_the_affinity_mask_is_the_limit(expected):
     assert alone("print(fits.widest(), fits.digest())", cores=1) == ["1", expected]

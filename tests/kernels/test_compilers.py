@@ -2,11 +2,16 @@
 
 import gc
 
+import numpy as np
 import pytest
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
 
 from mlp_kernels.cpu import compiling
+from mlp_kernels.cpu.compilers import AddressLibrary
+from mlp_kernels.cpu.memory import number, store
+from mlp_kernels.cpu.native import FLOATS, INT, address
+from mlp_kernels.cpu.tile import Tile
 
 
 @compiling.inlined
@@ -36,6 +41,29 @@ def test_only_what_python_calls_becomes_machine_code(monkeypatch):
     volume._cache.flush()
     assert volume(2.0, 0.5) == 6.0
     assert [name for name in compiled if name in ("squared", "area", "volume")] == ["volume"]
+
+
+def test_what_is_called_through_an_address_is_one_function(monkeypatch):
+    code = []
+    finalize = AddressLibrary._finalize_final_module
+
+    def noting(self):
+        code.append(str(self._final_module))
+        finalize(self)
+
+    monkeypatch.setattr(AddressLibrary, "_finalize_final_module", noting)
+
+    def many_arguments(tile, a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int, to):
+        for i in range(a):  # enough of a loop that LLVM would not make the two one by itself
+            store(to, i, number(to, b + c * i + d * i**2 + e * i**3 + f * i**4 + g * i**5 + h * i**6))
+
+    tile = Tile(np.dtype("float32"), lanes=4, rows=4, vectors=1)
+    assert address(many_arguments, (*[INT] * 8, FLOATS), tile, kept=False)
+    (text,) = code
+    (whole,) = (part for part in text.split("\ndefine ") if "@cfunc." in part.splitlines()[0])
+    head, *body = whole.split("\n}")[0].splitlines()
+    assert "many_arguments" in head
+    assert "many_arguments" not in "".join(body)
 
 
 def test_a_part_can_be_called_as_well():

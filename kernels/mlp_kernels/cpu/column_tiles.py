@@ -8,6 +8,7 @@ The gradient of w is `weight_tiles.weights_column`; the plain reference of all t
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -71,8 +72,8 @@ def _sums(v: Vectors, w: ir.Value, x: ir.Value, depth: ir.Value, start: Block) -
 
     carried = [depth, w, x, *start, *[v.constant(0.0)] * ((APART - 1) * count)]
     for parts, turns in ((APART, builder.sdiv(depth, index(APART))), (1, builder.srem(depth, index(APART)))):
-        some, body = builder.icmp_signed(">", turns, index(0)), steps(parts)
-        carried = v.when(some, [turns, *carried[1:]], lambda old, body=body: while_positive(builder, old, body))
+        some = builder.icmp_signed(">", turns, index(0))
+        carried = v.when(some, [turns, *carried[1:]], partial(while_positive, builder, body=steps(parts)))
     sums = carried[3:]
     while len(sums) > count:
         half = len(sums) // 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlp_kernels.cpu.column_tiles import column_forward
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
 from mlp_kernels.cpu.network import (
@@ -92,6 +93,10 @@ def _product(tile: Tile, f: Any, s: int, weights: Any, begin: int, end: int, n: 
     depth, width, group = stage(f, s, N_IN), tile.columns, min(tile.rows, tile.lanes)
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     floor = number(f.arena, 0.0 if stage(f, s, CUT) else -np.inf)
+    if stage(f, s, N_OUT) == 1:  # in a batch, too, its weights are one vector
+        if end > begin:
+            column_forward(tile, weights, x, depth, z, shift(f.packed, stage(f, s, BIAS)), floor, n)
+        return
     # Rows that are a multiple of 2 KB apart crowd into a few sets of a cache, which has no room for twice as many.
     crowded = depth * tile.element_bytes % 2048 == 0
     step = 2 * tile.lanes if n == 1 and not crowded else tile.lanes
