@@ -37,7 +37,8 @@ before and after, a case with both optimisers takes no more than two minutes."""
     "--processes",
     type=int,
     metavar="N",
-    help=f"Processes of each, in turn.  [default: {Rules.processes}; of a single case if there is time; with --random 1]",
+    help=f"Processes of each, in turn.  [default: {Rules.processes}, or fewer of a single case that takes long; with"
+    " --random 1]",
 )
 @click.option("--random", "n_random", type=int, metavar="N", help="Race N random architectures in place of the cases.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the random architectures.")
