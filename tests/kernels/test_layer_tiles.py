@@ -109,6 +109,20 @@ def test_inputs(tile, depth, small, first, cut, seed, data):
     assert np.array_equal(dx[rows:], before[rows:]), "rows beyond the tile"
 
 
+@njit
+def transpose_one(tile, source, destination, sums, first):
+    squares.transpose_column(tile, pointer_to(source), pointer_to(destination), pointer_to(sums), first)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_one_column_by_itself(tile, first):
+    source, row, sums = normal(tile, tile.lanes, tile.columns), normal(tile, tile.columns), normal(tile, tile.lanes)
+    behind, start = row[tile.lanes :].copy(), np.zeros(tile.lanes, tile.dtype) if first else sums.copy()
+    transpose_one(tile, source, row, sums, int(first))
+    assert np.array_equal(row, [*source[:, 0], *behind])
+    assert np.array_equal(sums, start + source[:, 0])
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("missing", [0, 1])

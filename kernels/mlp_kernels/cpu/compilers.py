@@ -67,6 +67,7 @@ class AddressLibrary(JITCodeLibrary):  # type: ignore[misc]  # Numba's
         for function in self._final_module.functions:
             if not function.is_declaration and not function.name.startswith("cfunc."):
                 function.add_function_attribute("alwaysinline")
+                function.linkage = "internal"  # so that no copy is left, which would be compiled as well
         super()._optimize_final_module()
 
 
