@@ -101,7 +101,8 @@ def weights_column(
     """dw[i] = Σ_k x[i, k] dz[k] of a layer with one output: R rows, a product of vectors each, over `samples` >= 1.
 
     `rule` takes it at once; the R weights are neighbours, see `column_tiles.py`. Here dz lies as the loss left it,
-    lanes that are samples, its panels `dz_hop` elements apart. Beyond the last sample x and dz may hold anything.
+    lanes that are samples, its panels `dz_hop` elements apart. Beyond the last sample x and dz may hold anything. Of a
+    few samples no more than one vector is taken, or half of one.
     """
     element = types.CPointer(from_dtype(tile.value.dtype))
     ints = types.int64
