@@ -134,7 +134,7 @@ def weights_column(
                 some = builder.icmp_signed(">", whole, zero)
                 carried = v.when(some, carried, lambda old: while_positive(builder, old, whole_panel))
             _, x_rest, dz_rest, *sums = carried
-            masks = [v.first_lanes(builder.sub(rest, index(j * v.lanes))) for j in range(vectors)]
+            masks = v.row_masks(rest)[:vectors]
             some = builder.icmp_signed(">", rest, zero)
             sums = v.when(some, sums, lambda old: one_panel(x_rest, dz_rest, old, masks))
             gradient = block.constant(0.0)
