@@ -11,19 +11,14 @@ import pytest
 from mlp_kernels.cpu.features import numba_target
 
 GENERATE = """
+import sys
 import numpy as np
-from numba import njit
-from mlp_kernels.cpu import gemm
+from mlp_kernels.cpu import native, sharing
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.fused import Epilogue
-import sys
-tile = tile_for(np.dtype(sys.argv[1]))
-epilogue = Epilogue(bias=True, activation="relu")
-fresh = njit(gemm.multiply_blocked.py_func)  # code from the cache can't be inspected
-gemm.multiply_blocked = fresh
-gemm._compiled(tile, epilogue)
-(assembly,) = fresh.inspect_asm().values()
-print(assembly)
+share = sharing.share_of(tile_for(np.dtype(sys.argv[1])), Epilogue(bias=True, activation="relu"))
+code = native._compiled(share, sharing.PART, "products", False)  # code from the cache can't be inspected
+print(code._library.get_asm_str())
 """
 MULTIPLY = """
 import sys

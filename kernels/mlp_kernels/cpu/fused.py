@@ -4,7 +4,7 @@
 
 Done after the product, both would read C from memory and write it back once more each. Here they are
 applied to the accumulators of the last block of K, just before the only store. The plain reference is
-`reference` below; `gemm.multiply_blocked` runs the loops, with `PLAIN` for a product and nothing else.
+`reference` below; `blocked.multiply_blocked` runs the loops, with `PLAIN` for a product and nothing else.
 """
 
 from dataclasses import dataclass

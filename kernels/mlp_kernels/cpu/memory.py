@@ -25,6 +25,17 @@ def pointer_to(_context: Any, array: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def start_of(_context: Any, array: Any) -> Any:
+    """The address of the first element of an array, as an integer; the caller keeps the array alive."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, ir.IntType(64))
+
+    return types.int64(array), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def pointer_at(_context: Any, address: Any, kind: Any) -> Any:
     """An integer address as a pointer to elements of a NumPy scalar type such as `np.float32`."""
 

@@ -35,19 +35,24 @@ def address(function: Callable[..., None], arguments: tuple[Any, ...], tile: Til
 
     `kept` says whether it may come from the disk: where all that it depends on is in the sources of this package.
     """
-    return int(_compiled(function, arguments, tile, kept).address)
+    floats = types.CPointer(from_dtype(tile.dtype))
+    kinds = (floats if argument is FLOATS else argument for argument in arguments)
+    return address_of(function, (ConstantType(tile), *kinds), f"{function.__name__} for {tile.dtype}", kept)
 
 
 @cache
-def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], tile: Tile, kept: bool) -> Any:
-    floats = types.CPointer(from_dtype(tile.dtype))
-    kinds = (floats if argument is FLOATS else argument for argument in arguments)
-    signature = ((ConstantType(tile), *kinds), types.void)
-    code: Any = CFunc(function, signature, {}, {"error_model": "numpy"}, AddressCompiler)
+def address_of(function: Callable[..., None], arguments: tuple[Any, ...], name: str, kept: bool = True) -> int:
+    """The same for `function(*arguments)`, arguments of any types; `name` is what a user is told is compiled."""
+    return int(_compiled(function, arguments, name, kept).address)
+
+
+@cache
+def _compiled(function: Callable[..., None], arguments: tuple[Any, ...], name: str, kept: bool) -> Any:
+    code: Any = CFunc(function, (arguments, types.void), {}, {"error_model": "numpy"}, AddressCompiler)
     if kept:
         with suppress(RuntimeError):  # no folder can be written
             code._cache = KernelCache(function)  # what `cache=True` does, with Numba's own class
-    with announcing(f"{function.__name__} for {tile.dtype}"):
+    with announcing(name):
         code.compile()
     return code
 

@@ -29,11 +29,23 @@ def _add(_context: Any, counter: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def _look(_context: Any, counter: Any) -> Any:
+def exchange(_context: Any, word: Any, expected: Any, value: Any) -> Any:
+    """Write `value` where `expected` stands, in one stroke; returns whether it did."""
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
+        return builder.extract_value(builder.cmpxchg(*arguments, "acq_rel", "acquire"), 1)
+
+    return types.boolean(word, types.int64, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def look(_context: Any, word: Any) -> Any:
+    """What stands there now, and all that its writer had written before."""
+
     def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> ir.Value:
         return builder.load_atomic(arguments[0], "acquire", 8)
 
-    return types.int64(counter), generate
+    return types.int64(word), generate
 
 
 OFFER_CORE = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
@@ -41,19 +53,15 @@ OFFER_CORE = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def _offer_core(_context: Any) -> Any:
+def offer_core(_context: Any) -> Any:
+    """Let another thread have the core, if one wants it."""
+
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, OFFER_CORE), [])
         return context.get_dummy_value()
 
     return types.void(), generate
-
-
-@kernel
-def arrive(counter: Any) -> None:
-    """Come to a meeting and go on at once."""
-    _add(counter, 1)
 
 
 @kernel
@@ -64,31 +72,23 @@ def meet(counter: Any, round_: int, threads: int) -> int:
     """
     if threads == 1:
         return round_
-    arrive(counter)
+    _add(counter, 1)
     looks = 0
-    while _look(counter) < round_ * threads:
+    while look(counter) < round_ * threads:
         looks += 1
         if looks > SPINS:
-            _offer_core()
+            offer_core()
     return round_ + 1
 
 
 @kernel
-def listen(counter: Any, heard: int, looks: int) -> None:
-    """Look at a counter until it has gone on from `heard`, but no more than `looks` times.
-
-    Whoever wants the core can have it between two looks, for nobody waits for who listens.
-    """
-    for _ in range(looks):
-        if _look(counter) != heard:
-            break
-        _offer_core()
-
-
-@kernel
-def count(counter: Any) -> int:
-    """What a counter has come to."""
-    return _look(counter)
+def wait_while(word: Any, value: int) -> None:
+    """Wait until something else stands there."""
+    looks = 0
+    while look(word) == value:
+        looks += 1
+        if looks > SPINS:
+            offer_core()
 
 
 @kernel
