@@ -238,7 +238,9 @@ class _Run:
 
         def work(first: int, count: int, thread: int, threads: int) -> None:
             tables, memory, figures = self.tables, self.memory, (self.losses[skipped:], self.accuracies[skipped:])
-            train(tables.tile, tables.network, memory, batches, first, count, training, *figures, thread, threads)
+            train(
+                tables.tile, tables.networks[thread], memory, batches, first, count, training, *figures, thread, threads
+            )
 
         if not is_compiled(train, self.tables.tile):
             with announcing(f"the training loop for {self.tables.program.dtype}"):

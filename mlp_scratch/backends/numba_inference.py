@@ -20,7 +20,8 @@ from mlp_kernels.cpu.training_loop import infer
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
-from mlp_scratch.backends.numba_tables import Tables, aligned_zeros, tile_of
+from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
+from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.program import Program
 
 BATCH = 256

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.features import tile_for
-from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import pack, unpack
 from mlp_scratch._types import Array
 from mlp_scratch.backends.numba_code import (
@@ -22,6 +20,7 @@ from mlp_scratch.backends.numba_code import (
     optimizer_code,
     optimizer_constants,
 )
+from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
 from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
@@ -95,6 +94,7 @@ class Tables:
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self._reserve_gradients()
+        inputs = self._inputs(own=self.threads == 2 and self.panels == 1 and not (self.inference or stages[0]))
         self.parts = np.array(self.vectors, np.int64).reshape(-1, 3), np.array(self.weights, np.int64).reshape(-1, 5)
         self.network = nw.Network(
             self.stages,
@@ -105,6 +105,7 @@ class Tables:
             loss_constants(self.program.loss),
             optimizer_constants(None if self.gradient else self.program.optimizer),
         )
+        self.networks = [self.network._replace(stages=stages) for stages in inputs]
 
     @property
     def slots(self) -> int:
@@ -246,6 +247,22 @@ class Tables:
             row[nw.RESULT] = self._reserve_panels(rows)
         return int(row[nw.RESULT])
 
+    def _inputs(self, own: bool) -> list[Array]:
+        """The stages as each thread sees them, with the batch in the same place, or each thread's in its `own`.
+
+        Two threads that share a batch of one panel wait for the half that the other one has gathered, and to gather
+        their own half again they wait until the other's cache has given it up: 2 % of a step of 784-256-10. More
+        threads have less each to gather, and more panels take longer to work on.
+        """
+        self.places[nw.OWN_INPUT] = own
+        found = [self.stages]
+        for _ in range(1, self.threads):
+            found.append(self.stages.copy() if own else self.stages)
+            if own:
+                place = self._reserve_panels(int(self.stages[0, nw.ROWS]))
+                found[-1][0, [nw.PRODUCT, nw.OUTPUT]] = found[-1][1, nw.INPUT] = place
+        return found
+
     def _reserve_gradients(self) -> None:
         width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
         outputs = -(-largest // width) * width
@@ -288,17 +305,3 @@ class Tables:
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
         forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
         return loss_code(self.program.loss, tile, self.labels), *forms
-
-
-def tile_of(dtype: "np.dtype[np.floating]") -> Tile:
-    """The machine's register tile for `dtype`, its rows a power of two so that they divide a panel."""
-    tile = tile_for(dtype)
-    return replace(tile, rows=1 << (tile.rows.bit_length() - 1))
-
-
-def aligned_zeros(size: int, dtype: "np.dtype[np.generic]") -> Array:
-    """A vector of zeros that begins at a cache line."""
-    spare = 64 // dtype.itemsize
-    vector = np.zeros(size + spare, dtype)
-    start = -vector.ctypes.data % 64 // dtype.itemsize
-    return vector[start : start + size]

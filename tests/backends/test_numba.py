@@ -83,11 +83,13 @@ def test_targets_and_weights_of_any_layout(rng):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", [None, [ms.Dropout(0.2), ms.Dense(9, 70), ms.PReLU(), ms.Dense(70, 3), ms.PReLU()]])
-def test_the_same_bits_for_any_number_of_threads(dtype, layers, rng, monkeypatch):
+@pytest.mark.parametrize("batch_size", [70, 20])  # of which two threads gather each all, of one panel
+def test_the_same_bits_for_any_number_of_threads(dtype, layers, batch_size, rng, monkeypatch):
     monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
     monkeypatch.setattr(compiled, "usable_cores", lambda: 5)
     X, y = rng.normal(size=(200, 9)), rng.integers(0, 3, 200)
-    results = [trained(X, y, threads=k, dtype=dtype, layers=layers, batch_size=70) for k in (1, 1, 2, 3, 5)]
+    options = {"dtype": dtype, "layers": layers, "batch_size": batch_size}
+    results = [trained(X, y, threads=k, **options) for k in (1, 1, 2, 3, 5)]
     for other in results[1:]:
         assert np.array_equal(other.flat, results[0].flat)
         assert np.array_equal(other.history.losses, results[0].history.losses)

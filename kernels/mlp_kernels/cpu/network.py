@@ -50,12 +50,13 @@ ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
 
 # Places in the arena, and sizes.
 GRADIENT_A, GRADIENT_B, TRANSPOSED_A, TRANSPOSED_B, SHARES, VALUES, ACCURACIES, HYPER, SCRATCH = range(9)
-SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST, PACE = range(9, 15)
-PLACES = 15
+SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST, PACE, OWN_INPUT = range(9, 16)
+PLACES = 16
 """Gradients of two stages in turn, as panels of samples and as panels of outputs; SCRATCH has SCRATCH_STEP elements
 for each thread; PANELS is the largest number of panels of a batch, VECTORS how much of `packed` is vectors that learn;
 UNUSED takes gradients that nobody wants; LOWEST is the first stage with anything that learns, beyond the last if there
-is none; PACE is how many of the next weights a tile asks for at each step, so that those of a batch ask for all."""
+is none; PACE is how many of the next weights a tile asks for at each step, so that those of a batch ask for all;
+OWN_INPUT is 1 where each thread gathers the whole batch, to where its own stages say."""
 
 
 # What `Network.code` holds.

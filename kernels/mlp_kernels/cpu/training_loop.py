@@ -37,6 +37,7 @@ from mlp_kernels.cpu.network import (
     LOWEST,
     N_OUT,
     OUTPUT,
+    OWN_INPUT,
     PRODUCT,
     ROWS,
     SCRATCH,
@@ -140,9 +141,14 @@ def infer(
 
 @kernel
 def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, threads: int) -> None:
-    """The batch, a share of its panels, or of the features of each where there are fewer panels than threads."""
+    """The batch, a share of its panels, or of the features of each where there are fewer panels than threads.
+
+    Or all of it, where the thread has an input of its own.
+    """
     width = tile.columns
     x = shift(f.arena, stage(f, 0, PRODUCT))
+    if load(f.places, OWN_INPUT) != 0:
+        thread, threads = 0, 1
     features, rows, panels = stage(f, 0, N_OUT), stage(f, 0, ROWS), (n + width - 1) // width
     if panels >= threads:
         begin, end = share(panels, thread, threads)
