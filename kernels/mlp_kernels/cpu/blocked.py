@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mlp_kernels.cpu.blocks import even_block
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.few_columns import COLUMNS, PANELS, multiply_few_columns
 from mlp_kernels.cpu.fused import Epilogue
 from mlp_kernels.cpu.packing import pack_columns, pack_rows
 from mlp_kernels.cpu.register_tile import multiply_tile
@@ -120,20 +121,55 @@ def multiply_blocked(
                     pack_rows(tile, block_a, a.row_bytes, a.column_bytes, m, k, packed_a)
                 for j in range(0, n, tile.columns):
                     column = (j0 + j) * size
-                    for i in range(0, m, tile.rows):
-                        multiply_tile(
-                            tile,
-                            epilogue,
-                            panels + i // tile.rows * panel_bytes,
-                            a_row,
-                            a_depth,
-                            packed_b + j * k * size,
-                            bias + column,
-                            c.address + (i0 + i) * c.row_bytes + column,
-                            c.row_bytes,
-                            k,
-                            m - i,
-                            n - j,
-                            k0 > 0,
-                            k0 + k == depth,
-                        )
+                    _multiply_panel(
+                        tile,
+                        epilogue,
+                        panels,
+                        a_row,
+                        a_depth,
+                        panel_bytes,
+                        packed_b + j * k * size,
+                        bias + column,
+                        c.address + i0 * c.row_bytes + column,
+                        c.row_bytes,
+                        k,
+                        m,
+                        n - j,
+                        k0 > 0,
+                        k0 + k == depth,
+                        n - j <= COLUMNS and blocks.bytes_a > 0,
+                    )
+
+
+@kernel
+def _multiply_panel(
+    tile: Tile,
+    epilogue: Epilogue,
+    a: int,
+    a_row: int,
+    a_depth: int,
+    panel_bytes: int,
+    b: int,
+    bias: int,
+    c: int,
+    c_row_bytes: int,
+    depth: int,
+    rows: int,
+    columns: int,
+    add: bool,
+    last: bool,
+    few_columns: bool,
+) -> None:
+    """A block of A times a panel of B, which has `columns` columns or more; see `multiply_tile` for the others."""
+    if few_columns:
+        for i in range(0, rows, PANELS * tile.rows):
+            panels, to = a + i // tile.rows * panel_bytes, c + i * c_row_bytes
+            multiply_few_columns(
+                tile, epilogue, panels, panel_bytes, b, bias, to, c_row_bytes, depth, rows - i, columns, add, last
+            )
+        return
+    for i in range(0, rows, tile.rows):
+        panel, to = a + i // tile.rows * panel_bytes, c + i * c_row_bytes
+        multiply_tile(
+            tile, epilogue, panel, a_row, a_depth, b, bias, to, c_row_bytes, depth, rows - i, columns, add, last
+        )

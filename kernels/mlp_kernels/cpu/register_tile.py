@@ -213,7 +213,7 @@ def multiply_tile(
     anywhere, its rows `a_row` elements apart and its columns `a_depth`: rows are read side by side, each of
     them in order, which caches do well without packing. `depth`, `rows` and `columns`
     are at least 1, and those beyond the tile are left to other tiles. At the edges of C, where few rows or columns
-    are left, smaller tiles do less work in vain: `tile.few_rows` rows, one vector, or half of one.
+    are left, smaller tiles do less work in vain: half of the rows or `tile.few_rows`, one vector or half of one.
     """
     signature = types.void(tile, epilogue, *[types.int64] * 10, types.boolean, types.boolean)
 
@@ -241,11 +241,17 @@ def multiply_tile(
             block = to.add_to(block, add)
             to.store(v.when(last, block, lambda sums: epilogue.value.emit(sums, to, bias)))
 
-        with builder.if_else(builder.icmp_signed(">", rows, index(tile.value.few_rows))) as (many, scant):
+        # At the last rows all columns of a tile are worked on: few tiles lie in a corner of C.
+        least, half = tile.value.few_rows, max(tile.value.few_rows, tile.value.rows // 2)
+        whole = Vectors(builder, tile.value)
+        with builder.if_else(builder.icmp_signed(">", rows, index(half))) as (many, less):
             with many:
                 narrowest(builder, tile.value, columns, partial(emit, tile.value.rows))
-            with scant:
-                narrowest(builder, tile.value, columns, partial(emit, tile.value.few_rows))
+            with less, builder.if_else(builder.icmp_signed(">", rows, index(least))) as (some, few):
+                with some:
+                    emit(half, whole, tile.value.vectors)
+                with few:
+                    emit(least, whole, tile.value.vectors)
         return context.get_dummy_value()
 
     return signature, generate
