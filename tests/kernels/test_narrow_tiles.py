@@ -1,12 +1,16 @@
 """What stands in for the tiles where a batch is small or a layer has one output: the same numbers, or the same bits."""
 
+import sys
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
 from mlp_kernels.cpu import column_tiles, small_batch
 from mlp_kernels.cpu.memory import pointer_to
+from tests.kernels.operands import GuardedMatrix
 from tests.kernels.tiles import DEPTHS, FLAGS, forward, lanes_of_panels, normal
 from tests.tolerances import assert_close, gemm_bound
 
@@ -73,6 +77,26 @@ def test_forward_of_small_batch(tile, outputs, depth, samples, cut, seed):
     assert np.array_equal(z[:outputs, :samples], expected[:outputs, :samples])
     assert (z[:, samples + 1 :] == 7).all(), "columns beyond the samples"
     assert (z[last:] == 7).all(), "rows beyond the last vector of outputs"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is protected with mprotect")
+@pytest.mark.parametrize("panels", range(1, 8))
+@pytest.mark.parametrize("samples", range(1, small_batch.MOST_FORWARD + 1))
+def test_no_panel_beyond_the_last_is_read(tile, panels, samples):
+    """Several are worked on at once. A touch of the guarded page would kill the interpreter."""
+    depth, width = 9, tile.columns
+    guarded = [GuardedMatrix(normal(tile, size, width), guard_after=True) for size in (panels * depth, panels)]
+    w, bias = (each.matrix for each in guarded)
+    x, z = normal(tile, depth, width), np.zeros((panels * width, width), tile.dtype)
+    forward_few(
+        tile, w, depth * width, x, depth, z, bias.reshape(-1), tile.dtype.type(-np.inf), panels * width, samples
+    )
+    weights = w.reshape(panels, depth, width).transpose(0, 2, 1).reshape(-1, depth)
+    weights, inputs = np.append(weights, bias.reshape(-1, 1), axis=1), np.append(x, np.ones_like(x[:1]), axis=0)
+    expected, bound = weights.astype(np.longdouble) @ inputs, gemm_bound(weights, inputs, x.dtype)
+    assert_close(z[:, :samples], expected[:, :samples], bound[:, :samples])
+    for each in guarded:
+        each.release()
 
 
 @settings(max_examples=15)

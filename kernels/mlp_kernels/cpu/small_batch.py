@@ -48,17 +48,23 @@ def _forward_of(samples: int, panels: int) -> Any:
             _, w, hop, x, depth, z, bias, floor, outputs = arguments
             v = Vectors(builder, tile.value)
 
+            # Where there is no such panel, the first one does once more, for nothing.
+            there = [builder.icmp_signed(">", outputs, index(panel * width)) for panel in range(panels)]
+            number = [builder.select(exists, index(panel), index(0)) for panel, exists in enumerate(there)]
+            hops = [builder.mul(hop, panel) for panel in number]
+            biases = [v.address(bias, builder.mul(panel, index(width))) for panel in number]
+
             def one_input(carried: list[ir.Value]) -> list[ir.Value]:
                 left, w_here, x_here, *sums = carried
-                numbers = [v.broadcast(x_here, i) for i in range(samples)]
+                inputs = [v.broadcast(x_here, i) for i in range(samples)]
                 added = []
                 for vector, (panel, j) in enumerate(places):
-                    weights = v.load(v.address(w_here, builder.mul(hop, index(panel))), j * v.lanes)
-                    for i, number in enumerate(numbers):
-                        added.append(v.multiply_add(number, weights, sums[vector * samples + i]))
+                    weights = v.load(v.address(w_here, hops[panel]), j * v.lanes)
+                    for i, value in enumerate(inputs):
+                        added.append(v.multiply_add(value, weights, sums[vector * samples + i]))
                 return [builder.sub(left, index(1)), v.address(w_here, width), v.address(x_here, width), *added]
 
-            start = [v.load(bias, panel * width + j * v.lanes) for panel, j in places for _ in range(samples)]
+            start = [v.load(biases[panel], j * v.lanes) for panel, j in places for _ in range(samples)]
             _, _, _, *sums = while_positive(builder, [depth, w, x, *start], one_input)
             low = v.splat(floor)
             for vector in range(len(places)):
@@ -125,7 +131,8 @@ def _input_of(samples: int) -> Any:
     return gradient
 
 
-_forward_1, _forward_2, _forward_4 = _forward_of(1, 2), _forward_of(2, 2), _forward_of(4, 1)
+_forward_1, _forward_1_wide = _forward_of(1, 2), _forward_of(1, 4)
+_forward_2, _forward_4 = _forward_of(2, 2), _forward_of(4, 1)
 _input_1, _input_2 = (_input_of(samples) for samples in (1, 2))
 
 
@@ -139,15 +146,18 @@ def forward_panels(
     and the bits are the same: each sum is taken in the same order. Rows of z are written up to the next multiple of a
     vector behind `outputs`, and of each row the first `samples` columns, or one more.
     """
-    width, at_once = tile.columns, 2 if samples <= 2 else 1
+    width = tile.columns
+    wide = samples == 1 and outputs > 2 * width
+    at_once = 4 if wide else 2 if samples <= 2 else 1
     for h in range(0, outputs, at_once * width):
         left = outputs - h
         panel, to, start = shift(w, h // width * hop), shift(z, h * width), shift(bias, h)
-        next_panel = hop if left > width else 0  # where there is none, the last one does once more, for nothing
-        if samples == 1:
-            _forward_1(tile, panel, next_panel, x, depth, to, start, floor, left)
+        if wide:
+            _forward_1_wide(tile, panel, hop, x, depth, to, start, floor, left)
+        elif samples == 1:
+            _forward_1(tile, panel, hop, x, depth, to, start, floor, left)
         elif samples == 2:
-            _forward_2(tile, panel, next_panel, x, depth, to, start, floor, left)
+            _forward_2(tile, panel, hop, x, depth, to, start, floor, left)
         else:
             _forward_4(tile, panel, hop, x, depth, to, start, floor, left)
 
