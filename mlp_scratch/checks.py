@@ -3,6 +3,7 @@
 import math
 import numbers
 from collections.abc import Mapping
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,10 @@ T = TypeVar("T")
 
 LOOKED_AT_ONCE = 1_000_000
 """Numbers that are looked at together, for which there are temporary arrays."""
+
+
+FEW = 10_000
+"""Numbers up to which the sum of their squares is looked at first, which takes a fourth of the time."""
 
 
 def integer(argument: str, value: object, *, at_least: int, mend: str = "") -> int:
@@ -193,6 +198,12 @@ def numeric(argument: str, value: object, *, mend: str = "convert it with .astyp
     return array
 
 
+@cache
+def _largest(dtype: "np.dtype[np.floating[Any]]") -> np.floating[Any]:
+    """The largest number of a float type; to ask NumPy takes as long as to look at a sample of a small network."""
+    return np.finfo(dtype).max
+
+
 def finite(argument: str, array: Array, dtype: "np.dtype[np.floating[Any]]") -> None:
     """Raise when `array` holds a NaN, an infinity, or a number that overflows `dtype`.
 
@@ -200,7 +211,9 @@ def finite(argument: str, array: Array, dtype: "np.dtype[np.floating[Any]]") -> 
     """
     if array.dtype.kind in "iub":
         return
-    limit = np.finfo(dtype).max
+    limit = _largest(dtype)
+    if array.size <= FEW and np.vdot(array, array) <= limit:  # so is each number, and far below, and none is NaN
+        return
     rows_at_once = max(1, LOOKED_AT_ONCE * len(array) // max(1, array.size))
     for start in range(0, len(array), rows_at_once):
         block = array[start : start + rows_at_once]

@@ -81,7 +81,7 @@ class Program:
     precision: str
     kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def rounds_products(self) -> bool:
         """Whether operands of products are rounded to less than the dtype, which takes tensor cores."""
         return self.precision != self.dtype.name

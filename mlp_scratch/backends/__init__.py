@@ -17,10 +17,15 @@ from mlp_scratch.errors import ArgumentError, BackendUnavailableError, MissingDe
 from mlp_scratch.program import Program
 
 
-def _numba(threads: int | None) -> Backend:
+@cache
+def _numba_backend() -> Callable[[int | None], Backend]:
     from mlp_scratch.backends.numba import NumbaBackend  # Numba takes longer to import than the rest of the package
 
-    return NumbaBackend(threads)
+    return NumbaBackend
+
+
+def _numba(threads: int | None) -> Backend:
+    return _numba_backend()(threads)
 
 
 def _cuda(threads: int | None, mend: str = "use backend='numba'") -> Backend:

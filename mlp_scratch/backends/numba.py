@@ -64,7 +64,7 @@ class NumbaBackend:
         return min(self._most_threads or cores, cores)
 
     def refusal(self, program: Program) -> str:
-        return refusal(program)
+        return program.keep("refusal", lambda: refusal(program))
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         if len(X) <= most_samples(program.dtype):
