@@ -251,8 +251,8 @@ class Tables:
         """The stages as each thread sees them, with the batch in the same place, or each thread's in its `own`.
 
         Two threads that share a batch of one panel wait for the half that the other one has gathered, and to gather
-        their own half again they wait until the other's cache has given it up: 2 % of a step of 784-256-10. More
-        threads have less each to gather, and more panels take longer to work on.
+        their own half again they wait until the other's cache has given it up. More threads have less each to gather,
+        and more panels take longer to work on.
         """
         self.places[nw.OWN_INPUT] = own
         found = [self.stages]
