@@ -40,7 +40,6 @@ def address(function: Callable[..., None], arguments: tuple[Any, ...], tile: Til
     return address_of(function, (ConstantType(tile), *kinds), f"{function.__name__} for {tile.dtype}", kept)
 
 
-@cache
 def address_of(function: Callable[..., None], arguments: tuple[Any, ...], name: str, kept: bool = True) -> int:
     """The same for `function(*arguments)`, arguments of any types; `name` is what a user is told is compiled."""
     return int(_compiled(function, arguments, name, kept).address)

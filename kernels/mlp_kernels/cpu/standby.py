@@ -61,7 +61,7 @@ class Helpers:
         except BaseException:
             self.__exit__()
             raise
-        if self._number == 1:  # mostly, and to make an array takes half a microsecond
+        if self._number == 1:  # mostly, and to make an array would be most of the work
             return self._taken[0].address
         return np.array([helper.address[0] for helper in self._taken], np.int64)
 
