@@ -98,7 +98,7 @@ def multiply_blocked(
     depth: int,
     blocks: Blocks,
 ) -> None:
-    """C = epilogue(A @ B): C is `rows` x `columns`, A has `depth` columns, and none of the three is 0.
+    """C = epilogue(A @ B): C is `rows` x `columns`, A has `depth` columns, at least one.
 
     The elements of a row of C are neighbours and overlap no operand; `bias`, an address, is used if the epilogue has
     one. `blocks` may be those of a larger product of the same depth.

@@ -134,8 +134,6 @@ def share_of(tile: Tile, epilogue: Epilogue) -> Callable[..., None]:
             _edge_across(tile, job.columns, j, job.across),
             _edge_across(tile, job.columns, j + 1, job.across),
         )
-        if top == bottom or left == right:
-            return
         size = tile.element_bytes
         multiply_blocked(
             tile,
