@@ -80,6 +80,8 @@ OPTIMIZERS = {
     "nesterov, decoupled decay": ms.SGD(0.02, momentum=0.9, nesterov=True, weight_decay=0.1, decoupled=True),
     "adam": ms.Adam(0.01, eps=1e-3),
     "adam, keras": ms.Adam(0.01, eps=1e-3, eps_mode="keras"),
+    "adam without a memory of the gradient": ms.Adam(0.01, beta1=0.0, eps=1e-3),
+    "adam without a memory of its square": ms.Adam(0.01, beta2=0.0, eps=0.1),
     "adam, decay": ms.Adam(0.01, eps=1e-3, weight_decay=0.1),
     "adam, decoupled decay of weights": ms.Adam(0.01, eps=1e-3, weight_decay=0.1, decoupled=True, decay="weights"),
 }

@@ -54,7 +54,7 @@ from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.totals import float64_total
-from mlp_kernels.cpu.updates import set_hyper_parameters
+from mlp_kernels.cpu.updates import STEPS_AT_ONCE, set_corrections, set_hyper_parameters
 
 
 @kernel
@@ -77,7 +77,7 @@ def train(
     gradient in inference mode.
     """
     f = frame(net, memory, batches.data, batches.targets, batches.weights)
-    sources = np.empty(tile.columns, np.int64)
+    sources, corrections = np.empty(tile.columns, np.int64), np.empty(2 * STEPS_AT_ONCE)
     hyper = shift(f.arena, load(f.places, HYPER))
     round_, samples = 1, batches.order.size
     steps_an_epoch = (samples + batches.size - 1) // batches.size
@@ -95,7 +95,11 @@ def train(
         position += 1
         step = batches.step + i
         if thread == 0:
-            set_hyper_parameters(f.optimizer_constants, batches.lr[i], step, hyper)
+            ahead = (i - first) % STEPS_AT_ONCE
+            if ahead == 0:
+                set_corrections(f.optimizer_constants, step, pointer_to(corrections))
+            correction = shift(pointer_to(corrections), ahead)
+            set_hyper_parameters(f.optimizer_constants, batches.lr[i], correction, hyper)
         _gather(tile, f, order, n, pointer_to(sources), thread, threads)
         round_ = meet(f.meeting, round_, threads)
         round_ = _forward(tile, f, n, training, batches.seed, step, thread, threads, round_)

@@ -38,28 +38,48 @@ the time, and half of the next one. Evenly, since a core that asks for a whole b
 slot, has no place left to note what else it waits for."""
 
 
+STEPS_AT_ONCE = 16
+"""Steps whose corrections are worked out together, one to a lane: by itself, a small network's step would take a
+twentieth longer."""
+
+
 @kernel
-def set_hyper_parameters(constants: Any, lr: float, step: int, hyper: Any) -> None:
-    """Fill the row of `rules.Hyper` for step `step`, counted from 1.
+def set_corrections(constants: Any, step: int, corrections: Any) -> None:
+    """What undoes that Adam's averages start at zero, for `STEPS_AT_ONCE` steps from `step` on, counted from 1.
+
+    m̂ / (√v̂ + eps) = (√(1 - β₂ᵗ) / (1 - β₁ᵗ)) m / (√v + eps √(1 - β₂ᵗ)): first the factor of m of each step, then
+    that of eps. `constants` are as in `set_hyper_parameters`. 1 - βᵗ is worked out from the logarithm: a power of
+    integers is a loop with a branch in it.
+    """
+    log_beta1, log_beta2 = load(constants, 6), load(constants, 7)
+    if log_beta1 == 0.0:  # not Adam
+        return
+    for i in range(STEPS_AT_ONCE):
+        root = sqrt(-expm1((step + i) * log_beta2))
+        store(corrections, i, -root / expm1((step + i) * log_beta1))
+        store(corrections, STEPS_AT_ONCE + i, root)
+
+
+@kernel
+def set_hyper_parameters(constants: Any, lr: float, correction: Any, hyper: Any) -> None:
+    """Fill the row of `rules.Hyper` for the step that `correction`, one of `set_corrections`, belongs to.
 
     `constants` is weight decay, whether it is decoupled, then μ; or for Adam β₁, β₂, eps, whether eps is added before
-    the correction of v (1, Keras) or after it (0, PyTorch), log β₁ and log β₂. 1 - βᵗ is worked out from the
-    logarithm: a power of integers is a loop with a branch in it, as long as the rest of a small network's step.
+    the correction of v (1, Keras) or after it (0, PyTorch), log β₁ and log β₂.
     """
     decay, decoupled = load(constants, 0), load(constants, 1) != 0.0
     store(hyper, LR, number(hyper, lr))
     store(hyper, L2, number(hyper, 0.0 if decoupled else decay))
     store(hyper, SHRINK, number(hyper, 1.0 - lr * decay if decoupled else 1.0))
     store(hyper, BETA1, number(hyper, load(constants, 2)))
-    if load(constants, 3) > 0.0:
+    if load(constants, 6) < 0.0:  # log β₁, so it is Adam
         beta1, beta2, eps = load(constants, 2), load(constants, 3), load(constants, 4)
-        bias1, root = -expm1(step * load(constants, 6)), sqrt(-expm1(step * load(constants, 7)))
-        # m̂ / (√v̂ + eps) = (√bias2 / bias1) m / (√v + eps √bias2)
         store(hyper, ONE_MINUS_BETA1, number(hyper, 1.0 - beta1))
         store(hyper, BETA2, number(hyper, beta2))
         store(hyper, ONE_MINUS_BETA2, number(hyper, 1.0 - beta2))
-        store(hyper, STEP_SIZE, number(hyper, lr * root / bias1))
-        store(hyper, EPS, number(hyper, eps if load(constants, 5) != 0.0 else eps * root))
+        store(hyper, STEP_SIZE, number(hyper, lr * load(correction, 0)))
+        before = load(constants, 5) != 0.0
+        store(hyper, EPS, number(hyper, eps if before else eps * load(correction, STEPS_AT_ONCE)))
 
 
 @cache

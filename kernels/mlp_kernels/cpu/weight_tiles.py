@@ -55,8 +55,10 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
                 slots = range(rule.value.slots + 1)
                 memory = [v.address(weights, builder.mul(slot_step, index(slot))) for slot in slots]
-                ahead = [Ahead(v.bytes(block), pace, near=True) for block in memory]
-                ahead += ahead_of(v, next_dz, near=False)
+                ahead = []
+                if v.lanes == v.tile.lanes:  # of fewer outputs there is little, in the caches for the most part
+                    ahead += [Ahead(v.bytes(block), pace, near=True) for block in memory]
+                    ahead += ahead_of(v, next_dz, near=False)
                 zeros = [v.constant(0.0)] * len(targets)
                 block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, ahead=ahead)
                 h = _hyper(v, hyper)
@@ -78,7 +80,7 @@ x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that 
 rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
 worked out: where one vector or half of one is enough, no more. While the multiply-adds run, the block of weights and of
 each slot is asked for, so that it is near when they end: `pace` bytes further at each step; and `next_dz`, see
-`ahead.py`."""
+`ahead.py`. Where half a vector is enough, nothing is."""
 
 small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows: a network of two inputs has no more."""

@@ -24,6 +24,7 @@ OPTIMIZERS = {
     "adam": Adam(0.1, beta1=0.75, beta2=0.875, eps=0.25),
     "adam, keras": Adam(0.1, beta1=0.75, beta2=0.875, eps=0.25, eps_mode="keras"),
     "adam, no eps": Adam(0.1, eps=0.0),
+    "adam, no memory": Adam(0.1, beta1=0.0, beta2=0.0),
     "adam, decay": Adam(0.1, weight_decay=0.5),
     "adam, decoupled decay": Adam(0.1, weight_decay=0.5, decoupled=True),
 }
@@ -40,7 +41,8 @@ def rule_of(optimizer):
 def test_a_rule_is_the_optimizer(name):
     optimizer = OPTIMIZERS[name]
     own = optimizer.constants() if isinstance(optimizer, Adam) else (optimizer.constants()[0], 0.0)
-    logarithms = np.log([optimizer.beta1, optimizer.beta2]) if isinstance(optimizer, Adam) else (0.0, 0.0)
+    with np.errstate(divide="ignore"):
+        logarithms = np.log([optimizer.beta1, optimizer.beta2]) if isinstance(optimizer, Adam) else (0.0, 0.0)
     constants = np.array([optimizer.weight_decay, optimizer.decoupled, *(*own, 0.0, 0.0)[:4], *logarithms])
     rule, rng = rule_of(optimizer), np.random.default_rng(0)
     assert rule.slots == len(optimizer.slots)
@@ -49,7 +51,7 @@ def test_a_rule_is_the_optimizer(name):
     for step in range(1, 6):
         g, lr = rng.normal(size=5), 0.1 / step
         hyper = np.zeros(9)
-        calling(hyper_parameters(), 2, 2)(constants, hyper, lr, step)
+        calling(hyper_parameters(), 3, 3)(constants, np.zeros(2 * updates.STEPS_AT_ONCE), hyper, lr, step, step // 2)
         p, slots = optimizer.update(p, g, slots, step=step, lr=lr)
         q, rows = rule.apply(rules.Hyper(*hyper), q, g, rows)
         assert_close(q, p, 64 * eps("float64"), f"step {step}")
@@ -58,10 +60,12 @@ def test_a_rule_is_the_optimizer(name):
 
 @cache
 def hyper_parameters():
-    function = inlining(updates.set_hyper_parameters)
+    of_some_steps, of_one = inlining(updates.set_corrections), inlining(updates.set_hyper_parameters)
+    move = inlining(updates.shift)
 
-    def call(constants, hyper, lr, step):
-        function(constants, lr, step, hyper)
+    def call(constants, corrections, hyper, lr, step, ahead):
+        of_some_steps(constants, step - ahead, corrections)
+        of_one(constants, lr, move(corrections, ahead), hyper)
 
     return call
 

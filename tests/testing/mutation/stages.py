@@ -69,6 +69,7 @@ KERNELS = (
     "elementary.py",
     "rules.py",
     "shuffling.py",
+    "updates.py::set_corrections",
     "updates.py::set_hyper_parameters",
     "naive.py",
     "fused.py::reference",
