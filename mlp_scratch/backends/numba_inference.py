@@ -67,7 +67,7 @@ class FewSamples:
         self.tile, self.dtype, self.threads = tile_of(program.dtype), program.dtype, threads
         self.n_out, self._x_shape = program.operations[-1].n_out, (most_samples(self.dtype), program.operations[0].n_in)
         tables = Tables(program, most_samples(self.dtype), threads, inference=True, in_place=True)
-        self.network, self.parts = tables.network, tables.parts
+        self.network, self.vectors = tables.network, tables.parts[0]
         self._sizes = [(array.shape, array.dtype) for array in tables.memory()]
         self._free = [self._new()]
         examples = self._arguments(*self._free[0], np.empty(0, self.dtype), np.empty((0, self.n_out), self.dtype))
@@ -91,7 +91,7 @@ class FewSamples:
 
     def _arguments(self, memory: nw.Memory, x: Array, flat: Array, out: Array) -> tuple[Any, ...]:
         """Those of `infer_few`, but for the threads."""
-        return self.tile, self.network, memory, flat, *self.parts, x, out
+        return self.tile, self.network, memory, flat, self.vectors, x, out
 
     def _new(self) -> tuple[nw.Memory, Array]:
         """Memory for one call at a time, and room for its samples."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.weights import pack, unpack
+from mlp_kernels.cpu.weights import move
 from mlp_scratch._types import Array
 from mlp_scratch.backends.numba_code import (
     backward_code,
@@ -129,11 +129,11 @@ class Tables:
 
     def pack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
         """One flat vector of parameters, or of what an optimiser remembers of them, into panels: a thread's part."""
-        pack(self.tile, flat, *self.parts, packed, thread, threads)
+        move(self.tile, flat, *self.parts, packed, False, thread, threads)
 
     def unpack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
         """The way back of `pack`."""
-        unpack(self.tile, flat, *self.parts, packed, thread, threads)
+        move(self.tile, flat, *self.parts, packed, True, thread, threads)
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""

@@ -168,14 +168,14 @@ def test_weights_go_into_panels_and_come_back(tile, outputs, inputs, threads, se
     packed = np.full(1 + panels * rows * width, -7, tile.dtype)
     vectors, matrices = np.empty((0, 3), np.int64), np.array([[before, 1, outputs, inputs, rows]])
     for thread in range(threads):
-        weights.pack(tile, flat, vectors, matrices, packed, thread, threads)
+        weights.move(tile, flat, vectors, matrices, packed, False, thread, threads)
     expected = np.full((panels * width, rows), -7, tile.dtype)
     expected[:outputs, :inputs] = flat[before : before + outputs * inputs].reshape(outputs, inputs)
     expected = expected.reshape(panels, width, rows).transpose(0, 2, 1)
     assert np.array_equal(packed[1:], expected.reshape(-1)), "padding is left as it is"
     back = np.zeros_like(flat)
     for thread in range(threads):
-        weights.unpack(tile, back, vectors, matrices, packed, thread, threads)
+        weights.move(tile, back, vectors, matrices, packed, True, thread, threads)
     assert np.array_equal(back[before:-after], flat[before:-after])
     assert not back[:before].any()
     assert not back[-after:].any()

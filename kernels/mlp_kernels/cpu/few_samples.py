@@ -33,7 +33,7 @@ from mlp_kernels.cpu.operations import run_forward
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.turning_tile import turning_tile, turning_tile_of_one
-from mlp_kernels.cpu.weights import pack
+from mlp_kernels.cpu.weights import move_vectors
 
 
 def most_samples(tile: Tile) -> int:
@@ -48,7 +48,6 @@ def infer_few(
     memory: Any,
     flat: Any,
     vectors: Any,
-    matrices: Any,
     samples: Any,
     out: Any,
     thread: int,
@@ -56,15 +55,15 @@ def infer_few(
 ) -> None:
     """Logits of `samples` (N or more, D), at most `most_samples`, into rows of `out` (N, K), in inference mode.
 
-    `flat` holds the parameters, and the WEIGHTS of a stage are a place in it. `vectors` and `matrices`, of which there
-    are none, are for `weights.pack`: biases and the like are so short that they are packed at each call.
+    `flat` holds the parameters, and the WEIGHTS of a stage are a place in it. `vectors` are as for `weights.move`:
+    biases and the like are so short that they are packed at each call.
     """
     # Variables, for with numbers in the call Numba would compile the operations once more, for these alone.
     training, seed, step = thread < 0, np.uint64(thread), thread
     f = frame(net, memory, net.places, net.places, net.places)  # no data set: what stands for it is not looked at
     n, width, last = out.shape[0], tile.columns, f.n_stages - 1
     if thread == 0:
-        pack(tile, flat, vectors, matrices, memory.packed, 0, 1)
+        move_vectors(flat, vectors, memory.packed, False)
         x, source, features = shift(f.arena, stage(f, 0, PRODUCT)), pointer_to(samples), samples.shape[1]
         for k in range(features):
             for j in range(n):

@@ -73,6 +73,22 @@ def local_row(_context: Any, tile: Any) -> Any:
     return element(tile), generate
 
 
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+def local(_context: Any, count: Any, kind: Any) -> Any:
+    """Numbers of a NumPy scalar type on the stack: as many as a constant says, or as a tile has columns.
+
+    To compile an array of NumPy's instead takes Numba a hundredth of the first start of all.
+    """
+    element = types.CPointer(kind.dtype)
+    many = count.literal_value if isinstance(count, types.IntegerLiteral) else count.value.columns
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> ir.Value:
+        size = ir.Constant(ir.IntType(64), many)
+        return cgutils.alloca_once(builder, context.get_value_type(element).pointee, size=size)
+
+    return element(count, kind), generate
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def size_of(_context: Any, kind: Any) -> Any:
     """Bytes of a NumPy scalar type."""

@@ -20,7 +20,7 @@ from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.dropout import philox, ten_rounds
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.lanes import Words
-from mlp_kernels.cpu.memory import pointer_to, shift
+from mlp_kernels.cpu.memory import load, local, pointer_to, shift, store
 from mlp_kernels.cpu.vector_ir import Vectors
 
 STREAM = 0xFFFFFFFF
@@ -31,6 +31,8 @@ LANES = 16
 
 LEAST_BITS, MOST_BITS = 4, 11
 """Of a digit; with more, the counts of a pass would no longer stay in the nearest cache beside the samples."""
+
+_PLACES = (1 << MOST_BITS) + 1
 
 
 @kernel
@@ -97,15 +99,19 @@ def _draw_blocks(_context: Any, keys: Any, first: Any, epoch: Any, seed: Any) ->
 def _sort_by_digit(keys: Any, lowest: int, bits: int, result: Any) -> None:
     """One stable pass: count the samples of each digit, then put each behind those before it."""
     low, mask = np.uint64(lowest), np.uint64((1 << bits) - 1)
-    places = np.zeros((1 << bits) + 1, np.int64)
+    places = local(_PLACES, np.int64)
+    for below in range((1 << bits) + 1):
+        store(places, below, 0)
     for key in keys:
-        places[(key >> low & mask) + np.uint64(1)] += 1
+        above = np.int64(key >> low & mask) + 1
+        store(places, above, load(places, above) + 1)
     for below in range(1 << bits):
-        places[below + 1] += places[below]
+        store(places, below + 1, load(places, below + 1) + load(places, below))
     for key in keys:
-        digit = key >> low & mask
-        result[places[digit]] = key
-        places[digit] += 1
+        digit = np.int64(key >> low & mask)
+        place = load(places, digit)
+        result[place] = key
+        store(places, digit, place + 1)
 
 
 @kernel

@@ -25,7 +25,7 @@ from mlp_kernels.cpu.dense import (
     update_weights,
 )
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
-from mlp_kernels.cpu.memory import load, pointer_to, shift
+from mlp_kernels.cpu.memory import load, local, pointer_to, shift
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     ACCURACIES,
@@ -54,7 +54,7 @@ from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.totals import float64_total
-from mlp_kernels.cpu.updates import STEPS_AT_ONCE, set_corrections, set_hyper_parameters
+from mlp_kernels.cpu.updates import CORRECTIONS, STEPS_AT_ONCE, set_corrections, set_hyper_parameters
 
 
 @kernel
@@ -77,7 +77,7 @@ def train(
     gradient in inference mode.
     """
     f = frame(net, memory, batches.data, batches.targets, batches.weights)
-    sources, corrections = np.empty(tile.columns, np.int64), np.empty(2 * STEPS_AT_ONCE)
+    sources, corrections = local(tile, np.int64), local(CORRECTIONS, np.float64)
     hyper = shift(f.arena, load(f.places, HYPER))
     round_, samples = 1, batches.order.size
     steps_an_epoch = (samples + batches.size - 1) // batches.size
@@ -97,13 +97,13 @@ def train(
         if thread == 0:
             ahead = (i - first) % STEPS_AT_ONCE
             if ahead == 0:
-                set_corrections(f.optimizer_constants, step, pointer_to(corrections))
-            correction = shift(pointer_to(corrections), ahead)
+                set_corrections(f.optimizer_constants, step, corrections)
+            correction = shift(corrections, ahead)
             set_hyper_parameters(f.optimizer_constants, batches.lr[i], correction, hyper)
-        _gather(tile, f, order, n, pointer_to(sources), thread, threads)
+        _gather(tile, f, order, n, sources, thread, threads)
         round_ = meet(f.meeting, round_, threads)
         round_ = _forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
-        _loss(tile, f, order, n, pointer_to(sources), thread, threads)
+        _loss(tile, f, order, n, sources, thread, threads)
         round_ = meet(f.meeting, round_, threads)
         if thread == 0:
             losses[i], accuracies[i] = _figures(tile, f, n)
@@ -128,13 +128,13 @@ def infer(
     # Variables, for with numbers in the call Numba would compile the way forward once more, for these alone.
     training, seed, step = size < 0, np.uint64(size), size
     f = frame(net, memory, data, data, data)
-    sources = np.empty(tile.columns, np.int64)
+    sources = local(tile, np.int64)
     round_, last = 1, f.n_stages - 1
     outputs, rows, width = stage(f, last, N_OUT), stage(f, last, ROWS), tile.columns
     z = shift(f.arena, stage(f, last, OUTPUT))
     for first in range(0, order.size, size):
         n = min(size, order.size - first)
-        _gather(tile, f, shift(pointer_to(order), first), n, pointer_to(sources), thread, threads)
+        _gather(tile, f, shift(pointer_to(order), first), n, sources, thread, threads)
         round_ = meet(f.meeting, round_, threads)
         round_ = _forward(tile, f, n, training, seed, step, thread, threads, round_)
         begin, end = share(n, thread, threads)

@@ -41,6 +41,8 @@ slot, has no place left to note what else it waits for."""
 STEPS_AT_ONCE = 16
 """Steps whose corrections are worked out together, one to a lane: by itself, a small network's step would take a
 twentieth longer."""
+CORRECTIONS = 2 * STEPS_AT_ONCE
+"""How many numbers that is."""
 
 
 @kernel

@@ -17,71 +17,58 @@ from mlp_kernels.cpu.tile import Tile
 
 
 @kernel
-def pack(tile: Tile, flat: Any, vectors: Any, matrices: Any, packed: Any, thread: int, threads: int) -> None:
-    """All parameters from the flat vector into the packed one; the padding is left as it is.
+def move(
+    tile: Tile, flat: Any, vectors: Any, matrices: Any, packed: Any, back: bool, thread: int, threads: int
+) -> None:
+    """All parameters from the flat vector into the packed one, or `back`; the padding is left as it is.
 
     `vectors` has rows of (place in flat, place in packed, size), `matrices` of (place in flat, place in packed,
     outputs, inputs, rows of a panel), both int64. Threads share out the panels of each matrix; the first one has the
     vectors.
     """
-    for v in range(vectors.shape[0] if thread == 0 else 0):
-        _copy(pointer_to(flat), vectors[v, 0], pointer_to(packed), vectors[v, 1], vectors[v, 2])
+    if thread == 0:
+        move_vectors(flat, vectors, packed, back)
     for m in range(matrices.shape[0]):
-        source, destination = shift(pointer_to(flat), matrices[m, 0]), shift(pointer_to(packed), matrices[m, 1])
-        first, end = _outputs_of(tile, matrices[m, 2], thread, threads)
-        _pack_matrix(tile, source, first, end, matrices[m, 3], matrices[m, 4], destination)
+        rows, panels = shift(pointer_to(flat), matrices[m, 0]), shift(pointer_to(packed), matrices[m, 1])
+        outputs, inputs, panel_rows = matrices[m, 2], matrices[m, 3], matrices[m, 4]
+        first, end = share((outputs + tile.columns - 1) // tile.columns, thread, threads)
+        first, end = first * tile.columns, min(end * tile.columns, outputs)
+        _move_matrix(tile, rows, first, end, inputs, panels, panel_rows, back)
 
 
 @kernel
-def unpack(tile: Tile, flat: Any, vectors: Any, matrices: Any, packed: Any, thread: int, threads: int) -> None:
-    """The way back of `pack`."""
-    for v in range(vectors.shape[0] if thread == 0 else 0):
-        _copy(pointer_to(packed), vectors[v, 1], pointer_to(flat), vectors[v, 0], vectors[v, 2])
-    for m in range(matrices.shape[0]):
-        destination, source = shift(pointer_to(flat), matrices[m, 0]), shift(pointer_to(packed), matrices[m, 1])
-        first, end = _outputs_of(tile, matrices[m, 2], thread, threads)
-        _unpack_matrix(tile, destination, first, end, matrices[m, 3], matrices[m, 4], source)
+def move_vectors(flat: Any, vectors: Any, packed: Any, back: bool) -> None:
+    """Of these, what is no matrix."""
+    for v in range(vectors.shape[0]):
+        here, there = shift(pointer_to(flat), vectors[v, 0]), shift(pointer_to(packed), vectors[v, 1])
+        for i in range(vectors[v, 2]):
+            if back:
+                store(here, i, load(there, i))
+            else:
+                store(there, i, load(here, i))
 
 
 @kernel
-def _outputs_of(tile: Tile, outputs: int, thread: int, threads: int) -> Any:
-    """The first output of a thread's panels, and the first one beyond them."""
-    first, end = share(-(-outputs // tile.columns), thread, threads)
-    return first * tile.columns, min(end * tile.columns, outputs)
-
-
-@kernel
-def _copy(source: Any, start: int, destination: Any, to: int, count: int) -> None:
-    for i in range(count):
-        store(destination, to + i, load(source, start + i))
-
-
-@kernel
-def _pack_matrix(tile: Tile, source: Any, first: int, end: int, inputs: int, rows: int, destination: Any) -> None:
+def _move_matrix(
+    tile: Tile, rows: Any, first: int, end: int, inputs: int, panels: Any, panel_rows: int, back: bool
+) -> None:
+    """Outputs `first` to `end` of W between rows of `inputs` weights and panels of `panel_rows` rows."""
     width, lanes = tile.columns, tile.lanes
     squares, whole = first + (end - first) // lanes * lanes, inputs // lanes * lanes
-    for h in range(first, squares, lanes):
-        place = h // width * rows * width + h % width
-        for d in range(0, whole, lanes):
-            turn_block(tile, shift(source, h * inputs + d), inputs, shift(destination, place + d * width), width)
     for h in range(first, end):
-        place = h // width * rows * width + h % width
+        row, lane = shift(rows, h * inputs), shift(panels, h // width * panel_rows * width + h % width)
+        if h < squares and h % lanes == 0:
+            for d in range(0, whole, lanes):
+                square, turned = shift(row, d), shift(lane, d * width)
+                if back:
+                    turn_block(tile, turned, width, square, inputs)
+                else:
+                    turn_block(tile, square, inputs, turned, width)
         for d in range(whole if h < squares else 0, inputs):
-            store(destination, place + d * width, load(source, h * inputs + d))
-
-
-@kernel
-def _unpack_matrix(tile: Tile, destination: Any, first: int, end: int, inputs: int, rows: int, source: Any) -> None:
-    width, lanes = tile.columns, tile.lanes
-    squares, whole = first + (end - first) // lanes * lanes, inputs // lanes * lanes
-    for h in range(first, squares, lanes):
-        place = h // width * rows * width + h % width
-        for d in range(0, whole, lanes):
-            turn_block(tile, shift(source, place + d * width), width, shift(destination, h * inputs + d), inputs)
-    for h in range(first, end):
-        place = h // width * rows * width + h % width
-        for d in range(whole if h < squares else 0, inputs):
-            store(destination, h * inputs + d, load(source, place + d * width))
+            if back:
+                store(row, d, load(lane, d * width))
+            else:
+                store(lane, d * width, load(row, d))
 
 
 @kernel
