@@ -40,7 +40,7 @@ MORE_OPTIMIZERS: list[Optimizer] = [
     Adam(0.003, beta1=0.5, beta2=0.9, eps=1e-3),
     Adam(0.003, eps_mode="keras", eps=1e-7),
     Adam(0.003, beta1=0.0),
-    Adam(0.003, beta2=0.0),
+    Adam(0.003, beta2=0.0, eps=0.1),
 ]
 
 Targets = Callable[[np.random.Generator, int, int], np.ndarray]

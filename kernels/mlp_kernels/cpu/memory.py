@@ -77,7 +77,7 @@ def local_row(_context: Any, tile: Any) -> Any:
 def local(_context: Any, count: Any, kind: Any) -> Any:
     """Numbers of a NumPy scalar type on the stack: as many as a constant says, or as a tile has columns.
 
-    To compile an array of NumPy's instead takes Numba a hundredth of the first start of all.
+    An array of NumPy's would do as well, but whoever starts for the first time would wait longer for the compiler.
     """
     element = types.CPointer(kind.dtype)
     many = count.literal_value if isinstance(count, types.IntegerLiteral) else count.value.columns

@@ -39,8 +39,8 @@ slot, has no place left to note what else it waits for."""
 
 
 STEPS_AT_ONCE = 16
-"""Steps whose corrections are worked out together, one to a lane: by itself, a small network's step would take a
-twentieth longer."""
+"""Steps whose corrections are worked out together, in vectors that LLVM makes of the loop: one by one they would be a
+good part of a small network's step."""
 CORRECTIONS = 2 * STEPS_AT_ONCE
 """How many numbers that is."""
 
