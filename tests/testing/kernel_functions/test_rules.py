@@ -50,9 +50,10 @@ def test_a_rule_is_the_optimizer(name):
     slots, rows = np.zeros((rule.slots, 5)), [np.zeros(5) for _ in range(rule.slots)]
     for step in range(1, 6):
         g, lr = rng.normal(size=5), 0.1 / step
-        hyper = np.zeros(9)
-        calling(hyper_parameters(), 3, 3)(constants, np.zeros(2 * updates.STEPS_AT_ONCE), hyper, lr, step, step // 2)
+        hyper, corrections = np.zeros(9), np.zeros(updates.CORRECTIONS)
+        calling(hyper_parameters(), 3, 3)(constants, corrections, hyper, lr, step, step // 2)
         if not isinstance(optimizer, Adam):
+            assert not corrections.any(), "no rule but Adam's has any"
             assert not hyper[rules.ONE_MINUS_BETA1 :].any(), "no rule but Adam's reads these"
         p, slots = optimizer.update(p, g, slots, step=step, lr=lr)
         q, rows = rule.apply(rules.Hyper(*hyper), q, g, rows)
