@@ -33,6 +33,7 @@ LEAST_BITS, MOST_BITS = 4, 11
 """Of a digit; with more, the counts of a pass would no longer stay in the nearest cache beside the samples."""
 
 _PLACES = (1 << MOST_BITS) + 1
+"""Counts of a pass: of each digit, and one for what is above the last."""
 
 
 @kernel

@@ -5,7 +5,6 @@ from these pieces is correct everywhere and fast where the width is the register
 """
 
 from collections.abc import Callable
-from math import copysign
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -50,8 +49,6 @@ class Vectors:
 
     def constant(self, value: float) -> ir.Constant:
         """A vector of one constant."""
-        if value == 0.0 and copysign(1.0, value) > 0.0:  # most of them are; that LLVM need not be told lane by lane
-            return ir.Constant(self.type, None)
         return ir.Constant(self.type, [float(value)] * self.lanes)
 
     def splat(self, scalar: ir.Value) -> ir.Value:
