@@ -29,8 +29,9 @@ def table_command(records: Path, targets: Sequence[str], checked: Sequence[str])
     """Make the tables of Markdown files from RECORDS, a folder with what the other commands wrote.
 
     A table called NAME stands between the lines `<!-- bench:NAME:begin -->` and `<!-- bench:NAME:end -->`. Its names:
-    short and full (compare.json), gemm, population, scaling, random (random.json), starts, first_start, a sentence, and
-    predictions (costs.json). Both options may be given several times; without any, all tables are printed.
+    short and full (compare.json), gemm, gemm_float64 (gemm-float64.json), population, scaling, random (random.json),
+    starts, first_start, a sentence, and predictions (costs.json). Both options may be given several times; without any,
+    all tables are printed.
     """
     if not targets and not checked:
         for name in TABLES:
@@ -191,6 +192,7 @@ TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "short": ("compare.json", lambda path: short_table(read_report(path))),
     "full": ("compare.json", lambda path: full_table(read_report(path))),
     "gemm": ("gemm.json", _gemm),
+    "gemm_float64": ("gemm-float64.json", _gemm),
     "population": ("population.json", _population),
     "scaling": ("scaling.json", _scaling),
     "random": ("random.json", _random),

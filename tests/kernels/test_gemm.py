@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mlp_kernels.cpu import gemm as gemm_module
 from mlp_kernels.cpu.features import VectorUnit, tile_for
 from mlp_kernels.cpu.gemm import gemm
+from mlp_kernels.cpu.register_tile import C_STEPS
 from mlp_kernels.cpu.tile import Tile
 from tests.kernels.operands import LAYOUTS, GuardedMatrix, check_product
 
@@ -56,7 +57,7 @@ def test_sizes_around_the_edges_of_every_tile(dtype, unit, data):
 
     m = data.draw(st.sampled_from([0, tile.rows, 2 * tile.rows, 96, 144]).flatmap(around))
     n = data.draw(st.sampled_from([0, tile.lanes, tile.columns, 2 * tile.columns]).flatmap(around))
-    k = data.draw(st.sampled_from([0, tile.lanes, 2 * tile.lanes, 384, 512]).flatmap(around))
+    k = data.draw(st.sampled_from([0, tile.lanes, 2 * tile.lanes, C_STEPS, 384, 512]).flatmap(around))
     transposed = data.draw(st.tuples(st.booleans(), st.booleans()))
     a, b = normal(m, m, k, dtype=dtype), normal(n, k, n, dtype=dtype)
     out = np.full((m + 2, n + 2), 7, dtype)
@@ -83,7 +84,7 @@ def test_sizes_around_the_edges_of_every_tile(dtype, unit, data):
     ids=str,
 )
 def test_unusual_tiles(tile):
-    for m, n, k in [(1, 1, 1), (13, 37, 41), (10, 12, 64)]:
+    for m, n, k in [(1, 1, 1), (13, 37, 41), (10, 12, 64), (13, 37, C_STEPS + 3)]:
         a, b = normal(m, m, k, dtype=tile.dtype), normal(n, k, n, dtype=tile.dtype)
         for layout in ("c", "fortran", "strided"):
             check_product(gemm(LAYOUTS[layout](a), LAYOUTS[layout](b), tile=tile), a, b)
@@ -214,6 +215,7 @@ def test_the_packed_blocks_are_alive_while_they_are_used():
     code = """
 import numpy as np
 from mlp_kernels.cpu.gemm import gemm
+from mlp_kernels.cpu.register_tile import C_STEPS
 for size in (8, 256, 300):
     a = np.full((size, size), 2.0)
     assert (gemm(a, a) == 4 * size).all()

@@ -108,6 +108,12 @@ def accumulate(
     return results
 
 
+C_STEPS = 192
+"""C is asked for so many steps before the sums end. Of what is asked for at the first step, what passes through the
+caches until the last pushes a part out again, most of all where rows of C lie a power of two apart, for those share
+few places of a cache."""
+
+
 class Destination:
     """The block of C that a tile belongs to: `rows` x `columns` elements, the rows `row_bytes` apart.
 
@@ -227,17 +233,19 @@ def multiply_tile(
             nearest = [builder.select(inside, index(i), last_row) for i, inside in enumerate(within, start=1)]
             a_rows: list[Step] = [0, *(builder.mul(i, a_row) for i in nearest)]
             to = Destination(v, c, c_row_bytes, rows, columns, most_rows, vectors)
+            late = builder.select(builder.icmp_signed("<", depth, index(C_STEPS)), depth, index(C_STEPS))
+            early = builder.sub(depth, late)
+            steps = {"a_rows": a_rows, "a_depth": a_depth, "b_depth": v.tile.columns, "vectors": vectors}
+
+            def sum_early(zeros: Block) -> Block:
+                return accumulate(v, v.pointer(a), v.pointer(b), early, start=zeros, **steps)
+
+            zeros = [v.constant(0.0)] * (most_rows * vectors)
+            block = v.when(builder.icmp_signed(">", early, index(0)), zeros, sum_early)
             to.prefetch()
-            block = accumulate(
-                v,
-                v.pointer(a),
-                v.pointer(b),
-                depth,
-                a_rows=a_rows,
-                a_depth=a_depth,
-                b_depth=v.tile.columns,
-                vectors=vectors,
-            )
+            late_a = v.address(v.pointer(a), builder.mul(early, a_depth))
+            late_b = v.address(v.pointer(b), builder.mul(early, index(v.tile.columns)))
+            block = accumulate(v, late_a, late_b, late, start=block, **steps)
             block = to.add_to(block, add)
             to.store(v.when(last, block, lambda sums: epilogue.value.emit(sums, to, bias)))
 
