@@ -44,10 +44,16 @@ def folder(records, tmp_path):
     grown = [replace(record, case=f"width-{width}") for record in records for width in (8, 64)]
     Report(MACHINE, grown).write(tmp_path / "scaling.json")
     product = {"m": 8, "n": 8, "k": 8, "layout": "NN", "threads": 1, "gflops": 50.0, "peak_gflops": 100.0}
-    products = [product | {"contender": name} for name in ("numba", "openblas")]
-    costs = [{"what": "start", "contender": "numba", "cold_s": 1.5}, {"what": "predict", "contender": "torch"}]
-    for name, rows in (("gemm", products), ("costs", costs), ("population", [{"contender": "jax", "median_s": 2.0}])):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"schema": 1, "machine": MACHINE, "records": rows}))
+    rows = {
+        **{
+            file: [product | {"dtype": dtype, "contender": name} for name in ("numba", "openblas")]
+            for file, dtype in (("gemm", "float32"), ("gemm-float64", "float64"))
+        },
+        "costs": [{"what": "start", "contender": "numba", "cold_s": 1.5}, {"what": "predict", "contender": "torch"}],
+        "population": [{"contender": "jax", "median_s": 2.0}],
+    }
+    for name, own in rows.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"schema": 1, "machine": MACHINE, "records": own}))
     return tmp_path
 
 
@@ -63,7 +69,7 @@ def test_it_is_well_formed(page):
     tree = ET.fromstring(html.replace("&nbsp;", " ").replace("<p class=caption>", "<p>"))
     assert tree.tag == "html"
     drawings = [element for element in tree.iter() if element.tag.endswith("svg")]
-    assert len(drawings) >= 7  # floor and roofline for each number of threads, two of growth, one of products
+    assert len(drawings) >= 8  # floor and roofline for each number of threads, two of growth, two of products
     for drawing in drawings:
         for element in drawing.iter():
             for value in element.attrib.values():
@@ -94,6 +100,8 @@ def test_it_says_what_was_measured(page):
         "torch",
         "jax-scan",
         "Matrix products",
+        "float32, NN, 1 thread",
+        "float64, NN, 1 thread",
         "Starting",
     ):
         assert words in text

@@ -140,6 +140,7 @@ POPULATION = {"networks": 100, "epochs": 10, "threads": 2, "contender": "jax-vma
     ("file", "records", "shown"),
     [
         ("gemm.json", [GEMM, GEMM | {"contender": "cublas", "peak_gflops": None}], "50.0 (50% of peak) | 50.0 |"),
+        ("gemm-float64.json", [GEMM], "50.0 (50% of peak) |"),
         ("costs.json", [START, PREDICT], "1.25 (95% after 375 steps)"),
         ("costs.json", [START, PREDICT], "| digits | torch | 8.50 | 8.00..9.00 | 1,000,000 |"),
         ("population.json", [POPULATION], "| jax-vmap-scan | 1.50 | 1.40..1.60 | 4.00 [3.90, 4.10] |"),

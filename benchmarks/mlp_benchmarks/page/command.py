@@ -23,8 +23,9 @@ def page_command(records: Path, out: str) -> int:
     sections = []
     if (records / "scaling.json").is_file():
         sections.append(scaling_section(read_report(records / "scaling.json").records))
-    if (records / "gemm.json").is_file():
-        sections.append(gemm_section(read_json(records / "gemm.json")["records"]))
+    files = [records / name for name in ("gemm.json", "gemm-float64.json")]
+    if products := [product for file in files if file.is_file() for product in read_json(file)["records"]]:
+        sections.append(gemm_section(products))
     if (records / "population.json").is_file():
         sections.append(facts_table("Populations", read_json(records / "population.json")["records"]))
     if (records / "costs.json").is_file():

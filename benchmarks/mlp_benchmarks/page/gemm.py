@@ -15,15 +15,15 @@ def gemm_section(records: Sequence[Mapping[str, Any]]) -> str:
     colour_of = colours(sorted({record["contender"] for record in shown}, key=str))
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for record in shown:
-        groups.setdefault((record["threads"], record["layout"]), []).append(record)
+        groups.setdefault((record["dtype"], record["threads"], record["layout"]), []).append(record)
     figures = []
-    for (threads, layout), own in groups.items():
+    for (dtype, threads, layout), own in groups.items():
         products: dict[str, dict[str, Mapping[str, Any]]] = {}
         for record in own:
             m, n, k = record["m"], record["n"], record["k"]
             products.setdefault(f"{n}" if m == n == k else f"{m}x{n}x{k}", {})[record["contender"]] = record
         figures.append(
-            f"<figure>{_bars(products, colour_of)}<figcaption>{escape(layout)}, {threads} "
+            f"<figure>{_bars(products, colour_of)}<figcaption>{escape(dtype)}, {escape(layout)}, {threads} "
             f"thread{'s' if threads > 1 else ''}: % of the measured peak</figcaption></figure>"
         )
     return f'<h2>Matrix products</h2>{legend(colour_of)}<div class="plots">{"".join(figures)}</div>'
