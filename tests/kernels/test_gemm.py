@@ -215,7 +215,6 @@ def test_the_packed_blocks_are_alive_while_they_are_used():
     code = """
 import numpy as np
 from mlp_kernels.cpu.gemm import gemm
-from mlp_kernels.cpu.register_tile import C_STEPS
 for size in (8, 256, 300):
     a = np.full((size, size), 2.0)
     assert (gemm(a, a) == 4 * size).all()
