@@ -61,7 +61,7 @@ def test_code_is_kept_and_a_changed_generator_is_noticed(package, tmp_path):
 
     generator = package / "cpu" / "register_tile.py"
     text = generator.read_text()
-    zeros = "start or [v.constant(0.0)]"
+    zeros = "zeros = [v.constant(0.0)]"
     assert text.count(zeros) == 1
     generator.write_text(text.replace(zeros, zeros.replace("0.0", "1.0")))
     # The file of what is compiled, sharing.py, is the same as before.

@@ -57,14 +57,14 @@ def accumulate(
     a_depth: Step,
     b_depth: Step,
     vectors: int,
-    start: Block | None = None,
+    start: Block,
     ahead: Sequence[Ahead] = (),
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
     `a` and `b` point to elements; `a_rows` are the offsets of the rows of A from the first, `a_depth` and
     `b_depth` the steps from one k to the next, all in elements, constants where they can be. `depth` is at
-    least 1. The sums begin at `start`, or at zero. Each step asks for a line of each of `ahead`.
+    least 1. The sums begin at `start`. Each step asks for a line of each of `ahead`.
     """
     builder = v.builder
     before = builder.block
@@ -78,7 +78,7 @@ def accumulate(
         return value
 
     k, a_here, b_here, *lines = (carried(value) for value in (index(0), a, b, *(each.place for each in ahead)))
-    block = [carried(value) for value in start or [v.constant(0.0)] * (len(a_rows) * vectors)]
+    block = [carried(value) for value in start]
 
     for line, asked in zip(lines, ahead, strict=True):
         v.prefetch(line, to_write=asked.near, near=asked.near)
