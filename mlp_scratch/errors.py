@@ -68,7 +68,8 @@ class DivergedError(MlpScratchError, ArithmeticError):
     """Training met a NaN or an infinity.
 
     The model keeps the last finite parameters: those before the step named by `step` (counted from 1).
-    `layer` is the first layer whose output or gradient was not finite, `quantity` which of the two.
+    `layer` names where the first number was that is not finite: a layer, the loss, the optimiser or a function of the
+    user's own; `quantity` is "output", "running statistic", "gradient", "value" or "update".
     """
 
     def __init__(self, step: int, layer: str, quantity: str) -> None:

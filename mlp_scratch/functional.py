@@ -1,7 +1,7 @@
-"""Stable elementwise functions that layers and losses share.
+"""Stable functions that layers and losses share, of elements or of rows.
 
-Each is written with `.real` in its comparisons, so that it also takes complex numbers: the complex-step check of
-`gradcheck` differentiates through them. For real input `.real` is the array itself.
+Comparisons and maxima look at `.real`, so that complex numbers pass as well: the complex-step check of `gradcheck`
+differentiates through them. For real input `.real` is the array itself.
 """
 
 import numpy as np

@@ -127,7 +127,7 @@ class TorchDefault(Initializer):
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """N(0, sigma²), whatever the layer's size."""
+    """N(0, sigma²), whatever the layer's size; sigma >= 0."""
 
     kind = "normal"
     sigma: float = 0.01
@@ -141,7 +141,7 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """U(a, b), whatever the layer's size."""
+    """U(a, b), whatever the layer's size; a <= b."""
 
     kind = "uniform"
     a: float = -0.05
@@ -186,7 +186,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "zeros": Constant(0.0),
     "ones": Constant(1.0),
 }
-"""Initialisers by name; each row is also a `mlp_scratch` object with constants of one's own."""
+"""Initialisers by name, with the constants that they have by default; the classes above take others."""
 
 KINDS: dict[str, Callable[..., Initializer]] = {
     row.kind: row for row in (He, Glorot, LeCun, TorchDefault, Normal, Uniform, Constant)

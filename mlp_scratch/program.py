@@ -54,7 +54,7 @@ PRECISIONS = {"float32": ("float32", "3xtf32", "tf32", "bf16"), "float64": ("flo
 """What the products of dense layers may be made in while a model of each float type trains; its own type is first.
 
     of |A| |B|   an operand is rounded by   a product is off by, beside its sum
-    3xtf32       1.5 · 2⁻²²                 3 · 2⁻²²    two tf32 numbers an operand: about as near as float32
+    3xtf32       2⁻²²                       3 · 2⁻²²    two tf32 numbers an operand: about as near as float32
     tf32         2⁻¹¹                       2 · 2⁻¹¹    10 bits of fraction
     bf16         2⁻⁸                        2 · 2⁻⁸     7 bits of fraction
 """
@@ -66,6 +66,7 @@ class Program:
 
     Attributes:
         operations: the layers in order, with widths and places in the flat vectors.
+        loss, optimizer: what training makes smaller, and how.
         n_parameters, n_buffers: lengths of the flat vectors.
         dtype: of parameters and arithmetic.
         precision: of the products of dense layers in training: the dtype's name, or one of the narrower `PRECISIONS`.

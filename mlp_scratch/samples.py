@@ -1,4 +1,4 @@
-"""From what users pass to what backends take: data checked, nothing of its size copied."""
+"""From what users pass to what backends take: data checked, features not copied but for a fraction held out."""
 
 import numpy as np
 

@@ -83,7 +83,8 @@ class Sequential(Model):
 
         A second call goes on where the last one stopped (optimiser state, step and epoch counts), also in a model
         that was saved and loaded in between: 5 epochs and 5 more give the same bits as 10. It starts afresh, from
-        the parameters as they are, with another kind of loss or optimiser, or with `resume=False`.
+        the parameters as they are, with another kind of loss, with an optimiser of another kind or that remembers
+        other things (SGD with momentum after SGD without, say), or with `resume=False`.
 
         Layers that `freeze` was called for stay as they are.
 
@@ -140,7 +141,7 @@ class Sequential(Model):
         return self.history
 
     def predict(self, X: object, *, backend: str = "auto") -> Array:
-        """Classes (N,) after a fit with cross-entropy, labels 0 or 1 with binary cross-entropy, else real outputs.
+        """Classes (N,), int64, after a fit with cross-entropy, labels 0 or 1 with binary cross-entropy, else reals.
 
         Labels and real outputs are (N, K), or (N,) where the targets of the last fit were. A model that was never
         fitted predicts as one that was fitted with the default loss.
@@ -164,7 +165,11 @@ class Sequential(Model):
         return predictions
 
     def predict_proba(self, X: object, *, backend: str = "auto") -> Array:
-        """Probabilities, (N, K): of the classes, or of each label on its own; not for regressions."""
+        """Probabilities, (N, K): of the classes, or of each label on its own; not for regressions.
+
+        Raises:
+            ArgumentError: for data that don't fit, and after a fit with the loss of a regression.
+        """
         loss = self.task
         probabilities = loss.probabilities(self.logits(X, backend=backend))
         if probabilities is None:
@@ -177,7 +182,11 @@ class Sequential(Model):
         return probabilities
 
     def logits(self, X: object, *, backend: str = "auto") -> Array:
-        """The output of the last layer, (N, K), in inference mode: no dropout, running statistics."""
+        """The output of the last layer, (N, K), in inference mode: no dropout, running statistics.
+
+        Raises:
+            ArgumentError: for data that don't fit.
+        """
         data = checks.features("X", X, n_features=self.n_inputs)
         checks.finite("X", data, self.dtype)
         program = self._program(self.task)

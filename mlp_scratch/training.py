@@ -23,8 +23,8 @@ SECONDS_A_CALL = 1.0
 itself, and what it does at the start and end of a call should cost little beside the steps."""
 
 SECONDS_A_NUMBER = 5e-8
-"""Nor less than this for each number that is trained or remembered: a backend may bring all of them into a layout of
-its own and back, which is a fiftieth of a call then."""
+"""A call takes no less than this for each number that is trained or remembered: a backend may bring all of them into a
+layout of its own and back, which is a fiftieth of a call then."""
 
 EPOCHS_A_CALL = 1000
 """At most so many, for each is written down in Python afterwards, which takes some microseconds."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, SGD, Dense, DivergedError, ReLU, Sequential
+from mlp_scratch import MLP, SGD, BatchNorm, Dense, DivergedError, ReLU, Sequential
 from tests.examples import data
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -39,6 +39,15 @@ def test_divergence_names_the_layer_that_diverged_first(layer):
     assert (caught.value.step, caught.value.layer, caught.value.quantity) == (1, f"layer {layer} (dense)", "output")
     assert np.array_equal(model.flat, before)
     assert model.training.step == 0
+
+
+def test_a_running_statistic_that_overflows_is_named():
+    X, y = data(20)
+    model = Sequential([BatchNorm(4), Dense(4, 3)], dtype="float32")
+    with pytest.raises(DivergedError) as caught:
+        model.fit(X * 1e25, y, epochs=1)
+    named = caught.value.step, caught.value.layer, caught.value.quantity
+    assert named == (1, "layer 0 (batch_norm)", "running statistic")
 
 
 def test_epochs_before_a_divergence_are_on_record():

@@ -63,7 +63,8 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
 
     Raises:
         ArgumentError: for a name that is not known, and for one that hasn't the precision of `program`.
-        BackendUnavailableError: where the backend asked for can't run on this machine; "auto" passes over it.
+        BackendUnavailableError: where the backend asked for can't run on this machine; "auto" passes over it, unless no
+            other has the precision of `program`.
 
     >>> get_backend("numpy").name
     'numpy'

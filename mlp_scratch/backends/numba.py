@@ -26,6 +26,7 @@ from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits,
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.backends.refusals import check_statistics, refusal
 from mlp_scratch.layers import Dense
+from mlp_scratch.machine import usable_cores
 from mlp_scratch.program import Program
 
 SECONDS_A_CALL = 0.05
@@ -35,8 +36,8 @@ FLOPS_FOR_THREADS = 650e3
 """The work of a step, a multiply-add counted as two, from which on a second thread pays."""
 
 FEW_WORK_FOR_THREADS = 27e6
-"""The same for a few samples: weights times samples and eight, since to turn a weight takes as long as to multiply
-eight samples by it. Starting a thread takes as long as reading three million weights for one."""
+"""The same for a few samples, counted as weights · (samples + 8): to turn a weight in registers takes as long as to
+multiply eight samples by it. Starting a thread takes as long as reading three million weights for one."""
 
 NUMBERS_FOR_THREADS = 1_000_000
 """How many must be brought into panels for a second thread to pay: one core can't wait for as much memory at once as
@@ -60,8 +61,8 @@ class NumbaBackend:
 
     @property
     def _threads(self) -> int:
-        cores = usable_cores()
-        return min(self._most_threads or cores, cores)
+        most = usable_threads()
+        return min(self._most_threads or most, most)
 
     def refusal(self, program: Program) -> str:
         return program.keep("refusal", lambda: refusal(program))
@@ -274,11 +275,9 @@ class _Run:
         return good
 
 
-def usable_cores() -> int:
+def usable_threads() -> int:
     """The cores that this process may use, or `NUMBA_NUM_THREADS` if that is less."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    limit = os.environ.get("NUMBA_NUM_THREADS", "")
+    cores, limit = usable_cores(), os.environ.get("NUMBA_NUM_THREADS", "")
     return max(1, min(cores, int(limit))) if limit.isdigit() else cores
 
 

@@ -76,7 +76,7 @@ def _step(program: Program, state: State, batch: Samples, lr: float, seed: int) 
             p[part], slots[:, part] = state.flat[part], state.slots[:, part]
         buffers = _next_buffers(program, state, caches)
     if not (np.isfinite(loss) and np.isfinite(p).all() and np.isfinite(slots).all() and np.isfinite(buffers).all()):
-        raise _diverged(program, step, outputs, float(loss), g)
+        raise _diverged(program, step, outputs, buffers, float(loss), g)
     state.flat[...], state.slots[...], state.buffers[...], state.step = p, slots, buffers, step
     accuracies = program.loss.accuracies(z, batch.targets)
     return float(loss), float("nan") if accuracies is None else float(accuracies.mean())
@@ -120,11 +120,15 @@ def _views(fields: tuple[Field, ...], flat: Array) -> dict[str, Array]:
     return {field.name: field.view(flat) for field in fields}
 
 
-def _diverged(program: Program, step: int, outputs: list[Array], loss: float, g: Array) -> DivergedError:
+def _diverged(
+    program: Program, step: int, outputs: list[Array], buffers: Array, loss: float, g: Array
+) -> DivergedError:
     """The error that names the first quantity of this step that was not finite."""
     for op, y in zip(program.operations, outputs, strict=True):
         if not np.isfinite(y).all():
             return DivergedError(step, _called(op), "output")
+        if any(not np.isfinite(field.view(buffers)).all() for field in op.buffers):
+            return DivergedError(step, _called(op), "running statistic")
     if not np.isfinite(loss):
         return DivergedError(step, f"the loss ({program.loss.kind})", "value")
     for op in reversed(program.operations):

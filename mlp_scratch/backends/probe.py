@@ -41,7 +41,8 @@ def peaks(dtype: object = "float32", threads: int = 1, *, seconds: float = 0.5) 
 def _array_size() -> int:
     """Bytes for each array of the triad: four times the last-level cache (STREAM's rule), so that memory is measured.
 
-    All three take a quarter of the free memory at most, or a machine that reports its host's cache would swap.
+    All three take a quarter of the free memory at most, or a machine that reports its host's cache would swap; but
+    none less than `SMALLEST_ARRAY`.
     """
     cache = max((size for size in describe_cpu()["caches"].values() if size), default=0)
     return max(SMALLEST_ARRAY, min(4 * cache, available_memory() // 12))

@@ -33,7 +33,7 @@ KNOWN: frozenset[type] = frozenset(
 """What there are kernels for: these very classes, since a subclass may compute something else."""
 
 GIVEN: dict[type, int] = {ScalarActivation: 1, ScalarLoss: 2}
-"""What is made of a user's functions, which may or may not be compiled, of so many numbers."""
+"""What is made of a user's functions, each with how many numbers those take; whether they can be compiled is tried."""
 
 
 def refusal(program: Program, *, functions: bool = True) -> str:

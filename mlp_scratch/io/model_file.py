@@ -50,7 +50,8 @@ def write_model(
     """Write `model` to `path`, atomically. The random generator is counter-based: its position is the step count.
 
     Raises:
-        ArgumentError: for metadata that JSON can't hold, and for a path that can't be written to.
+        ArgumentError: for metadata that JSON can't hold, for a folder, and for a file in a folder that is not there.
+        OSError: for a folder that can't be written, and for a full disk.
     """
     _check_metadata(metadata)
     header: dict[str, Any] = {

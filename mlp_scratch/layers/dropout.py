@@ -25,7 +25,7 @@ class Dropout(Layer):
     p: float = 0.5
 
     def check(self) -> None:
-        checks.real("dropout", self.p, at_least=0.0, below=1.0)
+        checks.real("p", self.p, at_least=0.0, below=1.0)
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Array | None]:
         if not context.training or self.p == 0.0:

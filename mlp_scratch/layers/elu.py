@@ -19,6 +19,9 @@ class ELU(Activation):
 
     D.-A. Clevert, T. Unterthiner, S. Hochreiter, ICLR 2016, arXiv:1511.07289.
 
+    Args:
+        alpha: minus the limit at -∞.
+
     >>> ELU().function(np.array([-1e4, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """

@@ -22,6 +22,9 @@ class GELU(Activation):
     With `approximate="tanh"`, f(x) = x/2 · (1 + tanh u), u = √(2/π) (x + 0.044715 x³), and f' is that function's
     own derivative. D. Hendrycks, K. Gimpel, 2016, arXiv:1606.08415.
 
+    Args:
+        approximate: "none" or "tanh", as in PyTorch.
+
     >>> GELU().function(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1587,  0.    ,  0.8413])
     """

@@ -42,6 +42,9 @@ class LeakyReLU(Activation):
 
     A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
 
+    Args:
+        slope: f' below zero.
+
     >>> LeakyReLU(0.1).function(np.array([-1.0, 2.0]))
     array([-0.1,  2. ])
     """

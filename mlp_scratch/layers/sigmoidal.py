@@ -58,6 +58,10 @@ class Sigmoid(Activation):
 class Softplus(Activation):
     """f(x) = log(1 + e^(βx)) / β, so f' = sigmoid(βx); the line x itself where βx > threshold, as in PyTorch.
 
+    Args:
+        beta: β > 0, how sharp the bend is.
+        threshold: the βx from which on the line is taken.
+
     >>> Softplus().function(np.array([0.0, 1e4])).round(4)
     array([6.931e-01, 1.000e+04])
     """

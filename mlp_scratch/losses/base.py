@@ -20,7 +20,8 @@ from mlp_scratch.record import Record
 
 @dataclass(frozen=True)
 class Loss(Record):
-    """Base class of all losses; a new one overrides the first four methods."""
+    """Base class of all losses; a new one overrides the first three methods, and
+    those below them where predictions are not z itself."""
 
     kind: ClassVar[str]
     """The loss's name in the table, in model files and in messages."""

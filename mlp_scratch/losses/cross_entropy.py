@@ -49,8 +49,9 @@ class CrossEntropy(Loss):
 
     def sample_values(self, z: Array, t: Array) -> Array:
         p = self._smoothed(t, z)
-        shifted = z - z.real.max(axis=1, keepdims=True)
-        return (p * (log_sum_exp(shifted) - shifted)).sum(axis=1)
+        shifted = z - z.real.max(axis=1, keepdims=True)  # else what all logits share would round the difference away
+        terms = log_sum_exp(shifted) - shifted
+        return (p * np.where(p == 0, 0, terms)).sum(axis=1)  # 0 · ∞ is no loss
 
     def sample_gradients(self, z: Array, t: Array) -> Array:
         p = self._smoothed(t, z)

@@ -62,6 +62,9 @@ class Huber(_Regression):
 
     P. Huber, "Robust estimation of a location parameter", 1964.
 
+    Args:
+        delta: the |r| > 0 at which the parabola becomes a line.
+
     >>> Huber(delta=1.0).value(np.array([[0.5], [3.0]]), np.array([[0.0], [0.0]]))
     np.float64(1.3125)
     """

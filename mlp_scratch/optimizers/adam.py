@@ -21,8 +21,9 @@ class Adam(Optimizer):
     v is undone, lr √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + eps): the paper's last line of section 2, and Keras' form.
 
     Args:
-        beta1, beta2: the decay rates of m and v.
-        eps: keeps the step finite where the gradient is zero (Keras' default is 1e-7).
+        beta1, beta2: the decay rates of m and v, 0 <= β < 1.
+        eps: keeps the step finite where the gradient is zero, 0 or more (Keras' default is 1e-7).
+        eps_mode: "torch" or "keras", where eps is added.
 
     >>> p, slots = Adam(0.1).update(np.array([1.0]), np.array([5.0]), np.zeros((2, 1)), step=1, lr=0.1)
     >>> p.round(6)

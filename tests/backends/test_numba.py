@@ -190,6 +190,21 @@ def test_parameters_that_overflow_behind_a_finite_loss_are_found_too():
     same_divergence(outcomes, outcomes["numpy"][2].step)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("output", [0, 1, 2])
+@pytest.mark.parametrize(("loss", "y"), [
+    ("cross_entropy", np.array([0, 2, 1, 1, 0])),
+    ("cross_entropy", np.full((5, 3), 1 / 3)),
+    ("binary_cross_entropy", np.eye(5, 3)),
+    *[(name, np.eye(5, 3)) for name in ("mse", "mae", "huber")],
+])  # fmt: skip
+def test_a_logit_that_is_nan_is_a_loss_that_is_nan(loss, y, output, dtype, rng):
+    model = ms.MLP([4, 3], dtype=dtype, seed=0)
+    model.parameters["0.bias"][output] = np.nan
+    value, _ = model.loss_and_gradients(rng.normal(size=(5, 4)), y, loss=loss, backend="numba")
+    assert np.isnan(value)
+
+
 def test_memory_in_which_a_step_diverged_is_not_taken_again(rng):
     """NaN in its padding, which is no parameter, would be found and looked into at the end of every later call."""
     model, backend = ms.Sequential([ms.Dense(3, 8), ms.ReLU(), ms.Dense(8, 1)]), compiled.NumbaBackend()
@@ -215,9 +230,9 @@ def test_stop_is_asked_between_steps_and_the_state_is_whole(rng):
 
 def test_threads_obey_the_environment_and_the_affinity(monkeypatch):
     monkeypatch.setattr(compiled.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
-    assert compiled.usable_cores() == 6
+    assert compiled.usable_threads() == 6
     monkeypatch.setenv("NUMBA_NUM_THREADS", "4")
-    assert compiled.usable_cores() == 4
+    assert compiled.usable_threads() == 4
 
 
 def test_nothing_is_compiled_for_another_architecture_batch_size_layout_or_hyper_parameter(rng):

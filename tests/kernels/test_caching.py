@@ -55,6 +55,21 @@ def run(package, cache):
     return outcome(start(package, NUMBA_CACHE_DIR=str(cache)))
 
 
+@pytest.mark.parametrize("compiler", ["numba", "llvmlite"])
+def test_code_of_another_compiler_is_not_found(compiler, monkeypatch):
+    @compiling.kernel
+    def doubled(x):
+        return 2 * x
+
+    doubled(1.0)
+    (overload,) = doubled.overloads.values()
+    where = overload.signature.args, overload.library.codegen
+    path = doubled._cache.path(*where)
+    assert doubled._cache.path(*where) == path
+    monkeypatch.setattr(f"{compiler}.__version__", "9.9.9")
+    assert doubled._cache.path(*where) != path
+
+
 def test_code_is_kept_and_a_changed_generator_is_noticed(package, tmp_path):
     assert run(package, tmp_path / "cache") == f"{PRODUCT} 0"
     assert run(package, tmp_path / "cache") == f"{PRODUCT} 2"

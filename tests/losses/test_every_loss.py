@@ -161,6 +161,13 @@ def test_known_values_of_cross_entropy_far_out(dtype):
     assert_close(gradient, [[1, -1, 0], [-1, 0.5, 0.5], [third, third, third - 1]], 2 * np.finfo(dtype).eps)
 
 
+def test_a_class_that_is_ruled_out_and_not_wanted_costs_nothing():
+    largest = np.finfo(np.float32).max
+    z = np.array([[largest, -largest], [0, -np.inf]], np.float32)  # apart by more than there is a number for
+    with np.errstate(over="ignore"):
+        assert np.array_equal(CrossEntropy().sample_values(z, np.array([0, 0])), [0.0, 0.0])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_known_values_of_binary_cross_entropy_far_out(dtype):
     z = np.array([[1e4], [-1e4], [1e4], [-1e4], [0]], dtype)

@@ -1,5 +1,6 @@
-"""Matrix kernels for CPUs: a ladder from the naive triple loop to a fused register tile.
+"""Kernels for CPUs: a ladder from the naive triple loop to a fused register tile, and a training loop on that tile.
 
-Start with `naive`, then read `tiled`, `packed`, `register_tile`, `fused`; `gemm` is the entry for callers.
+Start with `naive`, then read `tiled`, `packed`, `register_tile`, `fused`; `gemm` is the entry for callers. Of the
+training loop read `training_loop` first, then `network`, `dense` and `operations`.
 Kernels are compiled on their first call and kept on disk.
 """

@@ -13,39 +13,26 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, shift, store
-
-
-@kernel
-def _total(lanes: Any, width: int) -> Any:
-    total = number(lanes, 0.0)
-    for j in range(width):
-        total += load(lanes, j)
-    return total
-
-
-@kernel
-def _clear(lanes: Any, width: int) -> None:
-    for j in range(width):
-        store(lanes, j, number(lanes, 0.0))
+from mlp_kernels.cpu.totals import clear_lanes, total_of_lanes
 
 
 @kernel
 def statistics(x: Any, panel_step: int, n: int, width: int, lanes: Any) -> Any:
     """Mean and biased variance of a feature; `lanes` has room for a row."""
     count = number(x, float(n))
-    _clear(lanes, width)
+    clear_lanes(lanes, width)
     for b in range((n + width - 1) // width):
         row = shift(x, b * panel_step)
         for j in range(min(width, n - b * width)):
             store(lanes, j, load(lanes, j) + load(row, j))
-    mean = _total(lanes, width) / count
-    _clear(lanes, width)
+    mean = total_of_lanes(lanes, width) / count
+    clear_lanes(lanes, width)
     for b in range((n + width - 1) // width):
         row = shift(x, b * panel_step)
         for j in range(min(width, n - b * width)):
             centred = load(row, j) - mean
             store(lanes, j, load(lanes, j) + centred * centred)
-    return mean, _total(lanes, width) / count
+    return mean, total_of_lanes(lanes, width) / count
 
 
 @kernel
@@ -85,14 +72,14 @@ def backward(
     """
     zero = number(x, 0.0)
     second = shift(lanes, width)
-    _clear(lanes, 2 * width)
+    clear_lanes(lanes, 2 * width)
     for b in range((n + width - 1) // width):
         row, out = shift(x, b * panel_step), shift(dy, b * panel_step)
         for j in range(min(width, n - b * width)):
             x_hat = (load(row, j) - mean) * inverse
             store(lanes, j, load(lanes, j) + load(out, j) * x_hat)
             store(second, j, load(second, j) + load(out, j))
-    d_weight, d_bias = _total(lanes, width), _total(second, width)
+    d_weight, d_bias = total_of_lanes(lanes, width), total_of_lanes(second, width)
     count = number(x, float(n))
     share, slope = d_bias / count, d_weight / count
     if not training:  # running statistics do not depend on x

@@ -5,7 +5,7 @@ They are those of Goto and van de Geijn, "Anatomy of high-performance matrix mul
     for a block of columns of B and C             packed B stays in the last-level cache
         for a block of steps of K                 pack B
             for a block of rows of A and C        pack A, which stays in L2
-                for each panel of B               which stays in L1
+                for each panel of B               which stays in L1 or L2
                     for each panel of A           one tile
 """
 

@@ -1,4 +1,4 @@
-"""Compiled kernels kept on disk: found again only by the sources, types and CPU that they were made from.
+"""Compiled kernels kept on disk: found again only by the sources, types, CPU and compiler that they were made from.
 
 Numba's own cache looks at the file that a function is written in and not at the intrinsics and functions it
 calls, so changed generators would leave stale code; its index can't be read once a type in it has moved to
@@ -15,6 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import llvmlite
+import numba
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
@@ -42,7 +44,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
 
     def path(self, signature: Any, codegen: Any) -> Path:
         """The file of one entry: `function-line.python-sources-key.nbc`."""
-        key = repr(self._index_key(signature, codegen)).encode()
+        key = repr((numba.__version__, llvmlite.__version__, self._index_key(signature, codegen))).encode()
         return self._folder / f"{self._stem}-{source_digest()}-{hashlib.sha256(key).hexdigest()[:16]}.nbc"
 
     @property

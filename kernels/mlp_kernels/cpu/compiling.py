@@ -15,8 +15,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     """`function` as a Numba kernel: compiled on the first call, callable from several threads at once.
 
     The compiled code is kept by `KernelCache`; where no folder can be written, each process compiles for
-    itself. Floating point follows IEEE 754 as written: no fast-math flag, so NaN, infinities and denormals
-    behave; `error_model="numpy"` makes division by zero give infinity rather than test for it.
+    itself. Floating point follows IEEE 754 as written: LLVM may not take for granted that there is no NaN or
+    infinity; `error_model="numpy"` makes division by zero give infinity rather than test for it.
 
     >>> @kernel
     ... def halved(x):

@@ -43,7 +43,7 @@ def cross_entropy(
             store_lanes(dz, place, e)
             total, weight, loss = total + e, weight + p, loss - p * below
             predicted, wanted = where(below == zero, label, predicted), where(p == most, label, wanted)
-        store_lanes(values, j, loss + weight * log(total))
+        store_lanes(values, j, loss + weight * _log(total))
         store_lanes(accuracies, j, where(predicted == wanted, one, zero))
         share = load_lanes(tile, shares, j)
         scale = share * weight / total
@@ -83,7 +83,7 @@ def cross_entropy_of_labels(
             part = number(largest, smoothing / outputs)
             for c in range(outputs):
                 loss = loss + part * (largest - load_lanes(tile, z, c * width + j))
-        store_lanes(values, j, loss + log(total))
+        store_lanes(values, j, loss + _log(total))
         store_lanes(accuracies, j, where(predicted == load_lanes(tile, labels, j), one, zero))
         share = load_lanes(tile, shares, j)
         scale, low = share / total, share * number(largest, smoothing / outputs)
@@ -95,6 +95,12 @@ def cross_entropy_of_labels(
             place = int(load(labels, i)) * width + i
             store(values, i, load(values, i) - certain * (load(z, place) - load(top, i - j)))
             store(dz, place, load(dz, place) - certain * load(shares, i))
+
+
+@inlined
+def _log(total: Any) -> Any:
+    """log of a sum of exponentials, of which one is 1: or NaN, where a logit is."""
+    return where(total == total, log(total), total)
 
 
 @inlined

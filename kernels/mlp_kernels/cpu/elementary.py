@@ -1,9 +1,11 @@
 """exp, log and their relatives as arithmetic that LLVM can vectorise: no branch, no table, no call.
 
 A loop that calls libm's exp runs one element at a time. Written as below, a polynomial and a few integer
-operations on the exponent, the same loop runs a register of elements at a time. Each holds for every input: NaN
-stays NaN, large ones overflow to infinity, small ones underflow by way of denormals. Errors are a few units in the
-last place. The reference of each is NumPy's function of the same name, of `normal_cdf` SciPy's `ndtr`.
+operations on the exponent, the same loop runs a register of elements at a time. `exp`, `tanh`, `sigmoid`, `softplus`
+and `normal_cdf` hold for every input: NaN stays NaN, large ones overflow to infinity, small ones underflow by way of
+denormals. The others say for which they hold. Errors are a few units in the last place, but for `normal_cdf`, which
+says its own. The references are NumPy's functions, of `sigmoid` and `softplus` those of `mlp_scratch.functional`, of
+`normal_cdf` SciPy's `ndtr`.
 
     e^x = 2^n e^r,   n = round(x / ln 2),   |r| <= ln 2 / 2,   e^r - 1 = r (1 + r/2! + r²/3! + ...)
     log(2^n m) = n ln 2 + 2 s (1 + s²/3 + s⁴/5 + ...),   s = (m - 1) / (m + 1),   √½ <= m < √2

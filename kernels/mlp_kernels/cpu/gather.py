@@ -152,7 +152,7 @@ def gather_shares(
 
 
 @kernel
-def total_weight(tile: Tile, weights: Any, order: Any, n: int, like: Any) -> Any:
+def total_weight(weights: Any, order: Any, n: int, like: Any) -> Any:
     """The largest weight of a batch and Σ w / that, so that no sum overflows; 0 and 0 without any. In float64."""
     largest = total = 0.0
     address, step = load(weights, ADDRESS), load(weights, ROW_STRIDE)

@@ -5,7 +5,7 @@ With w = tile.columns, everything that training touches again and again lies in 
     weights      W  (H, D)   [ceil(H/w)][D'][w]    lanes are outputs: W[h, d] at panel h // w, row d, lane h % w
     activations  X  (N, D)   [ceil(N/w)][D'][w]    lanes are samples, one row a feature
     gradients    dZ (N, H)   [ceil(N/w)][H'][w]    likewise, and once more with lanes that are outputs:
-                             [ceil(H/w)][N'][w]    see `transpose`
+                             [ceil(H/w)][N'][w]    see `squares`
 
 D', H', N' are rounded up, so that tiles may write whole blocks; what lies there is never read as a result. Every
 step inside a tile is then a constant of the generated code, and every load but the broadcasts is a whole vector:

@@ -10,7 +10,7 @@ dense one, which act on each feature by itself, are its operations:
 So a thread that owns some features of a stage runs the product and all operations on them without meeting the
 others. Stages and operations are rows of int64, whatever the architecture: one compiled function serves all.
 
-Memory, in elements; rows are rounded up to `row_multiple`, so that tiles write whole blocks:
+Memory, in elements; rows are rounded up to a multiple of what tiles write, so that they write whole blocks:
 
     packed       parameters, then slot after slot in the same order: vectors (biases, slopes) first, those of frozen
                  layers behind the others, then the weights in panels
@@ -72,8 +72,8 @@ class Network(NamedTuple):
         constants: float64, two for each operation.
         places: int64, where things lie in the arena.
         code: the loss and the optimiser, int64.
-        loss_constants: what the loss is called with, of class labels their smoothing, and the smoothing of rows of
-            targets, float64.
+        loss_constants: the loss's own constant, of class labels their smoothing, then the smoothing of rows of targets;
+            float64 (2,).
         optimizer_constants: see `updates.set_hyper_parameters`.
     """
 
@@ -90,7 +90,7 @@ class Memory(NamedTuple):
     """The arrays that a step works on, all of the network's float type but for the counters.
 
     Attributes:
-        packed: parameters and slots, (1 + S, P).
+        packed: parameters and slots, (1 + S, P'), padding between them included.
         gradients: of the vectors among the parameters.
         arena: activations and their gradients.
         buffers: running statistics, as the model keeps them.

@@ -40,6 +40,7 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.totals import clear_lanes, total_of_lanes
 
 
 @kernel
@@ -172,17 +173,13 @@ def _through_slopes(tile: Tile, f: Any, s: int, o: int, dz: Any, begin: int, end
     weights = shift(f.packed, place)
     gradients = shift(f.gradients, place) if own else shift(f.arena, op(f, o, KEPT))
     for h in range(begin, end):
-        for j in range(width):
-            store(lanes, j, number(lanes, 0.0))
+        clear_lanes(lanes, width)
         slope = load(weights, h if own else 0)
         for panel in range((n + width - 1) // width):
             row = (panel * rows + h) * width
             x = shift(f.arena, op(f, o, SOURCE) + row)
             slopes.backward(x, shift(dz, row), min(width, n - panel * width), slope, lanes)
-        total = number(lanes, 0.0)
-        for j in range(width):
-            total += load(lanes, j)
-        store(gradients, h, total)
+        store(gradients, h, total_of_lanes(lanes, width))
 
 
 @kernel
@@ -216,13 +213,13 @@ def _unnormalise(
 @kernel
 def update_vectors(tile: Tile, f: Any) -> None:
     """One optimiser step of all learning parameters that are no weights, from their gradients. For one thread."""
-    _add_up_shared_slopes(tile, f)
+    _add_up_shared_slopes(f)
     count, hyper = load(f.places, VECTORS), shift(f.arena, load(f.places, HYPER))
     call(load(f.code, UPDATE_VECTOR), (tile, f.packed, f.slot_step, f.gradients, count, hyper))
 
 
 @kernel
-def _add_up_shared_slopes(tile: Tile, f: Any) -> None:
+def _add_up_shared_slopes(f: Any) -> None:
     """The gradients of slopes that all features of a layer share, from those of the features, in their order."""
     for s in range(f.n_stages):
         for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):

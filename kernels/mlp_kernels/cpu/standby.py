@@ -113,7 +113,7 @@ def hand_out(boards: Words, function: int, job: int) -> None:
 
 @kernel
 def take_back(boards: Words) -> None:
-    """Return when all that was handed out is done, by whom ever."""
+    """Return when all that was handed out is done, whoever has done it."""
     for i in range(boards.size):
         board = pointer_at(boards[i], np.int64)
         if not load(board, _IS_HANDED) or exchange(board, HANDED, FREE):

@@ -221,7 +221,7 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, thr
     width, last = tile.columns, f.n_stages - 1
     outputs, rows = stage(f, last, N_OUT), stage(f, last, ROWS)
     t = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-    largest, total = total_weight(tile, f.weights, order, n, f.arena)
+    largest, total = total_weight(f.weights, order, n, f.arena)
     begin, end = share((n + width - 1) // width, thread, threads)
     for b in range(begin, end):
         shares = shift(f.arena, load(f.places, SHARES) + b * width)

@@ -38,7 +38,7 @@ def move(
 
 @kernel
 def move_vectors(flat: Any, vectors: Any, packed: Any, back: bool) -> None:
-    """Of these, what is no matrix."""
+    """The vectors among the parameters, biases and the like, as `move` has them."""
     for v in range(vectors.shape[0]):
         here, there = shift(pointer_to(flat), vectors[v, 0]), shift(pointer_to(packed), vectors[v, 1])
         for i in range(vectors[v, 2]):
