@@ -129,8 +129,8 @@ def _first_start(path: Path) -> str:
     if not ours:
         raise DataFileError(f"{path}: got no start of numba, expected one; measure it again, to its end")
     return (
-        f"A process that finds no kernels on disk takes {number(ours[0]['cold_s'])} seconds until it has taken the first "
-        f"step of `{ours[0]['case']}`, and the next one {number(ours[0]['warm_s'])}."
+        f"A process that finds no kernels on disk takes {number(ours[0]['cold_s'])} seconds until it has taken the "
+        f"first step of `{ours[0]['case']}`, and the next one {number(ours[0]['warm_s'])}."
     )
 
 

@@ -20,8 +20,10 @@ from mlp_scratch.record import Record
 
 @dataclass(frozen=True)
 class Loss(Record):
-    """Base class of all losses; a new one overrides the first three methods, and
-    those below them where predictions are not z itself."""
+    """Base class of all losses.
+
+    A new one overrides the first three methods, and those below them where predictions are not z itself.
+    """
 
     kind: ClassVar[str]
     """The loss's name in the table, in model files and in messages."""

@@ -94,8 +94,8 @@ def test_the_sentence_of_the_first_start(tmp_path):
         make(file)
     file.write_text(json.dumps(contents | {"records": [*others, ours]}), encoding="utf-8")
     assert make(file) == (
-        "A process that finds no kernels on disk takes 9.00 seconds until it has taken the first step of `digits`, and the "
-        "next one 0.500."
+        "A process that finds no kernels on disk takes 9.00 seconds until it has taken the first step of `digits`, and "
+        "the next one 0.500."
     )
 
 

@@ -1,4 +1,4 @@
-"""Thirteen faults that a finite-difference check at the usual 1e-5 lets pass, each caught by the property that names it.
+"""Thirteen faults that finite differences at the usual 1e-5 let pass, each caught by the property that names it.
 
 A fault is one wrong line, patched into the engine; the same check passes without it.
 """

@@ -107,7 +107,7 @@ def turn_block(_context: Any, tile: Any, source: Any, step: Any, destination: An
 
 
 AHEAD = 256
-"""Bytes ahead of which a sample's next numbers are asked for: sixteen rows are more than the CPU reads ahead by itself."""
+"""Bytes ahead of which a sample's next numbers are asked for: of sixteen rows the CPU reads not all ahead by itself."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
