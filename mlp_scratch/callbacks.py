@@ -67,7 +67,8 @@ class EarlyStopping(Callback):
         self, patience: int = 5, *, monitor: str | None = None, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
         self.patience = checks.integer("patience", patience, at_least=1)
-        if monitor is not None and monitor not in (valid := ("loss", "accuracy", "val_loss", "val_accuracy")):
+        valid = ("loss", "accuracy", "val_loss", "val_accuracy")
+        if monitor is not None and not (isinstance(monitor, str) and monitor in valid):
             raise unknown_name("monitor", monitor, valid)
         self.monitor = monitor
         self.min_delta = checks.real("min_delta", min_delta, at_least=0.0)

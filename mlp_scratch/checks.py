@@ -62,7 +62,10 @@ def real(
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise ArgumentTypeError(argument, given=describe(value), expected="a real number", mend=mend)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction beyond the largest float
+        number = math.inf
     if not (math.isfinite(number) and above < number < below and at_least <= number <= at_most):
         bounds = [
             f"{word} {bound:g}"

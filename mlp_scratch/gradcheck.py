@@ -79,7 +79,12 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether every derivative is right, and at least one was large enough to tell."""
-        return self.max_error <= self.tolerance and any(entry.resolved or entry.at_kink for entry in self.entries)
+        return self.max_error <= self.tolerance and self.resolves
+
+    @property
+    def resolves(self) -> bool:
+        """Whether any derivative is large enough to tell a right one from a wrong one."""
+        return any(entry.resolved or entry.at_kink for entry in self.entries)
 
     @property
     def max_error(self) -> float:
@@ -121,6 +126,11 @@ class Report:
             lines.append(f"{name:<14} {len(own):>7} {kinks:>5} {unresolved:>10} {error:>9.1e}")
         verdict = "passed" if self.passed else "FAILED"
         lines.append(f"{verdict} at {self.tolerance:g} by {self.method} differentiation; worst: {self.worst_entry}")
+        if self.max_error <= self.tolerance and not self.resolves:
+            lines.append(
+                "nothing differs, but no derivative is large enough to tell: check more samples, or a model whose "
+                "parameters are not all zero"
+            )
         return "\n".join(lines)
 
 
@@ -150,8 +160,9 @@ def gradcheck(
         loss: a loss or its name; None takes the last fit's, at first cross-entropy, or for one output MSE.
         sample_weight: how much each sample counts, (N,).
         backend: whose backward pass to check.
-        method: "complex", the complex step, exact but only for analytic layers and losses; "central", central
-            differences with step control, which know a kink when they meet one; "auto", the first where it is exact.
+        method: "complex", the complex step, exact but only for layers and losses that say they are `analytic`;
+            "central", central differences with step control, which know a kink when they meet one; "auto", the first
+            where all say so.
         tolerance: the largest relative error that passes.
         directions: random directions a parameter, for large models.
         seed: of directions and dropout masks.
@@ -170,6 +181,7 @@ def gradcheck(
     chosen = usual if loss is None else checks.named("loss", loss, LOSSES, Loss)
     checks.real("tolerance", tolerance, above=0.0)
     checks.integer("directions", directions, at_least=1)
+    checks.integer("seed", seed, at_least=0)
     double = Model(model.layers, dtype="float64")
     double.flat[...], double.buffer_vector[...] = model.flat, model.buffer_vector
     program = lower(double, chosen, SGD())

@@ -39,7 +39,15 @@ def prepare(model: Model, loss: Loss, X: object, y: object, sample_weight: objec
             given="only zeros" if weights.min() >= 0 else f"{weights.min()} at position {int(weights.argmin())}",
             expected="weights that are not negative, at least one of them above 0",
         )
-    return Samples(data, targets, weights.astype(model.dtype))
+    kept = weights.astype(model.dtype)
+    if not kept.any():
+        raise ArgumentError(
+            "sample_weight",
+            given=f"none above {weights.max():g}, which is 0 in {model.dtype}",
+            expected="at least one that is not",
+            mend="multiply all by the same number: only their ratios count",
+        )
+    return Samples(data, targets, kept)
 
 
 def hold_out(
@@ -68,7 +76,15 @@ def hold_out(
             expected="a fraction that leaves samples on both sides",
         )
     order = permutation(seed, VALIDATION_EPOCH, n)
-    return np.sort(order[size:]), samples.batch(np.sort(order[:size]), samples.X.dtype)
+    rows, held_out = np.sort(order[size:]), np.sort(order[:size])
+    if samples.weights is not None and not (samples.weights[rows].any() and samples.weights[held_out].any()):
+        raise ArgumentError(
+            "validation",
+            given=f"{fraction}, which leaves one side with samples of weight 0 alone",
+            expected="weights above 0 on both sides",
+            mend="leave out samples of weight 0, or pass a pair (X_val, y_val)",
+        )
+    return rows, samples.batch(held_out, samples.X.dtype)
 
 
 def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int) -> None:

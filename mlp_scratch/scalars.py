@@ -31,7 +31,10 @@ def elementwise(name: str, function: Scalar, *arrays: Array) -> Array:
         ):
             given = [np.float64(number) for number in numbers]
             try:
-                result[index] = float(function(*given))  # None, of a forgotten `return`, would become NaN
+                value = function(*given)  # None, of a forgotten `return`, would become NaN
+                if np.iscomplexobj(value):  # of which float would take the real part
+                    raise TypeError(f"a complex number, {value}")
+                result[index] = float(value)
             except (ArithmeticError, TypeError, ValueError) as error:
                 raise ArgumentError(
                     name,

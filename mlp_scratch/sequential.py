@@ -245,7 +245,7 @@ class Sequential(Model):
     def _program(self, loss: Loss) -> Program:
         """The model with `loss` and no training: the last one again, with what backends keep with it, where it fits."""
         program = self._lowered
-        if program is None or program.loss is not loss:
+        if program is None or program.loss is not loss or program.operations is not self.placed:  # frozen since
             self._lowered = program = lower(self, loss, OPTIMIZERS["sgd"])
         return program
 

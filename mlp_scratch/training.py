@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends import Backend, Plan, Records, Samples, State, Stop
-from mlp_scratch.callbacks import Callback, Run
+from mlp_scratch.callbacks import Callback, Checkpoint, Run
 from mlp_scratch.history import Epoch, History
 from mlp_scratch.interrupts import deferred_interrupts
 from mlp_scratch.losses import Loss
@@ -123,8 +123,8 @@ def train(
             for callback in () if interrupted() else schedule.callbacks:
                 callback.on_epoch_end(run)
         run.history.stopped = "interrupted" if interrupted() else run.stopped
-    for callback in schedule.callbacks:
-        callback.on_fit_end(run)
+    for callback in sorted(schedule.callbacks, key=lambda callback: isinstance(callback, Checkpoint)):
+        callback.on_fit_end(run)  # what is saved at the end is the model as all the others leave it
 
 
 class Course:

@@ -167,6 +167,21 @@ def test_a_checkpoint_is_the_model_after_the_epoch(tmp_path):
     assert np.array_equal(resumed.flat, whole.flat)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_checkpoint_at_the_end_is_the_best_epoch_that_early_stopping_goes_back_to(first, tmp_path):
+    callbacks = [Checkpoint(tmp_path / "m"), EarlyStopping(2, monitor="loss")]
+    model = MLP([4, 3, 3], seed=0)
+    model.fit(X, Y, optimizer=SGD(30.0), epochs=20, callbacks=[callbacks[first], callbacks[1 - first]])
+    assert model.history.stopped
+    assert np.array_equal(load(tmp_path / "m").flat, model.flat)
+
+
+@pytest.mark.parametrize("monitor", [np.array(["loss", "accuracy"]), 3])
+def test_a_figure_that_is_no_name_is_refused(monitor):
+    with pytest.raises(ArgumentError, match="monitor: got"):
+        EarlyStopping(monitor=monitor)
+
+
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(tmp_path):
     with pytest.raises(ArgumentTypeError, match=r"^path: got None \(NoneType\), expected the path of a file"):
         Checkpoint(None)

@@ -100,6 +100,18 @@ def test_files_say_so_only_where_a_layer_is_frozen(tmp_path):
         decode(old | {"trainable": 0}, LAYERS)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_freezing_counts_at_once_wherever_the_model_was_asked_before(backend, data):
+    X, y = data
+    model = ms.MLP([3, 4, 2], batch_norm=True, seed=0)
+    thawed = model.loss_and_gradients(X, y, backend=backend)[0]
+    model.freeze(1)
+    frozen = model.loss_and_gradients(X, y, backend=backend)[0]
+    assert frozen == copy.deepcopy(model).loss_and_gradients(X, y, backend=backend)[0] != thawed
+    model.unfreeze()
+    assert model.loss_and_gradients(X, y, backend=backend)[0] == thawed
+
+
 def test_a_layer_of_ones_own_can_be_frozen(data):
     class Scaled(ms.Dense):
         """A subclass, which only the NumPy backend can run."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mlp_scratch import MLP
 from mlp_scratch.backends import Samples
+from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import Dense
 from mlp_scratch.losses import LOSSES
 from mlp_scratch.model import Model
@@ -160,3 +161,21 @@ def test_a_fraction_splits_the_samples_in_two(n, fraction, seed):
     rows, held_out = hold_out(model, LOSSES["cross_entropy"], samples, fraction, seed)
     assert len(held_out.X) == size
     assert sorted([*rows.tolist(), *held_out.X[:, 0].astype(int).tolist()]) == list(range(n))
+
+
+def test_weights_that_are_all_zero_in_the_models_dtype_are_refused():
+    X, weights = np.zeros((N, D)), np.full(N, 1e-46)
+    with pytest.raises(ArgumentError, match="sample_weight: got none above 1e-46, which is 0 in float32"):
+        MLP([D, 3]).fit(X, Y, sample_weight=weights, progress=False)
+    assert MLP([D, 3], dtype="float64").fit(X, Y, sample_weight=weights, progress=False).losses[0] > 0
+
+
+@pytest.mark.parametrize("alone", ["held out", "trained on"])
+def test_a_fraction_that_leaves_a_side_without_weight_is_refused(alone):
+    model = MLP([D, 3], seed=0)
+    samples = prepare(model, model.task, np.zeros((N, D)), Y, None)
+    rows, _ = hold_out(model, model.task, samples, 0.3, 0)
+    weights = np.isin(np.arange(N), rows) == (alone == "held out")
+    with pytest.raises(ArgumentError, match=r"validation: got 0\.3, which leaves one side with samples of weight 0"):
+        model.fit(np.zeros((N, D)), Y, sample_weight=weights.astype(float), validation=0.3)
+    assert model.training is None

@@ -141,7 +141,7 @@ def test_the_compiled_backend_refuses_it_by_name_with_the_reason(make, said, dat
         network(activation).fit(*data, loss=loss, epochs=1, backend="numba")
 
 
-@pytest.mark.parametrize("result", ["text", None, 1j])
+@pytest.mark.parametrize("result", ["text", None, 1j, np.complex128(1j)])
 def test_numpy_says_what_a_function_did_instead_of_returning_a_number(result, data):
     with pytest.raises(ArgumentError, match=r"f of odd: got .* for [-\d.]+, expected a real number"):
         network(ms.ScalarActivation("odd", lambda x: result, lambda x: 1.0)).logits(data[0], backend="numpy")

@@ -13,7 +13,13 @@ from mlp_scratch.backends.base import Samples as Samples
 from mlp_scratch.backends.base import State as State
 from mlp_scratch.backends.base import Stop as Stop
 from mlp_scratch.backends.numpy import NumpyBackend
-from mlp_scratch.errors import ArgumentError, BackendUnavailableError, MissingDependencyError, unknown_name
+from mlp_scratch.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendUnavailableError,
+    MissingDependencyError,
+    unknown_name,
+)
 from mlp_scratch.program import Program
 
 
@@ -71,6 +77,8 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
     """
     if threads is not None:
         checks.integer("threads", threads, at_least=1)
+    if not isinstance(name, str):
+        raise ArgumentTypeError("backend", given=checks.describe(name), expected="the name of one", mend="try 'auto'")
     if name not in BACKENDS and name != "auto":
         raise unknown_name("backend", name, [*BACKENDS, "auto"])
     if program is not None and program.rounds_products:

@@ -54,8 +54,16 @@ class Layer(Record):
     kind: ClassVar[str]
     """The layer's name in the tables, in model files and in messages."""
 
-    analytic: ClassVar[bool] = True
-    """Whether `forward` is analytic in x and the parameters, so that a complex step through it is exact."""
+    analytic: ClassVar[bool] = False
+    """Whether `forward` is analytic in x and the parameters, so that a complex step through it is exact.
+
+    A class has to say so itself: what it inherits from may be, and a complex step would then take a formula with
+    `np.abs` in it for another function, without a word.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.analytic = vars(cls).get("analytic", False)
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Any]:
         """Compute y, (N, H), and the cache that `backward` needs."""

@@ -54,6 +54,7 @@ class BatchNorm(Layer):
     """
 
     kind = "batch_norm"
+    analytic = True
 
     n_features: int | None = None
     eps: float = 1e-5

@@ -34,6 +34,7 @@ class Dense(Layer):
     """
 
     kind = "dense"
+    analytic = True
 
     n_in: int
     n_out: int

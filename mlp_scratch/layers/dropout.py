@@ -21,6 +21,7 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    analytic = True
 
     p: float = 0.5
 

@@ -27,7 +27,6 @@ class ELU(Activation):
     """
 
     kind = "elu"
-    analytic = False
 
     alpha: float = 1.0
 
@@ -62,7 +61,6 @@ class SELU(Activation):
     """
 
     kind = "selu"
-    analytic = False
 
     def function(self, x: Array) -> Array:
         return np.where(x > 0, SELU_SCALE * x, SELU_SCALE * SELU_ALPHA * np.expm1(np.minimum(x, 0)))

@@ -30,6 +30,7 @@ class GELU(Activation):
     """
 
     kind = "gelu"
+    analytic = True
 
     approximate: Literal["none", "tanh"] = "none"
 

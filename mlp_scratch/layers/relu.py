@@ -21,7 +21,6 @@ class ReLU(Activation):
     """
 
     kind = "relu"
-    analytic = False
 
     def function(self, x: Array) -> Array:
         return np.maximum(x, 0)  # unlike x * (x > 0), keeps infinity and NaN what they are
@@ -50,7 +49,6 @@ class LeakyReLU(Activation):
     """
 
     kind = "leaky_relu"
-    analytic = False
 
     slope: float = 0.01
 
@@ -86,7 +84,6 @@ class PReLU(Layer):
     """
 
     kind = "prelu"
-    analytic = False
 
     slope: float = 0.25
     per_feature: bool = False

@@ -16,6 +16,7 @@ class Identity(Activation):
     """f(x) = x."""
 
     kind = "identity"
+    analytic = True
 
     def function(self, x: Array) -> Array:
         return x
@@ -29,6 +30,7 @@ class Tanh(Activation):
     """f(x) = tanh x, so f' = 1 - f²."""
 
     kind = "tanh"
+    analytic = True
 
     def function(self, x: Array) -> Array:
         return np.tanh(x)
@@ -46,6 +48,7 @@ class Sigmoid(Activation):
     """
 
     kind = "sigmoid"
+    analytic = True
 
     def function(self, x: Array) -> Array:
         return sigmoid(x)

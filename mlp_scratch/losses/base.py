@@ -8,7 +8,7 @@ Without weights that is the mean over the samples. A batch whose weights are all
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,8 +28,12 @@ class Loss(Record):
     kind: ClassVar[str]
     """The loss's name in the table, in model files and in messages."""
 
-    analytic: ClassVar[bool] = True
-    """Whether `sample_values` is analytic in z, so that a complex step through it is exact."""
+    analytic: ClassVar[bool] = False
+    """Whether `sample_values` is analytic in z, so that a complex step through it is exact; as for a `Layer`."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.analytic = vars(cls).get("analytic", False)
 
     classifies: ClassVar[bool] = False
     """Whether predictions are right or wrong, so that there is an accuracy."""

@@ -25,6 +25,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     kind = "binary_cross_entropy"
+    analytic = True
     classifies = True
 
     def prepare(self, y: object, n_outputs: int, dtype: "np.dtype[np.floating]") -> Array:

@@ -29,6 +29,7 @@ class CrossEntropy(Loss):
     """
 
     kind = "cross_entropy"
+    analytic = True
     classifies = True
 
     label_smoothing: float = 0.0

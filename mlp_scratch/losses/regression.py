@@ -26,6 +26,7 @@ class MSE(_Regression):
     """
 
     kind = "mse"
+    analytic = True
 
     def sample_values(self, z: Array, t: Array) -> Array:
         return ((z - t) ** 2).mean(axis=1)
@@ -44,7 +45,6 @@ class MAE(_Regression):
     """
 
     kind = "mae"
-    analytic = False
 
     def sample_values(self, z: Array, t: Array) -> Array:
         return np.abs(z - t).mean(axis=1)
@@ -70,7 +70,6 @@ class Huber(_Regression):
     """
 
     kind = "huber"
-    analytic = False
 
     delta: float = 1.0
 

@@ -45,6 +45,12 @@ def test_a_layer_without_a_kernel_trains_as_on_numpy():
     assert np.array_equal(auto.logits(X), numpy.logits(X, backend="numpy"))
 
 
+@pytest.mark.parametrize("backend", [["numpy"], None, 3])
+def test_a_backend_is_a_name(backend):
+    with pytest.raises(ms.errors.ArgumentTypeError, match=r"backend: got .*, expected the name of one"):
+        ms.MLP([2, 2]).fit(np.zeros((2, 2)), [0, 1], backend=backend)
+
+
 def test_numba_refuses_it_by_name():
     with pytest.raises(ms.ArgumentError, match=r"backend: got 'numba' for a model with Doubled, .*backend='numpy'"):
         model(Doubled()).logits(X, backend="numba")

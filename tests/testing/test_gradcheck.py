@@ -1,6 +1,8 @@
 """What a gradient check reports, and what decides how it differentiates."""
 
 import json
+from contextlib import nullcontext
+from functools import partial
 from importlib import import_module
 from inspect import signature
 
@@ -13,6 +15,7 @@ from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.derivatives import Derivative
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.gradcheck import STEP, TOLERANCE, Entry, Report, _entry, gradcheck
+from mlp_scratch.layers.base import Activation
 from mlp_scratch.model import Model
 from mlp_scratch.program import lower
 from mlp_scratch.samples import prepare
@@ -150,7 +153,14 @@ def test_a_complex_step_through_a_corner_is_refused(layer, loss, kind):
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("method", "symbolic"), ("tolerance", 0.0), ("directions", 0), ("loss", "hinges"), ("backend", "abacus")],
+    [
+        ("method", "symbolic"),
+        ("tolerance", 0.0),
+        ("directions", 0),
+        ("loss", "hinges"),
+        ("backend", "abacus"),
+        ("seed", -1),
+    ],
 )
 def test_a_refusal_names_its_argument(argument, value):
     with pytest.raises(ArgumentError) as caught:
@@ -294,3 +304,62 @@ def test_pieces_are_asked_of_each_layer_at_its_parameters_and_its_input(monkeypa
     _, _, (pieces,) = line(0.0)
     inputs = X @ m.parameters["0.weight"].T + m.parameters["0.bias"]
     assert np.allclose(pieces, m.parameters["1.weight"] * inputs, rtol=1e-12)
+
+
+class SoftSign(Activation):
+    """x / (1 + |x|), in a formula that NumPy takes for complex numbers too, and then is another function."""
+
+    kind = "soft_sign"
+
+    def function(self, x):
+        return x / (1 + np.abs(x))
+
+    def derivative(self, x):
+        return 1 / (1 + np.abs(x)) ** 2
+
+
+class ForgetsTheAbsoluteValue(SoftSign):
+    """Its derivative for positive x only."""
+
+    def derivative(self, x):
+        return 1 / (1 + np.abs(x))
+
+
+class Softer(ms.Tanh):
+    """Of a class that is analytic, but itself is not."""
+
+    def function(self, x):
+        return np.abs(x) * np.tanh(x)
+
+    def derivative(self, x):
+        return np.sign(x) * np.tanh(x) + np.abs(x) * (1 - np.tanh(x) ** 2)
+
+
+@pytest.mark.parametrize(("layer", "right"), [(SoftSign(), True), (Softer(), True), (ForgetsTheAbsoluteValue(), False)])
+def test_a_layer_that_does_not_say_it_is_analytic_is_not_taken_for_it(layer, right):
+    checked = gradcheck(ms.Sequential([ms.Dense(3, 4), layer, ms.Dense(4, 2)], seed=0), X, Y)
+    assert (checked.method, checked.passed) == ("central", right)
+    check = partial(ms.testing.check_layer, layer, X, seed=0)
+    with nullcontext() if right else pytest.raises(ms.testing.PropertyError):
+        check()
+
+
+def test_a_loss_that_does_not_say_it_is_analytic_is_not_taken_for_it():
+    class Distance(ms.losses.MSE):
+        def sample_values(self, z, t):
+            return np.abs(z - t).mean(axis=1)
+
+        def sample_gradients(self, z, t):
+            return 0 * z
+
+    checked = gradcheck(ms.MLP([3, 2], seed=0), X, np.ones((5, 2)), loss=Distance())
+    assert (checked.method, checked.passed) == ("central", False)
+
+
+def test_a_report_in_which_nothing_tells_says_so():
+    model = ms.MLP([3, 4, 2], activation="tanh", seed=0)
+    model.flat[...] = 0
+    said = str(gradcheck(model, X, np.zeros((5, 2)), loss="mse")).splitlines()
+    assert said[-2].startswith("FAILED at 1e-07")
+    assert said[-1].startswith("nothing differs, but no derivative is large enough to tell: check more samples")
+    assert "nothing differs" not in str(report(WORSE)) + str(report(GOOD))

@@ -13,7 +13,22 @@ import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, shift, store
-from mlp_kernels.cpu.totals import clear_lanes, total_of_lanes
+
+
+@kernel
+def clear_lanes(lanes: Any, width: int) -> None:
+    """Zeros, for a loop over samples that LLVM makes vectors of to add up in, lane by lane."""
+    for j in range(width):
+        store(lanes, j, number(lanes, 0.0))
+
+
+@kernel
+def total_of_lanes(lanes: Any, width: int) -> Any:
+    """The sum of what it has added up, one lane after the other."""
+    total = number(lanes, 0.0)
+    for j in range(width):
+        total += load(lanes, j)
+    return total
 
 
 @kernel

@@ -40,7 +40,6 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.totals import clear_lanes, total_of_lanes
 
 
 @kernel
@@ -173,13 +172,13 @@ def _through_slopes(tile: Tile, f: Any, s: int, o: int, dz: Any, begin: int, end
     weights = shift(f.packed, place)
     gradients = shift(f.gradients, place) if own else shift(f.arena, op(f, o, KEPT))
     for h in range(begin, end):
-        clear_lanes(lanes, width)
+        batch_norm.clear_lanes(lanes, width)
         slope = load(weights, h if own else 0)
         for panel in range((n + width - 1) // width):
             row = (panel * rows + h) * width
             x = shift(f.arena, op(f, o, SOURCE) + row)
             slopes.backward(x, shift(dz, row), min(width, n - panel * width), slope, lanes)
-        store(gradients, h, total_of_lanes(lanes, width))
+        store(gradients, h, batch_norm.total_of_lanes(lanes, width))
 
 
 @kernel

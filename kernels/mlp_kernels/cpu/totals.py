@@ -12,8 +12,6 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.memory import load, number, store
 from mlp_kernels.cpu.vector_ir import Vectors
 
 
@@ -54,19 +52,3 @@ def float64_total(_context: Any, tile: Any, row: Any, weights: Any, samples: Any
         return wide.total(terms)
 
     return types.float64(tile, element, weights, types.int64), generate
-
-
-@kernel
-def clear_lanes(lanes: Any, width: int) -> None:
-    """Zeros, for a loop over samples that LLVM makes vectors of to add up in, lane by lane."""
-    for j in range(width):
-        store(lanes, j, number(lanes, 0.0))
-
-
-@kernel
-def total_of_lanes(lanes: Any, width: int) -> Any:
-    """The sum of what it has added up, one lane after the other."""
-    total = number(lanes, 0.0)
-    for j in range(width):
-        total += load(lanes, j)
-    return total
