@@ -152,13 +152,14 @@ def gemm_command(
     entries = chosen("contender", contenders, PRODUCT_CONTENDERS, default=tuple(PRODUCT_CONTENDERS))
     rules = race_rules(rounds, processes)
     wanted = list(chosen("layout", layouts, {name: name for name in LAYOUTS}, default=LAYOUTS))
+    sides_and_layouts = _products(sizes, shapes, wanted)
     report = GemmReport()
 
     def hold_races(progress: Progress) -> None:
         for count in counts:
             products = [
                 Product(m=m, n=n, k=k, dtype=dtype, layout=layout, pad=pad, offset=offset, threads=count)
-                for m, n, k, layout in _products(sizes, shapes, wanted)
+                for m, n, k, layout in sides_and_layouts
             ]
             with Race(products, entries, rules, threads=count, progress=progress) as race:
                 try:
@@ -180,8 +181,8 @@ def _products(sizes: str | None, shapes: str | None, layouts: Sequence[str]) -> 
     if sizes is None and shapes is None:
         squares = [(n, n, n, layout) for n in SIZES for layout in layouts]
         return squares + [each for each in TRAINING if each[3] in layouts]
-    found = [(n, n, n) for n in (integers("size", sizes) if sizes else [])]
-    for text in shapes.split(",") if shapes else []:
+    found = [(n, n, n) for n in (integers("size", sizes) if sizes is not None else [])]
+    for text in shapes.split(",") if shapes is not None else []:
         numbers = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text.strip())
         if numbers is None or "0" in numbers.groups():
             raise ArgumentError("shape", given=repr(text), expected="M x N x K such as 256x784x256, each at least 1")

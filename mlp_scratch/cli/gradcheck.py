@@ -1,6 +1,7 @@
 """`mlp-scratch gradcheck`: whether a backend's gradients are the derivatives of the loss."""
 
 import json as json_text
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.cli.recipes import recipe_for
 from mlp_scratch.data import load_dataset
-from mlp_scratch.data.dataset import Task
+from mlp_scratch.data.dataset import Dataset, Task
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.mlp import MLP
@@ -90,6 +91,9 @@ def gradcheck_command(ctx: click.Context, /, **options: Any) -> int:
         for name in ("hidden", "activation", "dropout", "batch_norm"):
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise ArgumentError(name, given=str(options[name]), expected="none beside a MODEL, which has its own")
+        for name in ("target", "task"):
+            if options["data"] is None and options[name] is not None:
+                raise ArgumentError(name, given=repr(options[name]), expected="none without --data")
     return _gradcheck(Options(**options))
 
 
@@ -113,7 +117,7 @@ def _gradcheck(options: Options) -> int:
 
 
 def _new(options: Options, loss: Loss | None) -> Subject:
-    source = options.data or "digits"
+    source = "digits" if options.data is None else options.data
     dataset = load_dataset(source, seed=options.seed, target=options.target, task=options.task)
     loss = loss or LOSSES[recipe_for(source, dataset.task).loss]
     hidden = NEW_HIDDEN if options.hidden is None else hidden_widths(options.hidden)
@@ -139,10 +143,29 @@ def _saved(options: Options, path: str, loss: Loss | None) -> Subject:
         y = np.eye(network.n_outputs)[column] if network.n_outputs > 1 else column[:, np.newaxis]
         return Subject(network, X, y, loss, "normal random numbers")
     known = Preparation.of_model(network)
-    dataset = load_dataset(options.data, seed=options.seed, target=options.target or known.target, task=options.task)
-    if dataset.n_features != network.n_inputs:
+    target = known.target_in(options.data) if options.target is None else options.target
+    dataset = load_dataset(options.data, seed=options.seed, target=target, task=options.task)
+    X = dataset.X_train[: options.samples]
+    if known.scaler is None:
+        X = dataset.scaling.transform(X, "float64")
+    if known.feature_names and dataset.feature_names:
+        X = X[:, _columns(dataset, known.feature_names, path)]
+    elif dataset.n_features != network.n_inputs:
         given = f"{dataset.name} of {dataset.n_features} features"
         raise ArgumentError("data", given=given, expected=f"{network.n_inputs}, as many as {path} has inputs")
-    scaler = known.scaler or dataset.scaling
-    X = scaler.transform(dataset.X_train[: options.samples], "float64")
+    if known.scaler is not None:
+        X = known.scaler.transform(X, "float64")
     return Subject(network, X, dataset.y_train[: options.samples], loss, dataset.name)
+
+
+def _columns(dataset: Dataset, names: Sequence[str], path: str) -> list[int]:
+    """Where the features called `names` are among those of `dataset`."""
+    for name in names:
+        if name not in dataset.feature_names:
+            raise ArgumentError(
+                "data",
+                given=f"{dataset.name} without the feature {name!r}",
+                expected=f"the features of {path}",
+                mend="where it is a CSV file's last column, name the target with --target",
+            )
+    return [dataset.feature_names.index(name) for name in names]

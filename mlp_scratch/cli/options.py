@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import os
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +12,12 @@ from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import ACTIVATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NUMBA_SETTINGS = {
+    "NUMBA_NUM_THREADS": (r"\+?0*[1-9][0-9]*", "an integer of at least 1"),
+    "NUMBA_DISABLE_JIT": (r"0+", "0: the kernels are nothing but compiled code"),
+}
+"""By name of the environment variable: a pattern of the values that work, and what to say of others."""
 
 
 def architecture_options(command: F) -> F:
@@ -56,12 +64,28 @@ def seed_option(of: str) -> Callable[[F], F]:
     return click.option("--seed", type=int, default=0, show_default=True, metavar="N", help=f"Of {of}.")
 
 
+def check_numba_settings(mend: str = "unset it") -> None:
+    """Raise where the environment tells Numba something with which it can't be imported or compiles nothing."""
+    for name, (pattern, expected) in _NUMBA_SETTINGS.items():
+        given = os.environ.get(name)
+        if given is not None and not re.fullmatch(pattern, given.strip()):
+            raise ArgumentError(name, given=repr(given), expected=expected, mend=mend)
+
+
+def _compiles(ctx: click.Context, parameter: click.Parameter, backend: str) -> str:
+    """The name of the backend, having checked the settings of those that compile."""
+    if backend != "numpy":
+        check_numba_settings("unset it, or use --backend numpy")
+    return backend
+
+
 json_option = click.option("--json", "json", metavar="FILE", help="Write the result as JSON, in full precision.")
 backend_option = click.option(
     "--backend",
     default="auto",
     show_default=True,
     metavar="NAME",
+    callback=_compiles,
     help=f"What does the arithmetic: {', '.join(BACKENDS)}, or auto for the fastest that can.",
 )
 

@@ -1,6 +1,7 @@
 """Files that commands write: whether they can is settled before the work, so that none of it is lost."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,15 @@ from mlp_scratch.errors import ArgumentError, MissingDependencyError
 
 def check_outputs(outputs: Mapping[str, str | None], *, inputs: Sequence[str | None] = ()) -> None:
     """Raise unless every file of `outputs`, by option, can be written and none would destroy another or an input."""
-    taken = {Path(path).resolve(): path for path in inputs if path is not None}
+    taken = {os.path.realpath(path) for path in inputs if path is not None}
     for option, path in outputs.items():
         if path is None:
             continue
-        target = Path(path)
-        if target.resolve() in taken:
+        place = os.path.realpath(path)  # unlike Path.resolve, it takes links that lead to themselves
+        if place in taken:
             raise ArgumentError(option, given=repr(path), expected="a file of its own", mend="choose another name")
-        taken[target.resolve()] = path
-        _check_writable(option, target)
+        taken.add(place)
+        _check_writable(option, Path(path))
 
 
 def _check_writable(option: str, target: Path) -> None:
@@ -37,7 +38,7 @@ def _check_writable(option: str, target: Path) -> None:
         with open(target, "ab"):  # only trying tells for certain; appending nothing leaves a file as it is
             pass
         if new:
-            target.unlink()
+            os.unlink(os.path.realpath(target))  # of a link, what it leads to
     except OSError as error:
         raise refuse(error.strerror or str(error)) from error
 

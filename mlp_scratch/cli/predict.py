@@ -71,6 +71,7 @@ def predict_command(
 ) -> None:
     """Predict with a MODEL that `train --out` saved.
 
+    Columns of a CSV file with a header are found by the names that they had in the training, whatever their order.
     Features are scaled as they were for the training, and classes get their names back.
     """
     if out and Path(out).suffix.lower() not in (".csv", ".npz"):
@@ -90,9 +91,13 @@ def predict_command(
 
 def _predict(network: Sequential, data: str, target: str | None, proba: bool, backend: str) -> Predictions:
     known = Preparation.of_model(network)
-    if target is None and Path(data).suffix.lower() == ".csv":
-        target = known.target
-    X = read_features(data, n_features=network.n_inputs, target=target)
+    X = read_features(
+        data,
+        n_features=network.n_inputs,
+        feature_names=known.feature_names,
+        target=known.target_in(data) if target is None else target,
+        target_required=target is not None,  # the column of the training may be missing
+    )
     if known.scaler is not None:
         X = known.scaler.transform(X, network.dtype)
     values = network.predict(X, backend=backend)

@@ -1,6 +1,7 @@
 """What a model file keeps about its data, so that a prediction treats new samples as training did."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlp_scratch.data import Dataset, Scaler
@@ -57,11 +58,14 @@ class Preparation:
             names = tuple(record.get("class_names", ()))
             if len(names) not in (0, max(2, model.n_outputs)):
                 raise ModelFileError(f"{len(names)} class names for {model.n_outputs} outputs")
+            features = tuple(record.get("feature_names", ()))
+            if len(features) not in (0, model.n_inputs) or not all(isinstance(name, str) for name in features):
+                raise ModelFileError(f"{len(features)} feature names for {model.n_inputs} inputs")
             scaler = record.get("scaler")
             return cls(
                 data=record.get("data"),
                 scaler=None if scaler is None else Scaler.from_dict(scaler),
-                feature_names=tuple(record.get("feature_names", ())),
+                feature_names=features,
                 class_names=names,
                 target=record.get("target"),
             )
@@ -70,3 +74,7 @@ class Preparation:
                 f"metadata: got a record of the data that can't be used ({error}), expected one that "
                 "'mlp-scratch train --out' wrote; train anew"
             ) from error
+
+    def target_in(self, data: str) -> str | None:
+        """The name of the target's column in a file of samples; None where such data have no columns with names."""
+        return self.target if Path(data).suffix.lower() == ".csv" else None

@@ -45,6 +45,9 @@ class Commands(click.Group):
 
 def run(commands: click.Group, program: str, arguments: Sequence[str] | None) -> int:
     """Run one of the commands, named by `sys.argv` if no arguments are given, and return the exit code."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the shell (`>&-`): what is said goes nowhere, to the end
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code, message = _outcome(commands, program, arguments)
         if message:

@@ -3,21 +3,31 @@
 import csv
 import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array, FloatArray
 from mlp_scratch.data._problems import bad_file, unreadable
+from mlp_scratch.data.csv_columns import (
+    Layout,
+    check_names,
+    is_header,
+    is_number,
+    named_column,
+    named_features,
+    names_features,
+)
 from mlp_scratch.data.dataset import TASKS, Task
 from mlp_scratch.data.table import Table, class_indices
-from mlp_scratch.errors import DataFileError, UnknownNameError, unknown_name
+from mlp_scratch.errors import ArgumentTypeError, DataFileError, unknown_name
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # what fits int64
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_INT64 = np.iinfo(np.int64)
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
 
 
@@ -27,8 +37,8 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
     Args:
         path: the file.
         target: the name of the target's column; the last column by default.
-        task: what the targets are. By default they are class labels where all are written as integers (`3`) or none
-            is a number (`setosa`), and reals where any is written with a point or an exponent (`3.0`).
+        task: what the targets are. By default they are class labels where all are written as integers that fit int64
+            (`3`) or none is a number (`setosa`), and reals where any is another number (`3.0`, `3e2`).
 
     The first line is a header if it has the name `target`, or if none of its features is a number. The file is
     UTF-8, with or without a byte-order mark; cells may be in double quotes; empty lines are skipped. Features come
@@ -47,7 +57,7 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
 
-    def target_column(line: int, first_row: list[str]) -> int:
+    def layout(line: int, first_row: list[str]) -> Layout:
         if len(first_row) < 2:
             raise bad_file(
                 path,
@@ -56,25 +66,38 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
                 expected="at least 2, features and a target",
                 mend="separate columns by commas",
             )
-        return len(first_row) - 1 if target is None else _named_column(path, first_row, target)
+        return Layout(target=len(first_row) - 1 if target is None else named_column(path, first_row, target))
 
-    cells = _parse(path, target, target_column)
+    cells = _parse(path, target, layout)
     y, class_names, task = _targets(path, cells, task)
     return Table(X=cells.X, y=y, task=task, feature_names=cells.feature_names, class_names=class_names)
 
 
-def read_csv_features(path: Path | str, *, n_features: int, target: str | None = None) -> FloatArray:
+def read_csv_features(
+    path: Path | str,
+    *,
+    n_features: int,
+    feature_names: Sequence[str] = (),
+    target: str | None = None,
+    target_required: bool = False,
+) -> FloatArray:
     """The (N, n_features) features of a CSV file, which may have a target column or not.
 
-    A file with `n_features` columns is all features; of one more, the column `target` (the last by default) is left
-    out unread. Otherwise as `read_csv`.
+    Where the features have names and the file has a header, their columns are found by name, in any order, and all
+    others are left out unread. Otherwise a file with `n_features` columns is all features; of one more, the column
+    `target` (the last by default) is left out unread. With `target_required` there must be such a column. Otherwise
+    as `read_csv`.
     """
 
-    def target_column(line: int, first_row: list[str]) -> int | None:
+    def layout(line: int, first_row: list[str]) -> Layout:
+        if target is not None and target_required:
+            named_column(path, first_row, target)
+        if feature_names and names_features(first_row, feature_names, target):
+            return Layout(features=named_features(path, line, first_row, feature_names, target))
         if len(first_row) == n_features + 1:
-            return n_features if target is None else _named_column(path, first_row, target)
+            return Layout(target=n_features if target is None else named_column(path, first_row, target))
         if len(first_row) == n_features and target not in first_row:
-            return None
+            return Layout()
         raise bad_file(
             path,
             where=f"line {line}",
@@ -82,7 +105,7 @@ def read_csv_features(path: Path | str, *, n_features: int, target: str | None =
             expected=f"{n_features} features, with a target column or without",
         )
 
-    return _parse(path, target, target_column).X
+    return _parse(path, target, layout).X
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,19 +119,23 @@ class _Cells:
     lines: list[int]
 
 
-def _parse(path: Path | str, target_name: str | None, target_column: Callable[[int, list[str]], int | None]) -> _Cells:
-    """Read the file.
-
-    `target_column` says, given the first row and its line, which column holds the target, or that none does.
-    """
+def _parse(path: Path | str, target_name: object, layout: Callable[[int, list[str]], Layout]) -> _Cells:
+    """Read the file; `layout` is given the first row and its line."""
+    path = checks.path("path", path)
+    if not isinstance(target_name, str | None):
+        raise ArgumentTypeError("target", given=checks.describe(target_name), expected="the name of a column")
     rows = _rows(path)
     first_line, names = next(rows, (0, []))
     if not names:
         raise bad_file(path, given="an empty file", expected="lines of comma-separated numbers")
     names = [cell.strip() for cell in names]
-    width, target = len(names), target_column(first_line, names)
-    if target_name in names or _is_header(path, first_line, [c for i, c in enumerate(names) if i != target]):
-        _check_names(path, first_line, names)
+    width, columns_of = len(names), layout(first_line, names)
+    target, features = columns_of.target, columns_of.features
+    if features is not None:
+        names = [names[i] for i in features]
+        columns = [f"column {name!r}" for name in names]
+    elif target_name in names or is_header(path, first_line, [c for i, c in enumerate(names) if i != target]):
+        check_names(path, first_line, names)
         columns = [f"column {name!r}" for name in names]
     else:
         rows = chain([(first_line, names)], rows)
@@ -125,12 +152,14 @@ def _parse(path: Path | str, target_name: str | None, target_column: Callable[[i
             )
         if target is not None:
             targets.append(row.pop(target).strip())
+        if features is not None:
+            row = [row[i] for i in features]
         try:
             values.extend(map(float, row))
             if "_" in "".join(row):  # float() takes 1_000 for a number, as Python's own syntax does
                 raise ValueError
         except ValueError:
-            column, cell = next((c, cell) for c, cell in zip(columns, row, strict=True) if not _is_number(cell))
+            column, cell = next((c, cell) for c, cell in zip(columns, row, strict=True) if not is_number(cell))
             raise _bad_cell(path, line, column, cell) from None
         lines.append(line)
     if not lines:
@@ -176,50 +205,10 @@ def _first_line_not_utf8(path: Path | str) -> int:
     return 0  # the file has changed meanwhile
 
 
-def _named_column(path: Path | str, names: list[str], target: str) -> int:
-    if target not in names:
-        near = get_close_matches(target, names, n=3, cutoff=0.0)
-        raise UnknownNameError(
-            "target",
-            given=repr(target),
-            expected=f"one of the {len(names)} columns on the first line of {path}",
-            mend=f"the nearest are {', '.join(map(repr, near))}",
-        )
-    return names.index(target)
-
-
-def _is_header(path: Path | str, line: int, features: list[str]) -> bool:
-    """Whether the first row is names: none of them a number. Some and some is an error, not a guess."""
-    numbers = [_is_number(cell) for cell in features]
-    if any(numbers) and not all(numbers):
-        name = features[numbers.index(False)]
-        raise bad_file(
-            path,
-            where=f"line {line}",
-            given=f"{name!r} beside numbers",
-            expected="only numbers, or only names (a header)",
-        )
-    return not all(numbers)
-
-
-def _check_names(path: Path | str, line: int, names: list[str]) -> None:
-    for i, name in enumerate(names):
-        if not name:
-            raise bad_file(
-                path,
-                where=f"line {line}, column {i + 1}",
-                given="no name",
-                expected="a name for every column",
-                mend="if it numbers the lines (an index, as pandas writes it), leave it out",
-            )
-        if name in names[:i]:
-            raise bad_file(path, where=f"line {line}", given=f"the name {name!r} twice", expected="different names")
-
-
 def _targets(path: Path | str, cells: _Cells, task: Task | None) -> tuple[Array, tuple[str, ...], Task]:
     """The targets as class indices or reals, with the names of the classes and the task they make."""
-    integers = all(_INTEGER.fullmatch(text) for text in cells.targets)
-    are_numbers = [_is_number(text) for text in cells.targets]
+    integers = all(map(_is_integer, cells.targets))
+    are_numbers = [is_number(text) for text in cells.targets]
     if task is None:
         task = "classification" if integers or not any(are_numbers) else "regression"
 
@@ -241,12 +230,8 @@ def _targets(path: Path | str, cells: _Cells, task: Task | None) -> tuple[Array,
     return y, (), task
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
+def _is_integer(text: str) -> bool:
+    return bool(_INTEGER.fullmatch(text)) and _INT64.min <= int(text) <= _INT64.max
 
 
 def _bad_cell(path: Path | str, line: int, column: str, cell: str, expected: str = "a number") -> DataFileError:

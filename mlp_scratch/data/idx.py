@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.data._problems import bad_file, unreadable
 
@@ -36,7 +37,7 @@ def read_idx(path: Path | str) -> Array:
     >>> read_idx(path)
     array([[10, 20], [30, 40]], dtype=uint8)
     """
-    data = _content(path)
+    data = _content(checks.path("path", path))
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _DTYPES or data[3] == 0:
         raise bad_file(
             path,
@@ -55,10 +56,36 @@ def read_idx(path: Path | str) -> Array:
         raise bad_file(
             path,
             given=f"{len(data)} bytes" + (" once unpacked" if _is_gzip(path) else ""),
-            expected=f"{expected} for the {' x '.join(map(str, shape))} {dtype.name} numbers that its header names",
+            expected=f"{_short(expected)} for the {_sizes(shape)} {dtype.name} numbers that its header names",
             mend=_MEND,
         )
-    return np.frombuffer(data, dtype, offset=header).reshape(shape).astype(dtype.newbyteorder("="))
+    try:
+        array = np.frombuffer(data, dtype, offset=header).reshape(shape)
+    except ValueError as error:  # too many dimensions; or one of size 0 among others too large
+        raise bad_file(
+            path, given=f"the sizes {_sizes(shape)}", expected="those of an array that NumPy can hold", mend=_MEND
+        ) from error
+    return array.astype(dtype.newbyteorder("="))
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    """The sizes with crosses between them; the first few where a damaged header names many.
+
+    >>> _sizes((60000, 28, 28)), _sizes((1,) * 70)
+    ('60000 x 28 x 28', '1 x 1 x 1 x 1 x ... (70 dimensions)')
+    """
+    shown = " x ".join(map(str, shape[:4]))
+    return shown if len(shape) <= 4 else f"{shown} x ... ({len(shape)} dimensions)"
+
+
+def _short(number: int) -> str:
+    """The number in digits, or how many they are.
+
+    >>> _short(18), _short(10**30)
+    ('18', 'a number of 31 digits')
+    """
+    digits = str(number)
+    return digits if len(digits) <= 20 else f"a number of {len(digits)} digits"
 
 
 def _content(path: Path | str) -> bytes:

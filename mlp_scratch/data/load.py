@@ -1,7 +1,7 @@
 """From a name or a path to a data set: the table of loaders, and the readers by kind of file."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -68,16 +68,30 @@ def load_dataset(
     return dataset
 
 
-def read_features(path: str | os.PathLike[str], *, n_features: int, target: str | None = None) -> Array:
+def read_features(
+    path: str | os.PathLike[str],
+    *,
+    n_features: int,
+    feature_names: Sequence[str] = (),
+    target: str | None = None,
+    target_required: bool = False,
+) -> Array:
     """The (N, n_features) features of a .csv or .npz file, to predict from.
 
-    A CSV file may have a target column (`target`, or the last one) beside its features, which is left out; of an NPZ
-    file the array X is read.
+    Of a CSV file with a header the columns `feature_names`, if given, are read, whatever stands beside them. Without
+    names or a header, a CSV file may have a target column (`target`, or the last one) beside its features, which is
+    left out; with `target_required`, the column `target` must be there. Of an NPZ file the array X is read.
     """
     n_features = checks.integer("n_features", n_features, at_least=1)
-    kind = Path(path).suffix.lower()
+    kind = checks.path("path", path).suffix.lower()
     if kind == ".csv":
-        return read_csv_features(Path(path), n_features=n_features, target=target)
+        return read_csv_features(
+            Path(path),
+            n_features=n_features,
+            feature_names=feature_names,
+            target=target,
+            target_required=target_required,
+        )
     if target is not None:
         raise ArgumentError("target", given=repr(target), expected=f"no target column for {os.fspath(path)!r}")
     if kind == ".npz":

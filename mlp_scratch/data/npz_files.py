@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.data._problems import bad_file, unreadable
 from mlp_scratch.data.dataset import TASKS, Dataset, Task
@@ -21,8 +22,9 @@ def load_npz(path: Path | str, *, test_fraction: float = 0.2, seed: int = 0, tas
     """The data set in an NPZ file: arrays X and y, split as by `split`, or X_train, y_train, X_test and y_test.
 
     X is (N, D) of a float or integer dtype, and keeps it. y is (N,) integers, booleans or texts, which are class
-    labels, or (N,) or (N, K) floats, which are reals; `task` overrules that for (N,) numbers. Class labels become
-    indices into the sorted `class_names`. Default scaling: standardised.
+    labels, or (N,) or (N, K) floats, which are reals; `task` overrules that for (N,) numbers. y_train and y_test are
+    both the one or both the other. Class labels become indices into the sorted `class_names`. Default scaling:
+    standardised.
     Raises `DataFileError` for anything else, NaN and infinities included.
 
     >>> import tempfile
@@ -33,6 +35,7 @@ def load_npz(path: Path | str, *, test_fraction: float = 0.2, seed: int = 0, tas
     """
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
+    path = checks.path("path", path)
     arrays = _arrays(path, _PARTS, _WHOLE)
     if "X" in arrays:
         X = _features(path, "X", arrays["X"])
@@ -46,8 +49,16 @@ def load_npz(path: Path | str, *, test_fraction: float = 0.2, seed: int = 0, tas
         raise _bad_array(path, "X_test", X_test, f"{X_train.shape[1]} features, as in X_train")
     if y_train.shape[1:] != y_test.shape[1:] or (y_train.dtype.kind == "U") != (y_test.dtype.kind == "U"):
         raise _bad_array(path, "y_test", y_test, f"targets like y_train, {y_train.shape} of {y_train.dtype}")
+    if task is None and (y_train.dtype.kind == "f") != (y_test.dtype.kind == "f"):
+        raise _bad_array(
+            path,
+            "y_test",
+            y_test,
+            f"integers or floats as in y_train, {y_train.dtype}",
+            mend="save class labels as integers in both, quantities as floats",
+        )
     # Together, so that a class has one index in both parts.
-    y, class_names, task = _encoded(path, np.concatenate([y_train, y_test]), task)
+    y, class_names, task = _encoded(path, _joined(y_train, y_test), task)
     return Dataset(
         name=Path(path).stem,
         task=task,
@@ -131,6 +142,14 @@ def _finite(path: Path | str, name: str, array: Array) -> Array:
             mend="drop or fill samples with missing values",
         )
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _joined(y_train: Array, y_test: Array) -> Array:
+    """Both parts in one array; integers stay integers."""
+    y = np.concatenate([y_train, y_test])
+    if y.dtype.kind == "f" and "f" not in (y_train.dtype.kind, y_test.dtype.kind):
+        return np.concatenate([y_train, y_test], dtype=object)  # int64 and uint64 have no common integer type
+    return y
 
 
 def _encoded(path: Path | str, y: Array, task: Task | None) -> tuple[Array, tuple[str, ...], Task]:

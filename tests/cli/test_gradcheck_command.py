@@ -36,6 +36,43 @@ def test_a_model_that_was_never_trained(run):
     assert "21 parameters, 16 samples of normal random numbers, mse" in run("gradcheck", "m").out
 
 
+class TestColumnsByName:
+    """The features of a model are those of its names, wherever they stand in the file."""
+
+    @pytest.fixture
+    def loss_on(self, run, tmp_path):
+        table = {"a": np.arange(20) / 10, "b": np.arange(20) % 7, "id": range(20), "t": np.arange(20) / 3}
+
+        def of(columns, *options):
+            rows = zip(*(table[name] for name in columns.split(",")), strict=True)
+            content = "\n".join([columns, *(",".join(map(str, row)) for row in rows), ""])
+            (tmp_path / "table.csv").write_text(content)
+            if not (tmp_path / "m").exists():
+                run("train", "--data", "table.csv", "--hidden", 4, "--epochs", 1, "--out", "m")
+            result = run("gradcheck", "m", "--data", "table.csv", "--json", "report.json", *options)
+            assert result.code == 0, result.err
+            return json.loads((tmp_path / "report.json").read_text())["loss"]
+
+        return of
+
+    def test_order_and_other_columns_change_nothing(self, loss_on):
+        loss = loss_on("a,b,t")
+        assert loss_on("b,a,t") == loss_on("id,b,a,t") == loss_on("t,b,id,a", "--target", "t") == loss
+
+    def test_columns_that_are_not_there(self, run, loss_on, tmp_path):
+        loss_on("a,b,t")
+        (tmp_path / "other.csv").write_text("a,c,t\n" + "1,2,0.5\n" * 5)
+        result = run("gradcheck", "m", "--data", "other.csv")
+        result.refused("--data: got other without the feature 'b', expected the features of m")
+
+
+def test_the_target_of_the_training_is_one_of_csv_files(run, tmp_path):
+    (tmp_path / "table.csv").write_text("t,a\n" + "".join(f"{i / 3},{i}\n" for i in range(20)))
+    run("train", "--data", "table.csv", "--target", "t", "--hidden", 4, "--epochs", 1, "--out", "m")
+    np.savez(tmp_path / "table.npz", X=np.arange(20.0)[:, np.newaxis], y=np.arange(20) / 3)
+    assert run("gradcheck", "m", "--data", "table.npz").code == 0
+
+
 def test_every_option_reaches_the_check(run):
     result = run("gradcheck", "--data", "xy", "--hidden", "5,3", "--activation", "tanh", "--batch-norm", "--dropout",
                  0.2, "--loss", "huber", "--seed", 4, "--samples", 20, "--backend", "numpy")  # fmt: skip
@@ -86,6 +123,7 @@ def test_a_wrong_gradient_fails(run, monkeypatch, tmp_path):
         (["--loss", "mes"], ["--loss: got 'mes'", "did you mean"]),
         (["--loss", "mse"], ["--loss", "10 classes"]),
         (["--data", "digit"], ["--data: got 'digit'", "did you mean 'digits'?"]),
+        (["--data", ""], ["--data: got ''"]),
         (["--hidden", "0"], ["--hidden: got '0'"]),
         (["--samples", 0], ["--samples: got 0"]),
         (["--seed", -1], ["--seed: got -1"]),
@@ -101,6 +139,12 @@ def test_bad_options(run, arguments, words):
 def test_a_model_has_its_own_architecture(run, option):
     ms.MLP([3, 4, 1]).save("m")
     run("gradcheck", "m", *option).refused(option[0], "MODEL")
+
+
+@pytest.mark.parametrize("option", ["target", "task"])
+def test_options_of_data_need_data(run, option):
+    ms.MLP([3, 4, 1]).save("m")
+    run("gradcheck", "m", f"--{option}", "zz").refused(f"--{option}: got 'zz', expected none without --data")
 
 
 def test_data_of_another_width(run):

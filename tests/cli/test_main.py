@@ -1,5 +1,6 @@
 """The command as a whole: help, mistakes, exit codes, pipes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from mlp_scratch.backends import BACKENDS
 from mlp_scratch.cli import commands, main
 from mlp_scratch.layers import ACTIVATIONS
 from mlp_scratch.losses import LOSSES
-from tests.cli.conftest import COMMAND
+from tests.cli.conftest import COMMAND, QUICK
 
 HEAVY = {"numba", "llvmlite", "torch", "jax", "keras", "sklearn", "matplotlib", "rich", "pooch", "safetensors", "scipy"}
 
@@ -117,6 +118,67 @@ def test_no_progress_bar_in_a_pipe(pipe):
     assert (result.code, result.err) == (0, "")
     assert "\r" not in result.out
     assert "\x1b" not in result.out
+
+
+class TestClosedStreams:
+    """Streams that the shell closes, as `>&-` does."""
+
+    def ends(self, arguments, *, closed, cwd):
+        def close():
+            for number in closed:
+                os.close(number)
+
+        command = [*COMMAND, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, preexec_fn=close)
+        return done.returncode, done.stdout, done.stderr
+
+    @pytest.mark.parametrize("closed", [[1], [1, 2]])
+    @pytest.mark.parametrize("arguments", [["--version"], ["train", *QUICK, "--out", "m"]])
+    def test_what_is_said_goes_nowhere(self, tmp_path, arguments, closed):
+        assert self.ends(arguments, closed=closed, cwd=tmp_path) == (0, "", "")
+        assert (tmp_path / "m").exists() == ("--out" in arguments)
+
+    def test_predictions_go_nowhere(self, tmp_path, trained):
+        arguments = ["predict", trained, "--data", "pets.csv"]
+        assert self.ends(arguments, closed=[1], cwd=tmp_path) == (0, "", "")
+
+    def test_a_mistake_is_still_told(self, tmp_path):
+        code, _, error = self.ends(["trian"], closed=[1], cwd=tmp_path)
+        assert code == 2
+        assert error.startswith("mlp-scratch: command: got 'trian'")
+        assert self.ends(["trian"], closed=[2], cwd=tmp_path) == (2, "", "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("NUMBA_NUM_THREADS", "0", "an integer of at least 1"),
+        ("NUMBA_NUM_THREADS", "-3", "an integer of at least 1"),
+        ("NUMBA_NUM_THREADS", "two", "an integer of at least 1"),
+        ("NUMBA_DISABLE_JIT", "1", "0"),
+    ],
+)
+class TestNumbaSettings:
+    """What the environment says to Numba, which reads it when it is imported."""
+
+    @pytest.mark.parametrize(
+        "command", [["train", *QUICK], ["gradcheck"], ["predict", "m", "--data", "x.csv"], ["info"]]
+    )
+    def test_with_which_nothing_is_compiled(self, run, monkeypatch, setting, value, expected, command):
+        monkeypatch.setenv(setting, value)
+        run(*command).refused(f"mlp-scratch: {setting}: got '{value}', expected {expected}", "unset it")
+
+    def test_are_nothing_to_numpy(self, pipe, monkeypatch, setting, value, expected):
+        monkeypatch.setenv(setting, value)
+        result = pipe("train", *QUICK, "--backend", "numpy")
+        assert (result.code, result.err) == (0, "")
+
+
+def test_good_numba_settings(pipe, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    result = pipe("train", *QUICK)
+    assert (result.code, result.err) == (0, "")
 
 
 def test_a_reader_that_leaves_the_pipe_gets_no_traceback(tmp_path, trained):

@@ -74,6 +74,68 @@ def test_the_target_column_of_the_training_is_remembered(run, tmp_path):
     assert [int(row[0]) for row in table(with_target)[1:]] == [i % 2 for i in range(80)]
 
 
+class TestColumnsByName:
+    """A header says which column is which feature; the model knows their names."""
+
+    @pytest.fixture
+    def predicted(self, run, trained, tmp_path):
+        def of(content, *options):
+            (tmp_path / "new.csv").write_text(content)
+            return run("predict", trained, "--data", "new.csv", *options)
+
+        return of
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "weight,height\n4100,0.24\n29000,0.61\n",
+            "height,weight\n0.24,4100\n0.61,29000\n",
+            "id,weight,height\n7,4100,0.24\n8,29000,0.61\n",
+            "id,weight,height\nA-7,4100,0.24\n,29000,0.61\n",
+            ",height,weight,kind\n0,0.24,4100,cat\n1,0.61,29000,?\n",
+            "kind,weight,born,height\n?,4100,2019,0.24\n?,29000,2020,0.61\n",
+        ],
+        ids=["as trained", "swapped", "an id", "an id that is text", "an index and the target", "a column between"],
+    )
+    def test_order_and_other_columns_change_nothing(self, predicted, content):
+        result = predicted(content)
+        assert (result.code, result.out) == (0, 'prediction\ncat\n"dog, big"\n'), result.err
+
+    def test_names_that_are_numbers(self, run, tmp_path):
+        rows = [f"{i % 2},{i % 2 + i / 1000},{5 - i / 1000}" for i in range(80)]
+        (tmp_path / "years.csv").write_text("\n".join(["kind,2019,2020", *rows, ""]))
+        run("train", "--data", "years.csv", "--target", "kind", "--hidden", 4, "--lr", 0.05, "--out", "m")
+        swapped = [",".join(reversed(row.split(",")[1:])) for row in rows]
+        (tmp_path / "swapped.csv").write_text("\n".join(["2020,2019", *swapped, ""]))
+        assert run("predict", "m", "--data", "swapped.csv").out == run("predict", "m", "--data", "years.csv").out
+
+    def test_a_file_without_a_header_goes_by_place(self, predicted):
+        assert predicted("4100,0.24\n").out == predicted("4100,0.24,?\n").out == "prediction\ncat\n"
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("weight,hight\n4100,0.24\n", ["new.csv, line 1: got no column 'height'", "is it 'hight'?"]),
+            ("weight,kind\n4100,cat\n", ["got no column 'height', expected the 2 features of the model by name\n"]),
+            ("a,b\n4100,0.24\n", ["got no column 'weight' (2 features are missing)"]),
+            ("weight,height,weight\n4100,0.24,3\n", ["line 1: got the name 'weight' twice"]),
+            ("id,weight,height\n7,4100,x\n", ["line 2, column 'height': got 'x'"]),
+        ],
+    )
+    def test_columns_that_are_not_there_or_not_good(self, predicted, content, words):
+        predicted(content).refused(*words)
+
+    @pytest.mark.parametrize("content", ["weight,height\n4100,0.24\n", "4100,0.24\n"])
+    def test_a_target_that_is_not_there(self, predicted, content):
+        predicted(content, "--target", "nosuch").refused("--target: got 'nosuch'", "one of the 2 columns")
+
+    def test_a_feature_is_no_target(self, predicted):
+        predicted("weight,height,kind\n4100,0.24,?\n", "--target", "height").refused("--target: got 'height'")
+
+    def test_a_target_beside_the_features(self, predicted):
+        assert predicted("id,weight,height,kind\n7,4100,0.24,?\n", "--target", "kind").out == "prediction\ncat\n"
+
+
 def test_regression_prints_every_digit(run, tmp_path):
     rng = np.random.default_rng(2)
     X = rng.uniform(-1, 1, (100, 3))
@@ -116,7 +178,8 @@ def test_a_model_that_carries_no_scaler_takes_features_as_they_are(run, animals)
     assert [int(row[0]) for row in rows] == expected.tolist()
 
 
-@pytest.mark.parametrize("metadata", [{"scaler": 3}, {"class_names": ["one"]}, {"class_names": 7}])
+@pytest.mark.parametrize("metadata", [{"scaler": 3}, {"class_names": ["one"]}, {"class_names": 7},
+                                      {"feature_names": ["one"]}, {"feature_names": [1, 2]}])  # fmt: skip
 def test_metadata_of_another_kind(run, animals, metadata):
     model = ms.MLP([2, 3, 2])
     model.metadata = metadata

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from mlp_scratch.data import read_csv
 from mlp_scratch.data.csv_files import read_csv_features
-from mlp_scratch.errors import DataFileError, UnknownNameError
+from mlp_scratch.errors import ArgumentTypeError, DataFileError, UnknownNameError
 
 
 @pytest.fixture
@@ -57,6 +57,9 @@ def test_ways_to_write_the_same(write, content, names):
         (["7", "-2", "7"], "classification", ("-2", "7"), [1, 0, 1]),
         (["10", "9", "10"], "classification", ("9", "10"), [1, 0, 1]),
         (["01", "1", "+2"], "classification", ("1", "2"), [0, 0, 1]),
+        ([f"{-(2**63)}", f"{2**63 - 1}", "1"], "classification", (f"{-(2**63)}", "1", f"{2**63 - 1}"), [0, 2, 1]),
+        ([f"{2**63}", "1", "1"], "regression", (), [2.0**63, 1, 1]),
+        ([f"{-(2**63) - 1}", "1", "1"], "regression", (), [-(2.0**63), 1, 1]),
         (["rose", "Iris", "a b"], "classification", ("Iris", "a b", "rose"), [2, 0, 1]),
         (["a_1", "b_2", "a_1"], "classification", ("a_1", "b_2"), [0, 1, 0]),
         (["1", "2.0", "3"], "regression", (), [1, 2, 3]),
@@ -216,6 +219,7 @@ def test_features_with_and_without_a_target(write, content, target):
         ("1,2\nx,3\n", None, DataFileError, "line 2, column 1: got 'x', expected a number"),
         ("a,b\n1,nan\n", None, DataFileError, "line 2, column 'b': got 'nan', expected a number"),
         ("a,b,c\n1,2,3\n", "t", UnknownNameError, "target: got 't', expected one of the 3 columns"),
+        ("a,b\n1,2\n", 0, ArgumentTypeError, r"target: got 0 \(int\), expected the name of a column"),
     ],
 )
 def test_features_that_do_not_fit(write, content, target, error, words):

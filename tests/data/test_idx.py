@@ -63,6 +63,24 @@ def test_reads_back_every_dtype_and_shape(tmp_path_factory, array, compressed):
             "18446744073709551632 for",
             id="sizes whose product is 0 in 64 bits",
         ),
+        pytest.param(
+            bytes([0, 0, 8, 70]) + bytes([0, 0, 0, 1]) * 70 + b"!",
+            "the sizes 1 x 1 x 1 x 1 x ... (70 dimensions)",
+            "an array that NumPy can hold",
+            id="too many dimensions",
+        ),
+        pytest.param(
+            bytes([0, 0, 8, 3]) + bytes(4) + b"\xff" * 8,
+            "the sizes 0 x 4294967295 x 4294967295",
+            "an array that NumPy can hold",
+            id="no numbers, of sizes that overflow",
+        ),
+        pytest.param(
+            bytes([0, 0, 8, 255]) + b"\xff" * 4 * 255,
+            "1024 bytes",
+            "a number of 2457 digits for the 4294967295 x 4294967295 x 4294967295 x 4294967295 x ... (255 dimensions)",
+            id="as many dimensions as there can be",
+        ),
         pytest.param(gzip.compress(GOOD[:-1]), "17 bytes once unpacked", "18 for", id="truncated inside gzip"),
         pytest.param(gzip.compress(GOOD)[:-9], "a damaged gzip file", "a complete one", id="truncated gzip"),
         pytest.param(gzip.compress(GOOD)[:5], "a damaged gzip file", "a complete one", id="gzip magic alone"),
@@ -81,6 +99,7 @@ def test_bad_files_are_named_with_what_is_wrong(tmp_path, content, given_words, 
     assert given_words in got
     assert expected_words in expected
     assert message.endswith("; fetch the file again")
+    assert len(message) < len(str(path)) + 200
     assert "\n" not in message
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mlp_scratch.data import load_dataset, loaders, read_features
-from mlp_scratch.errors import ArgumentError, DataFileError, UnknownNameError
+from mlp_scratch.data import load_dataset, load_npz, loaders, read_csv, read_features, read_idx
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DataFileError, UnknownNameError
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ def test_an_npz_file(tmp_path):
         ("absent.npz", {}, DataFileError, "absent.npz: got 'No such file"),
         ("digits", {"target": "kind"}, ArgumentError, "target: got 'kind', expected no target column for 'digits'"),
         ("a.npz", {"target": "kind"}, ArgumentError, "target: got 'kind', expected no target column for 'a.npz'"),
+        ("a.csv", {"target": 0}, ArgumentTypeError, r"target: got 0 \(int\), expected the name of a column"),
         ("digits", {"task": "regression"}, ArgumentError, "task: got 'regression', expected 'classification'"),
         ("digits", {"test_fraction": 0}, ArgumentError, "test_fraction: got 0.0"),
         ("digits", {"test_fraction": 1e-9}, ArgumentError, "test_fraction: got 1e-09 of 1797 samples"),
@@ -102,8 +103,25 @@ def test_features_to_predict_from(table, tmp_path):
         ("digits", {}, "data: got 'digits', expected a file whose name ends in .csv or .npz"),
         ("a.npz", {"target": "kind"}, "target: got 'kind', expected no target column for 'a.npz'"),
         ("a.csv", {"n_features": 0}, "n_features: got 0"),
+        (None, {}, r"path: got None \(NoneType\), expected the path of a file"),
     ],
 )
 def test_features_from_elsewhere(path, options, words):
     with pytest.raises(ArgumentError, match=words):
         read_features(path, **{"n_features": 2} | options)
+
+
+@pytest.mark.parametrize("read", [read_csv, load_npz, read_idx])
+@pytest.mark.parametrize("path", [None, 0])
+def test_what_is_no_path(read, path):
+    with pytest.raises(ArgumentTypeError, match=rf"path: got {path} \(\w+\), expected the path of a file"):
+        read(path)
+
+
+def test_features_by_name(table):
+    np.testing.assert_array_equal(
+        read_features(table, n_features=2, feature_names=("count", "a")), np.arange(50.0)[:, np.newaxis] + [0, 0]
+    )
+    np.testing.assert_array_equal(
+        read_features(table, n_features=2, feature_names=("b", "a"))[:, 0], np.arange(50.0) ** 2
+    )

@@ -60,6 +60,30 @@ def test_two_pairs_are_kept(save):
     np.testing.assert_array_equal(data.scaling.shift, X[:7].mean(axis=0))
 
 
+@pytest.mark.parametrize("train", ["int8", "int64", "uint64", "bool"])
+@pytest.mark.parametrize("test", ["uint8", "int64", "uint64", "bool"])
+def test_integers_of_any_two_dtypes_are_class_labels(save, train, test):
+    y = np.array([0, 1] * 5)
+    path = save(X_train=X, y_train=y.astype(train), X_test=X[:4], y_test=y[:4].astype(test))
+    data = load_npz(path)
+    assert data.task == "classification"
+    assert data.class_names == (("False", "True") if train == test == "bool" else ("0", "1"))
+    assert (data.y_train.tolist(), data.y_test.tolist()) == (y.tolist(), y[:4].tolist())
+    assert load_npz(path, task="regression").y_test.tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_large_labels_keep_every_digit(save):
+    big = np.array([2**63 - 1, 2**63 - 2] * 5)
+    data = load_npz(save(X_train=X, y_train=big, X_test=X[:1], y_test=big[:1].astype(np.uint64) + np.uint64(1)))
+    assert data.class_names == (str(2**63 - 2), str(2**63 - 1), str(2**63))
+
+
+def test_the_task_can_be_said_where_the_parts_differ(save):
+    path = save(X_train=X, y_train=LABELS, X_test=X, y_test=LABELS.astype(np.float32))
+    assert load_npz(path, task="regression").y_test.tolist() == LABELS.tolist()
+    assert load_npz(path, task="classification").n_outputs == 2
+
+
 def test_the_dtype_is_kept_and_the_byte_order_made_native(save):
     assert load_npz(save(X=X.astype(np.uint8), y=LABELS)).X_train.dtype == np.uint8
     back = load_npz(save(X=X.astype(">f4"), y=LABELS)).X_train
@@ -110,6 +134,14 @@ BAD_ARRAYS = [
     (
         {"X_train": X, "y_train": LABELS, "X_test": X, "y_test": LABELS.astype(str)},
         ", array y_test: got shape (10,) of <U21, expected targets like y_train, (10,) of int64",
+    ),
+    (
+        {"X_train": X, "y_train": LABELS, "X_test": X, "y_test": LABELS.astype(np.float32)},
+        ", array y_test: got shape (10,) of float32, expected integers or floats as in y_train, int64; save class lab",
+    ),
+    (
+        {"X_train": X, "y_train": LABELS / 2, "X_test": X, "y_test": LABELS},
+        ", array y_test: got shape (10,) of int64, expected integers or floats as in y_train, float64; save class lab",
     ),
 ]
 

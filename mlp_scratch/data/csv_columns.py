@@ -1,0 +1,98 @@
+"""Which columns of a CSV file hold what: its first line as a header, and columns by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from mlp_scratch.data._problems import bad_file
+from mlp_scratch.errors import ArgumentError, UnknownNameError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Which column holds the target, if any, and which the features: all others, or `features` in their order."""
+
+    target: int | None = None
+    features: list[int] | None = None
+
+
+def named_column(path: Path | str, names: list[str], target: str) -> int:
+    """The place of the column called `target`; raises `UnknownNameError` where there is none."""
+    if target not in names:
+        near = get_close_matches(target, names, n=3, cutoff=0.0)
+        raise UnknownNameError(
+            "target",
+            given=repr(target),
+            expected=f"one of the {len(names)} columns on the first line of {path}",
+            mend=f"the nearest are {', '.join(map(repr, near))}",
+        )
+    return names.index(target)
+
+
+def names_features(row: list[str], feature_names: Sequence[str], target: str | None) -> bool:
+    """Whether the first row is names, some of which are numbers perhaps (`2019`)."""
+    return target in row or not any(map(is_number, row)) or set(feature_names) <= set(row)
+
+
+def named_features(
+    path: Path | str, line: int, names: list[str], feature_names: Sequence[str], target: str | None
+) -> list[int]:
+    """The columns of the features, in the order of `feature_names`."""
+    if target in feature_names:
+        raise ArgumentError("target", given=repr(target), expected="a column that is no feature of the model")
+    missing = [name for name in feature_names if name not in names]
+    if missing:
+        others = [name for name in names if name not in feature_names]
+        near = get_close_matches(missing[0], others, n=1, cutoff=0.5)
+        raise bad_file(
+            path,
+            where=f"line {line}",
+            given=f"no column {missing[0]!r}" + (f" ({len(missing)} features are missing)" if missing[1:] else ""),
+            expected=f"the {len(feature_names)} features of the model by name",
+            mend=f"is it {near[0]!r}?" if near else "",
+        )
+    check_names(path, line, [name for name in names if name in feature_names])
+    return [names.index(name) for name in feature_names]
+
+
+def is_header(path: Path | str, line: int, features: list[str]) -> bool:
+    """Whether the first row is names: none of them a number. Some and some is an error, not a guess."""
+    numbers = [is_number(cell) for cell in features]
+    if any(numbers) and not all(numbers):
+        name = features[numbers.index(False)]
+        raise bad_file(
+            path,
+            where=f"line {line}",
+            given=f"{name!r} beside numbers",
+            expected="only numbers, or only names (a header)",
+        )
+    return not all(numbers)
+
+
+def check_names(path: Path | str, line: int, names: list[str]) -> None:
+    """Raise unless each column has a name of its own."""
+    for i, name in enumerate(names):
+        if not name:
+            raise bad_file(
+                path,
+                where=f"line {line}, column {i + 1}",
+                given="no name",
+                expected="a name for every column",
+                mend="if it numbers the lines (an index, as pandas writes it), leave it out",
+            )
+        if name in names[:i]:
+            raise bad_file(path, where=f"line {line}", given=f"the name {name!r} twice", expected="different names")
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number, NaN and infinities among them.
+
+    >>> is_number(" 1e3"), is_number("1_000")
+    (True, False)
+    """
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
