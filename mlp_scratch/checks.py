@@ -125,6 +125,8 @@ def path(argument: str, value: object) -> Path:
     """`value` as a `Path`; anything but text and paths is refused."""
     if not isinstance(value, str | PathLike):
         raise ArgumentTypeError(argument, given=describe(value), expected="the path of a file")
+    if "\0" in str(value):  # which the operating system takes for the end
+        raise ArgumentError(argument, given=describe(value), expected="the path of a file, without a null character")
     return Path(value)
 
 

@@ -90,6 +90,8 @@ class History:
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """The whole record as JSON in full precision, also written to `path` if given.
 
+        Infinities and NaN, which JSON does not have, become the texts "Infinity" and "NaN".
+
         >>> History().to_json()
         '{"epochs": [], "steps": {"loss": [], "accuracy": []}, "stopped": ""}'
         """
@@ -101,7 +103,7 @@ class History:
             },
             "stopped": self.stopped,
         }
-        text = json.dumps(record)
+        text = json.dumps(json.loads(json.dumps(record), parse_constant=str), allow_nan=False)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text

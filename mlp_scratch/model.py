@@ -14,7 +14,7 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, UnknownNameError, unknown_name
 from mlp_scratch.initializers import Glorot, Initializer
 from mlp_scratch.layers import Dense, Layer
 
@@ -60,13 +60,16 @@ class NamedViews(Mapping[str, Array]):
     array([[1., 2.]])
     """
 
-    def __init__(self, flat: Array, fields: Mapping[str, Field]) -> None:
+    def __init__(self, flat: Array, fields: Mapping[str, Field], noun: str = "parameter") -> None:
         self._views = {name: field.view(flat) for name, field in fields.items()}
+        self._noun = noun  # what messages call a view
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._views:
-            raise unknown_name("parameter", name, self._views)
-        return self._views[name]
+        if name in self._views:
+            return self._views[name]
+        if not self._views:
+            raise UnknownNameError(self._noun, given=repr(name), expected=f"no name: the model has no {self._noun}s")
+        raise unknown_name(self._noun, name, self._views)
 
     def __setitem__(self, name: str, value: object) -> None:
         view, array = self[name], checks.numeric(name, value)
@@ -121,7 +124,7 @@ class Model:
         self.flat = np.empty(sum(prod(field.shape) for field in parameters.values()), self.dtype)
         self.buffer_vector = np.empty(sum(prod(field.shape) for field in buffers.values()), self.dtype)
         self.parameters = self.named(self.flat)
-        self.buffers = NamedViews(self.buffer_vector, buffers)
+        self.buffers = NamedViews(self.buffer_vector, buffers, "buffer")
         self.initialize(self.seed)
 
     def __repr__(self) -> str:
@@ -132,7 +135,12 @@ class Model:
         )
 
     def initialize(self, seed: int) -> None:
-        """Draw all parameters anew; each layer has a random stream of its own, from (seed, position)."""
+        """Draw all parameters anew; each layer has a random stream of its own, from (seed, position).
+
+        Raises:
+            ArgumentError: for a seed that is no integer of at least 0, before anything is changed.
+        """
+        seed = checks.integer("seed", seed, at_least=0)
         for placed, default in zip(self.placed, default_initializers(self.layers), strict=True):
             rng = np.random.default_rng([seed, placed.index])
             for name, value in placed.layer.initial_parameters(rng, default).items():
@@ -199,7 +207,7 @@ class Model:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.parameters = self.named(self.flat)
-        self.buffers = NamedViews(self.buffer_vector, self._buffer_fields)
+        self.buffers = NamedViews(self.buffer_vector, self._buffer_fields, "buffer")
 
     def named(self, flat: Array) -> NamedViews:
         """Views by parameter name into a vector laid out like `flat`, a gradient for one."""

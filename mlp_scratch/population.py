@@ -43,7 +43,7 @@ class Population:
     """Networks of one architecture or several: every combination of model, initialiser, learning rate and seed.
 
     Args:
-        model: the architecture, or a list of them; their parameters are not used.
+        model: the architecture, or a list of them; of one that was fitted the loss is used, the parameters are not.
         seeds: of initial parameters, data order and dropout.
         lr: learning rates, or one; None takes the optimiser's.
         init: initialisers of all weights or their names, or one; None takes each layer's own.
@@ -83,6 +83,7 @@ class Population:
         self.models: list[Sequential] = []
         self.lr: list[float | None] = []
         self._architectures: list[int] = []
+        self._tasks = [each.task for each in architectures]
         for number, rule, rate, seed in product(range(len(architectures)), rules, rates, numbers):
             self.models.append(_sibling(architectures[number], rule, seed))
             self.lr.append(rate)
@@ -138,24 +139,26 @@ class Population:
     def _jobs(
         self, X: object, y: object, loss: Loss | str | None, optimizer: Optimizer, weight: object, batch_size: int
     ) -> list["_Job"]:
-        """Every network with its samples, which those of equal shape share, and its program, which siblings share."""
-        prepared: dict[object, tuple[Loss, Samples]] = {}
-        programs: dict[int, Program] = {}
+        """Every network with its samples, which those of one shape and loss share, and its program, as siblings do."""
+        given = None if loss is None else checks.named("loss", loss, LOSSES, Loss)
+        prepared: dict[object, Samples] = {}
+        programs: dict[object, Program] = {}
         jobs = []
         for model, architecture, rate in zip(self.models, self._architectures, self.lr, strict=True):
-            shape = (model.n_inputs, model.n_outputs, model.dtype)
+            chosen = given or (self._tasks[architecture] if model.training is None else model.task)
+            shape = (model.n_inputs, model.n_outputs, model.dtype, id(chosen))
             if shape not in prepared:
-                chosen = model.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
-                prepared[shape] = chosen, prepare(model, chosen, X, y, weight)
-            chosen, samples = prepared[shape]
+                prepared[shape] = prepare(model, chosen, X, y, weight)
+            samples = prepared[shape]
             n, own = len(samples.X), optimizer if rate is None else replace(optimizer, lr=rate)
             size = min(batch_size, n)
             refuse_batches_of_one(model, n, size)
             slots = np.zeros((len(own.slots), model.n_parameters), model.dtype)
             training = Training(chosen, own, slots, model.seed, is_flat(y), n_samples=n, batch_size=size)
-            if architecture not in programs:  # whose learning rate nobody reads: each step comes with its own
-                programs[architecture] = lower(model, chosen, own)
-            jobs.append(_Job(model, programs[architecture], samples, training))
+            siblings = (architecture, id(chosen))
+            if siblings not in programs:  # whose learning rate nobody reads: each step comes with its own
+                programs[siblings] = lower(model, chosen, own)
+            jobs.append(_Job(model, programs[siblings], samples, training))
         return jobs
 
     @property
@@ -248,7 +251,7 @@ def _on_gpu(jobs: list[_Job], epochs: int, shuffle: bool) -> None:
     for job in jobs:
         program, state = job.program, job.begin()
         kinds = tuple(type(op.layer) for op in program.operations)
-        key = (kinds, program.table.tobytes(), program.constants.tobytes(), program.dtype)
+        key = (kinds, program.table.tobytes(), program.constants.tobytes(), program.dtype, id(program.loss))
         groups.setdefault(key, []).append((job, program, state))
     with deferred_interrupts() as interrupted:
         for group in groups.values():
@@ -291,4 +294,6 @@ def work(model: Sequential) -> int:
 
 def _many(values: object) -> list[Any]:
     """A list of values, or one value, as a list."""
-    return list(values) if isinstance(values, Sequence | np.ndarray) and not isinstance(values, str) else [values]
+    if isinstance(values, np.ndarray):
+        return list(np.atleast_1d(values))  # an array of no axes is one value
+    return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]

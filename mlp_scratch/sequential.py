@@ -14,8 +14,8 @@ from mlp_scratch.callbacks import Callback, Run
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import History
 from mlp_scratch.io.model_file import read_model, write_model
-from mlp_scratch.layers import Layer, ScalarActivation
-from mlp_scratch.losses import LOSSES, Loss, ScalarLoss, default_loss
+from mlp_scratch.layers import Layer
+from mlp_scratch.losses import LOSSES, Loss, default_loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import OPTIMIZERS, Optimizer
 from mlp_scratch.program import Program, lower
@@ -239,7 +239,14 @@ class Sequential(Model):
         return value, self.named(flat)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model with its training state to a safetensors file, atomically; `load` reads it back."""
+        """Write the model with its training state to a safetensors file, atomically; `load` reads it back.
+
+        Tuples in the metadata come back as lists, which is what JSON has.
+
+        Raises:
+            ArgumentError: for a path or metadata that don't fit, and for a layer, loss or optimiser of one's own
+                that `load` could not find by a kind of its own, before anything is written.
+        """
         write_model(path, self, self.training, self.metadata)
 
     def _program(self, loss: Loss) -> Program:
@@ -278,22 +285,20 @@ def _same_state(a: Optimizer, b: Optimizer) -> bool:
     return a.kind == b.kind and a.slots == b.slots
 
 
-def load(path: str | PathLike[str], *, custom: Sequence[Layer | Loss] = ()) -> Sequential:
+def load(path: str | PathLike[str], *, custom: Sequence[object] = ()) -> Sequential:
     """The model that `Sequential.save` wrote, with its training state: a further fit resumes exactly.
 
     Args:
         path: the file.
-        custom: the `ScalarActivation` and `ScalarLoss` objects in the model, found by name: a file holds no functions.
+        custom: what of one's own is in the model, found by its name or kind, since a file holds no code: the
+            `ScalarActivation` and `ScalarLoss` objects; of layers, losses, optimisers and initialisers the classes, or
+            any objects of them, whose fields the file holds.
 
     Raises:
-        ArgumentError: where `custom` holds anything else.
+        ArgumentError: where `custom` holds anything else, or two different ones of one name.
         FileNotFoundError: where there is no such file.
         ModelFileError: for a truncated, corrupt or foreign file.
     """
-    for thing in custom:
-        if not isinstance(thing, ScalarActivation | ScalarLoss):
-            expected = "a list of ScalarActivation and ScalarLoss objects"
-            raise ArgumentTypeError("custom", given=checks.describe(thing), expected=expected)
     contents = read_model(path, custom)
     model = Sequential(contents.layers, dtype=contents.dtype, seed=contents.seed)
     model.flat[...], model.buffer_vector[...] = contents.flat, contents.buffers

@@ -11,7 +11,7 @@ from safetensors import safe_open
 import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, ModelFileError
 from mlp_scratch.io.records import decode, encode
-from mlp_scratch.layers import LAYERS
+from mlp_scratch.layers import Layer
 from mlp_scratch.program import lower
 from tests.frozen_networks import fit, held, network, samples
 
@@ -95,9 +95,9 @@ def test_files_say_so_only_where_a_layer_is_frozen(tmp_path):
     assert [record.get("trainable") for record in records] == [None, False, None, None]
     old = {"kind": "dense", "n_in": 2, "n_out": 3, "bias": True, "weight_init": None, "bias_init": None}
     assert encode(ms.Dense(2, 3)) == old
-    assert decode(old, LAYERS) == ms.Dense(2, 3)
+    assert decode(old, Layer) == ms.Dense(2, 3)
     with pytest.raises(ModelFileError, match="expected True or False"):
-        decode(old | {"trainable": 0}, LAYERS)
+        decode(old | {"trainable": 0}, Layer)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

@@ -42,6 +42,18 @@ def test_json_of_a_regression_has_nulls_and_no_nan():
     assert {epoch["accuracy"] for epoch in record["epochs"]} == {None}
 
 
+def test_json_has_texts_for_infinity_and_nan(tmp_path):
+    def fail(text):
+        raise AssertionError(f"{text} is not JSON")
+
+    history = History(np.array([np.inf]), np.array([1.0]), [Epoch(1, 0.5, 1.0, np.inf, np.nan, 2.0, 1e4)])
+    text = history.to_json(tmp_path / "history.json")
+    assert (tmp_path / "history.json").read_text(encoding="utf-8") == text + "\n"
+    record = json.loads(text, parse_constant=fail)
+    assert record["steps"]["loss"] == ["Infinity"]
+    assert [record["epochs"][0][name] for name in ("loss", "val_loss", "val_accuracy")] == [0.5, "Infinity", "NaN"]
+
+
 def test_what_a_prompt_shows_is_one_line():
     assert repr(History()) == "<History of 0 steps, 0 whole epochs>"
     epoch = Epoch(1, 0.5, None, 0.25, None, 2.0, 1e4)

@@ -75,6 +75,16 @@ def test_assigning_by_name_writes_into_the_vector_and_checks_shapes():
     assert np.array_equal(model.flat, before)
 
 
+def test_an_unknown_buffer_is_called_one():
+    with pytest.raises(UnknownNameError, match=r"^buffer: got '1\.running_men', .*did you mean '1\.running_mean'\?$"):
+        Model(BIG).buffers["1.running_men"]
+    without = Model([Dense(2, 3)])
+    for model in (without, copy.deepcopy(without)):
+        with pytest.raises(UnknownNameError, match=r"^buffer: got 'x', expected no name: the model has no buffers$"):
+            model.buffers["x"]
+        assert "x" not in model.buffers
+
+
 def test_a_gradient_vector_gets_the_same_names():
     model = Model(BIG)
     named = model.named(np.arange(model.n_parameters, dtype=float))
@@ -117,6 +127,15 @@ def test_initialize_draws_anew_in_place():
     assert model.flat is flat
     assert np.array_equal(model.flat, first)
     assert np.array_equal(model.buffers["1.running_var"], np.ones(4))
+
+
+@pytest.mark.parametrize(("seed", "said"), [(-1, "got -1"), ("a", r"got 'a' \(str\)"), (None, "got None")])
+def test_a_seed_that_is_none_changes_nothing(seed, said):
+    model = Model(BIG)
+    before = model.flat.copy()
+    with pytest.raises(ArgumentError, match=f"^seed: {said}.*, expected an integer"):
+        model.initialize(seed)
+    assert np.array_equal(model.flat, before)
 
 
 def test_widths_are_filled_in():

@@ -144,6 +144,32 @@ def test_more_threads_than_networks_and_fewer(data):
         assert all(np.array_equal(a.flat, b.flat) for a, b in zip(nets.models, expected.models, strict=True))
 
 
+def test_without_a_loss_each_network_keeps_its_own(data):
+    X, y = data
+    nets = ms.Population(ms.MLP([3, 4, 1]), seeds=[1, 2])
+    for network, loss in zip(nets.models, ("mae", "huber"), strict=True):
+        network.fit(X, y, loss=loss, epochs=1, progress=False)
+    expected = [ms.MLP([3, 4, 1], seed=seed) for seed in (1, 2)]
+    for network, loss in zip(expected, ("mae", "huber"), strict=True):
+        network.fit(X, y, loss=loss, epochs=1, progress=False)
+        network.fit(X, y, loss=loss, optimizer="adam", epochs=2, resume=False, backend="numba", progress=False)
+    nets.fit(X, y, epochs=2, backend="numba")
+    assert [network.task.kind for network in nets.models] == ["mae", "huber"]
+    assert all(np.array_equal(a.flat, b.flat) for a, b in zip(nets.models, expected, strict=True))
+
+
+def test_without_a_loss_networks_take_that_of_the_model_they_are_made_of(data):
+    fitted, other = ms.MLP([3, 4, 1]), ms.MLP([3, 5, 1])
+    fitted.fit(*data, loss=ms.Huber(0.5), epochs=1, progress=False)
+    nets = ms.Population([fitted, other], seeds=[1, 2]).fit(*data, epochs=1)
+    assert [network.task for network in nets.models] == [ms.Huber(0.5)] * 2 + [ms.MSE()] * 2
+
+
+def test_an_array_of_no_axes_is_one_learning_rate(model):
+    assert ms.Population(model, seeds=[0], lr=np.array(0.25)).lr == [0.25]
+    assert ms.Population(model, seeds=[0], lr=np.array([0.25, 0.5])).lr == [0.25, 0.5]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.backends import get_backend
-from mlp_scratch.errors import ArgumentError, ArgumentTypeError, DivergedError, ModelFileError
+from mlp_scratch.errors import ArgumentError, DivergedError, ModelFileError
 from mlp_scratch.program import lower
 
 
@@ -180,12 +180,6 @@ def test_a_file_keeps_the_name_and_the_functions_are_given_again(data, tmp_path)
 def test_a_given_function_never_takes_the_place_of_a_layer_of_the_package(tmp_path):
     network("relu").save(tmp_path / "m")
     assert ms.load(tmp_path / "m", custom=[ms.ScalarActivation("relu", cube, cube_slope)]).layers[1] == ms.ReLU()
-
-
-def test_only_what_is_made_of_functions_can_be_given_to_load(tmp_path):
-    network("relu").save(tmp_path / "m")
-    with pytest.raises(ArgumentTypeError, match="custom: got ReLU"):
-        ms.load(tmp_path / "m", custom=[ms.ReLU()])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ModelFileError
+from mlp_scratch.errors import ArgumentError, ModelFileError
 
 FORMAT = "mlp-scratch-1"
 
@@ -24,20 +26,30 @@ FORMAT = "mlp-scratch-1"
 def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], header: Mapping[str, Any]) -> None:
     """Write `arrays` and `header` to `path`: a crash at any moment leaves the old file or the new one.
 
+    A link stays, and what it points at is written. A new file takes over the permissions of the old one.
+
     Raises:
-        ArgumentError: for a folder, and for a file in one that does not exist.
+        ArgumentError: for a folder, a device, and a file in a folder that does not exist.
         OSError: as the operating system says, for a folder that cannot be written or a full disk.
     """
     from safetensors.numpy import save
 
     target = checks.new_file("path", path)
+    if target.is_symlink():
+        target = checks.new_file("path", os.path.realpath(target))
+    old = target.stat().st_mode if target.exists() else None
+    if old is not None and not stat.S_ISREG(old):
+        raise ArgumentError("path", given=f"{target}, a device or pipe", expected="a file", mend="choose another name")
     text = json.dumps(header, allow_nan=False)
     contents = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = save(contents, {"format": FORMAT, "header": text, "sha256": _checksum(contents, text)})
-    # In the same folder, so that the final rename never crosses a file system.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    # In the same folder, so that the final rename never crosses a file system, and short whatever the target's name is.
+    temporary = target.with_name(f".mlp-scratch-{os.urandom(8).hex()}.tmp")
+    mode = 0o666 if old is None else stat.S_IMODE(old)  # never more for a moment than in the end
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=partial(os.open, mode=mode)) as file:
+            if old is not None:
+                os.chmod(temporary, mode)  # what the umask has taken away
             file.write(data)
             file.flush()
             os.fsync(file.fileno())  # the bytes are on the disk before the name points at them
@@ -83,7 +95,13 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             f"{path}: got contents that do not match their checksum, expected those that were written; the file was "
             "damaged: copy it again or train anew"
         )
-    return arrays, json.loads(text)
+    try:
+        header: dict[str, Any] = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: got a header that is not JSON ({error}), expected a model written by model.save; train anew"
+        ) from error
+    return arrays, header
 
 
 def _checksum(arrays: Mapping[str, Array], text: str) -> str:

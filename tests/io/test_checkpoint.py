@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -136,6 +137,58 @@ def test_saving_over_a_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_holds_a_null_character_is_no_path():
+    for call in (MLP([2, 1]).save, load):
+        with pytest.raises(ArgumentError, match=r"^path: got 'a\\x00b' \(str\), expected .* without a null character$"):
+            call("a\0b")
+
+
+def test_a_link_stays_and_what_it_points_at_is_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "new").symlink_to("folder/m")
+    (tmp_path / "link").symlink_to("new")
+    for seed in (1, 2):  # the file is new, and then an old one
+        MLP([2, 1], seed=seed).save(tmp_path / "link")
+        assert load(tmp_path / "link").seed == seed
+        assert os.readlink(tmp_path / "link") == "new"
+        assert os.readlink(tmp_path / "new") == "folder/m"
+        assert [entry.name for entry in (tmp_path / "folder").iterdir()] == ["m"]
+    (tmp_path / "nowhere").symlink_to("none/m")
+    with pytest.raises(ArgumentError, match=r"^path: got .*none/m, expected a file in a folder that exists; create it"):
+        MLP([2, 1]).save(tmp_path / "nowhere")
+    (tmp_path / "up").symlink_to(".")
+    with pytest.raises(ArgumentError, match=r"^path: got .*, a folder, expected a file; add a name"):
+        MLP([2, 1]).save(tmp_path / "up")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_permissions_of_a_file_stay(mode, tmp_path, monkeypatch):
+    path, seen, replace = tmp_path / "m", [], os.replace
+    path.touch()
+    path.chmod(mode)
+    monkeypatch.setattr(os, "replace", lambda a, b: (seen.append(stat.S_IMODE(a.stat().st_mode)), replace(a, b)))
+    MLP([2, 1]).save(path)
+    assert seen == [mode]
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(ArgumentError, match=r"^path: got .*pipe, a device or pipe, expected a file"):
+            MLP([2, 1]).save(tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_name_may_be_as_long_as_the_file_system_lets_it(tmp_path):
+    path = tmp_path / ("m" * 255)
+    MLP([2, 1], seed=3).save(path)
+    assert load(path).seed == 3
+
+
 @pytest.mark.parametrize("failing", ["replace", "fsync", "write", "out of memory"])
 def test_a_failure_leaves_the_old_file_and_nothing_else(failing, content, tmp_path, monkeypatch):
     path = tmp_path / "m"
@@ -147,8 +200,8 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(failing, content, tmp_pa
     if failing == "write":
 
         class FullDisk:
-            def __init__(self, *args):
-                self.file = open(*args)  # noqa: SIM115  # closed by __exit__
+            def __init__(self, *args, **options):
+                self.file = open(*args, **options)  # noqa: SIM115  # closed by __exit__
 
             def __enter__(self):
                 return self

@@ -24,13 +24,13 @@ from mlp_scratch import (
     Uniform,
     load,
 )  # fmt: skip
-from mlp_scratch.errors import ArgumentError, ModelFileError
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, ModelFileError
 from mlp_scratch.initializers import INITIALIZERS
 from mlp_scratch.io.checkpoint import read, write
 from mlp_scratch.io.records import decode, encode
-from mlp_scratch.layers import LAYERS
-from mlp_scratch.losses import LOSSES
-from mlp_scratch.optimizers import KINDS
+from mlp_scratch.layers import Layer
+from mlp_scratch.losses import Loss
+from mlp_scratch.optimizers import Optimizer
 from tests import examples
 
 X = np.random.default_rng(0).normal(size=(12, 4))
@@ -166,15 +166,15 @@ def test_pytorch_loads_the_file_and_predicts_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("thing", "kinds"),
-    [*((layer, LAYERS) for layer in examples.layers()),
-     *((loss, {k: type(v) for k, v in LOSSES.items()}) for loss, _ in examples.losses()),
-     *((row, KINDS) for row in examples.optimizers())],
-    ids=lambda x: examples.name(x) if hasattr(x, "kind") else "",
+    ("thing", "family"),
+    [*((layer, Layer) for layer in examples.layers()),
+     *((loss, Loss) for loss, _ in examples.losses()),
+     *((row, Optimizer) for row in examples.optimizers())],
+    ids=lambda x: "" if isinstance(x, type) else examples.name(x),
 )  # fmt: skip
-def test_records_go_through_json(thing, kinds):
+def test_records_go_through_json(thing, family):
     record = json.loads(json.dumps(encode(thing), allow_nan=False))
-    assert decode(record, kinds) == thing
+    assert decode(record, family) == thing
 
 
 HEADER = {
@@ -221,6 +221,10 @@ def test_the_hand_written_file_is_a_model(tmp_path):
         (ARRAYS | SLOT, {"training": {k: v for k, v in TRAINING.items() if k != "seed"}}),
         (ARRAYS | SLOT, {"training": {**TRAINING, "surprise": 1}}),
         (ARRAYS | SLOT, {"training": []}),
+        (ARRAYS | SLOT, {"training": "abc"}),
+        (ARRAYS | SLOT, {"training": 3}),
+        (ARRAYS | SLOT, {"training": {**TRAINING, "step": 2**70}}),
+        (ARRAYS | SLOT, {"training": {**TRAINING, "optimizer": {"kind": "sgd", "lr": 10**400}}}),
         (ARRAYS | SLOT, {"training": {**TRAINING, "flat_targets": "no"}}),
         (ARRAYS | SLOT, {"training": {**TRAINING, "position": 1}}),
         (ARRAYS | SLOT, {"training": {**TRAINING, "position": 1, "batch_size": 0}}),
@@ -252,6 +256,78 @@ def test_metadata_that_json_cannot_hold_is_refused_before_anything_is_written(tm
             model.save(tmp_path / "m")
     assert (tmp_path / "m").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({1: 2}, r"the key 1 \(int\), expected keys that are text, all that JSON has; use str\(key\)"),
+        ({"a": [{"b": {None: 2}}]}, r"the key None \(NoneType\), expected keys that are text, .*"),
+        ({"a": ({True: 2},)}, r"the key True \(bool\), expected keys that are text, .*"),
+    ],
+)
+def test_metadata_with_keys_that_would_become_text_are_refused(bad, said, tmp_path):
+    model = MLP([4, 3])
+    model.metadata = bad
+    with pytest.raises(ArgumentTypeError, match=f"^metadata: got {said}$"):
+        model.save(tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def nested(depth):
+    """A list in a list in a list, so many of them."""
+    value = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+def test_metadata_may_be_nested_a_hundred_deep(tmp_path):
+    model = MLP([4, 3])
+    model.metadata = {"a": nested(99)}
+    model.save(tmp_path / "m")
+    assert load(tmp_path / "m").metadata == model.metadata
+    round_about = {}
+    round_about["me"] = round_about
+    for bad in ({"a": nested(100)}, {"a": nested(100_000)}, round_about):
+        model.metadata = bad
+        with pytest.raises(ArgumentError, match=r"^metadata: got lists and dicts in one another, 101 levels, expected"):
+            model.save(tmp_path / "m")
+    write(tmp_path / "m", ARRAYS, HEADER | {"metadata": {"a": nested(100)}})
+    with pytest.raises(ModelFileError, match="at most 100 levels"):
+        load(tmp_path / "m")
+
+
+def test_tuples_in_metadata_come_back_as_lists(tmp_path):
+    model = MLP([4, 3])
+    model.metadata = {"classes": ("a", ("b", 1))}
+    model.save(tmp_path / "m")
+    assert load(tmp_path / "m").metadata == {"classes": ["a", ["b", 1]]}
+
+
+@pytest.mark.parametrize("text", ["", "abc", "[" * 100_000, "9" * 5000, "[]", "3", '"abc"', "null"])
+def test_a_header_that_is_no_record(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(json, "dumps", lambda *_, **__: text)
+    write(tmp_path / "m", ARRAYS, {})
+    monkeypatch.undo()
+    with pytest.raises(ModelFileError, match=f"^{tmp_path / 'm'}: got a header") as caught:
+        load(tmp_path / "m")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", ["step", "epoch", "position", "n_samples", "batch_size"])
+def test_counts_that_no_training_reaches(count, tmp_path):
+    write(tmp_path / "m", ARRAYS | SLOT, HEADER | {"training": TRAINING | {count: 2**62 + 1}})
+    with pytest.raises(ModelFileError, match=f"{count}: got {2**62 + 1}, expected at most {2**62}"):
+        load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_training_goes_on_from_the_largest_counts(backend, tmp_path):
+    write(tmp_path / "m", ARRAYS | SLOT, HEADER | {"training": TRAINING | {"step": 2**62, "epoch": 2**62}})
+    model = load(tmp_path / "m")
+    model.fit([[1, 2]], [3], epochs=1, backend=backend)
+    assert (model.training.step, model.training.epoch) == (2**62 + 1, 2**62 + 1)
 
 
 def test_a_foreign_file_with_our_names_is_not_taken_for_ours(tmp_path):

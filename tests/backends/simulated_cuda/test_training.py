@@ -48,6 +48,18 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
         assert network.training.epoch == 3
 
 
+def test_networks_of_several_losses_have_the_bits_of_training_each_alone(rng):
+    X, y = rng.normal(size=(4, 2)), rng.normal(size=4)
+    losses, options = ("mae", "mse"), {"batch_size": 2, "epochs": 1, "backend": "cuda"}
+    nets, alone = (ms.Population(ms.MLP([2, 3, 1]), seeds=[1, 2]) for _ in range(2))
+    for network, loss in zip((*nets.models, *alone.models), losses * 2, strict=True):
+        network.fit(X, y, loss=loss, optimizer="adam", progress=False, **options)
+    nets.fit(X, y, **options)
+    for network, other in zip(nets.models, alone.models, strict=True):
+        other.fit(X, y, resume=False, progress=False, **options)
+        assert np.array_equal(network.flat, other.flat)
+
+
 def test_a_few_large_networks_train_one_after_the_other(monkeypatch, rng):
     X, y = rng.normal(size=(4, 2)), rng.normal(size=4)
     together = ms.Population(ms.MLP([2, 3, 1]), seeds=[1, 2]).fit(X, y, batch_size=2, epochs=2, backend="cuda")
