@@ -1,17 +1,15 @@
 """From what people call a layer to a `Function`: one small adapter for each way of writing one."""
 
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentTypeError
 from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
 from mlp_scratch.testing.failure import literal
 from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback
+from mlp_scratch.testing.objects import from_object as from_object
 
 
 def as_function(thing: object) -> Function:
@@ -25,53 +23,6 @@ def as_function(thing: object) -> Function:
     if isinstance(thing, Layer):
         return from_engine(thing)
     return from_object(thing)
-
-
-def from_object(
-    layer: Any, *, analytic: bool = False, at_kink: AtKink = "any", batch: BatchRule = "independent"
-) -> Function:
-    """An object with `forward(x) -> y` and `backward(dy) -> dx`, and where it learns, dicts `params` and `grads`.
-
-    The object itself is left as it is: each forward pass is that of a deep copy.
-
-    Args:
-        layer: the object.
-        analytic: whether forward computes in complex numbers what it computes in real ones: the exact complex step
-            is then used in place of differences.
-        at_kink: which one-sided derivative backward returns at a kink: "left", "right", their "mean", or "any".
-        batch: whether rows of x are "independent", "coupled" in any order, or "positional".
-
-    Raises:
-        ArgumentTypeError: for what has no two passes, and for parameters without names.
-    """
-    mend = "wrap a torch.autograd.Function F as from_torch(F.apply), a JAX function f as from_jax(f)"
-    checks.having("layer", layer, ("forward", "backward"), mend)
-    given = getattr(layer, "params", {})
-    if not isinstance(given, Mapping):
-        raise ArgumentTypeError("params", given=checks.describe(given), expected="a dict of arrays by name")
-    parameters = {name: np.array(value) for name, value in given.items()}
-
-    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
-        own = deepcopy(layer)
-        for name in parameters:
-            if own.params[name].dtype == inputs[name].dtype:
-                own.params[name][...] = inputs[name]  # in place, so that an attribute of the same array sees it
-            else:
-                own.params[name] = inputs[name]
-        y = own.forward(inputs["x"])
-
-        def pullback(dy: Array) -> Arrays:
-            dx = own.backward(dy)
-            grads = getattr(own, "grads", {})
-            return {"x": dx, **{name: grads[name] for name in parameters if name in grads}}
-
-        return y, pullback
-
-    name = type(layer).__name__
-    code = f"layer = {_made(layer)}\n" + "".join(
-        f"layer.params[{key!r}][...] = {literal(value)}\n" for key, value in parameters.items()
-    )
-    return Function(name, vjp, parameters, analytic=analytic, at_kink=at_kink, batch=batch, code=code)
 
 
 def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: bool = True, seed: int = 0) -> Function:
@@ -199,12 +150,6 @@ def from_jax(
 
     code = _wrapped("from_jax", function, parameters)
     return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
-
-
-def _made(thing: object) -> str:
-    """An expression that makes `thing`, where its repr is one."""
-    text = repr(thing)
-    return text if not text.startswith("<") else f"...  # your {type(thing).__name__}"
 
 
 def _called(function: object) -> str:

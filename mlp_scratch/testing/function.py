@@ -9,8 +9,11 @@ with a custom rule, a layer of this package) is brought into this form by a smal
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
+
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import unknown_name
 
@@ -65,3 +68,14 @@ class Function:
     def __call__(self, inputs: Arrays) -> Array:
         """The value alone."""
         return self.vjp(inputs)[0] if self.value is None else self.value(inputs)
+
+
+def numbers(name: str, value: Any) -> Array:
+    """A parameter as an array of its own: from an array, a number, or a tensor, which may track its gradient."""
+    return np.array(checks.numeric(name, value.detach() if hasattr(value, "detach") else value))
+
+
+def give_back(given: Array, now: Array) -> None:
+    """Show in `given` what a pass made of it, which has worked on another array."""
+    if now is not given and not np.array_equal(given, now, equal_nan=True):
+        given[...] = now
