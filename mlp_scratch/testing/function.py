@@ -43,6 +43,8 @@ class Function:
             depend on their order (batch normalisation); "positional", rows whose number matters (dropout's mask).
         expectation: for a function with noise in it, what its value is on average over that noise.
         value: y alone, where that is cheaper than `vjp`.
+        vjp_after: from inputs, other inputs and a dy to what `vjp` gives at the other inputs, from an object that did
+            both passes at the first ones before; None where `vjp` is always that of the same object.
         code: lines of Python that make the object under test as `layer`.
 
     Raises:
@@ -58,6 +60,7 @@ class Function:
     batch: BatchRule = "independent"
     expectation: Callable[[Arrays], Array] | None = None
     value: Callable[[Arrays], Array] | None = None
+    vjp_after: Callable[[Arrays, Arrays, Array], tuple[Array, Pullback]] | None = None
     code: str = "layer = ..."
 
     def __post_init__(self) -> None:

@@ -70,10 +70,26 @@ def from_object(
     def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
         return passes(at(inputs), inputs)
 
+    def vjp_after(earlier: Arrays, inputs: Arrays, dy: Array) -> tuple[Array, Pullback]:
+        own = at(earlier)
+        passes(own, earlier)[1](dy)
+        for name in given:
+            own.params[name][...] = inputs[name]  # as an optimiser does
+        return passes(own, inputs)
+
     code = f"layer = {made(layer)}\n" + "".join(
         f"layer.params[{name!r}][...] = {literal(value)}\n" for name, value in parameters.items()
     )
-    return Function(type(layer).__name__, vjp, parameters, analytic=analytic, at_kink=at_kink, batch=batch, code=code)
+    return Function(
+        type(layer).__name__,
+        vjp,
+        parameters,
+        analytic=analytic,
+        at_kink=at_kink,
+        batch=batch,
+        vjp_after=vjp_after,
+        code=code,
+    )
 
 
 def made(thing: object) -> str:

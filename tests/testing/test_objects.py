@@ -104,6 +104,20 @@ class HasFloat32Parameters(Linear):
         return dy @ self.tanh.T
 
 
+class Drops:
+    """Dropout from a generator of its own, which goes on with each forward pass."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def forward(self, x):
+        self.mask = self.rng.integers(0, 2, x.shape).astype(x.dtype) * 2
+        return x * self.mask
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
 RIGHT = {
     "writes into its gradients": WritesIntoItsGradients(),
     "reads an attribute": ReadsAnAttribute(),
@@ -118,6 +132,10 @@ RIGHT = {
 def test_right_layers_pass(name):
     check_layer(RIGHT[name], X)
     check_layer(RIGHT[name], strategies.batches(2, max_size=3))
+
+
+def test_a_layer_with_a_generator_passes():
+    check_layer(from_object(Drops(), batch="positional"), strategies.batches(2, max_size=3))
 
 
 @pytest.mark.parametrize("name", ["reads an attribute", "has properties"])
@@ -182,3 +200,32 @@ def test_a_pass_that_writes_to_parameters_is_named(lie):
     with pytest.raises(PropertyError) as caught:
         check_layer(lie(), X)
     assert caught.value.property == "purity"
+
+
+class KeepsItsFirstBatch(Linear):
+    x = None
+
+    def forward(self, x):
+        y = super().forward(x) if self.x is None else x @ self.params["W"] + self.params["b"]
+        assert self.x is not None
+        return y
+
+
+class KeepsItsFirstWeights(Linear):
+    """The weights are transposed once."""
+
+    transposed = None
+
+    def backward(self, dy):
+        super().backward(dy)
+        if self.transposed is None:
+            self.transposed = self.params["W"].T.copy()
+        return dy @ self.transposed
+
+
+@pytest.mark.parametrize("lie", [KeepsItsFirstBatch, KeepsItsFirstWeights])
+@pytest.mark.parametrize("x", [[[0.5, -2.0]], [[0.0, 0.0]], strategies.batches(2, max_size=3)])
+def test_what_is_cached_once_and_for_all_is_named(lie, x):
+    with pytest.raises(PropertyError, match="of an earlier batch or of earlier parameters is not used") as caught:
+        check_layer(lie(), x)
+    assert caught.value.property == "repeatability"
