@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentTypeError
 from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
 from mlp_scratch.testing.failure import literal
-from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback
+from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback, give_back, numbers
 from mlp_scratch.testing.objects import from_object as from_object
 
 
@@ -81,7 +83,7 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
 
 
 def from_torch(
-    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Array
+    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Any
 ) -> Function:
     """A PyTorch function y = f(x, *parameters): a `torch.autograd.Function`'s `apply`, or any other.
 
@@ -89,21 +91,40 @@ def from_torch(
         function: takes x and the parameters as tensors, in the order given here.
         at_kink: as for `from_object`.
         batch: the same.
-        parameters: their values, by name, as arrays.
+        parameters: their values, by name, as arrays, tensors or numbers.
+
+    Raises:
+        ArgumentTypeError: for a function that doesn't return one tensor.
     """
     import torch  # an optional package, and a slow import
 
-    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
-        names = ["x", *parameters]
-        tensors = [torch.from_numpy(np.array(inputs[name])).requires_grad_() for name in names]
+    names, values = ["x", *parameters], {name: numbers(name, value) for name, value in parameters.items()}
+
+    def of(*tensors: Any) -> Any:
         y = function(*tensors)
+        if not isinstance(y, torch.Tensor):
+            raise ArgumentTypeError("function", given=checks.describe(y), expected="a function that returns one tensor")
+        return y
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        tensors = {name: torch.from_numpy(np.array(inputs[name])).requires_grad_() for name in names}
+        y = of(*tensors.values())
+
+        def shown() -> None:
+            for name, tensor in tensors.items():
+                give_back(inputs[name], tensor.detach().numpy())
+
+        shown()
 
         def pullback(dy: Array) -> Arrays:
-            grads = torch.autograd.grad(
-                y, tensors, torch.from_numpy(np.array(dy)), retain_graph=True, allow_unused=True
-            )
+            if not y.requires_grad:  # it depends on none of them
+                return {name: np.zeros_like(inputs[name]) for name in names}
+            u = torch.from_numpy(np.array(dy))
+            grads = torch.autograd.grad(y, list(tensors.values()), u, retain_graph=True, allow_unused=True)
+            give_back(dy, u.numpy())
+            shown()
             return {
-                name: np.zeros_like(inputs[name]) if g is None else g.numpy()
+                name: np.zeros_like(inputs[name]) if g is None else g.numpy().copy()
                 for name, g in zip(names, grads, strict=True)
             }
 
@@ -111,15 +132,15 @@ def from_torch(
 
     def value(inputs: Arrays) -> Array:
         with torch.no_grad():
-            y: Array = function(*(torch.from_numpy(np.array(inputs[name])) for name in ["x", *parameters])).numpy()
+            y: Array = of(*(torch.from_numpy(np.array(inputs[name])) for name in names)).numpy()
         return y
 
-    code = _wrapped("from_torch", function, parameters)
-    return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
+    code = _wrapped("from_torch", function, values)
+    return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
 def from_jax(
-    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Array
+    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Any
 ) -> Function:
     """A JAX function y = f(x, *parameters), with a `custom_vjp` or without, in float64 where the arrays are.
 
@@ -131,7 +152,7 @@ def from_jax(
     """
     import jax  # an optional package, and a slow import
 
-    names = ["x", *parameters]
+    names, values = ["x", *parameters], {name: numbers(name, value) for name, value in parameters.items()}
     # Compiled: the checks call it some hundred times at each shape.
     compiled = jax.jit(function)
     pulled = jax.jit(lambda arguments, dy: jax.vjp(function, *arguments)[1](dy))
@@ -148,8 +169,8 @@ def from_jax(
 
         return value(inputs), pullback
 
-    code = _wrapped("from_jax", function, parameters)
-    return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
+    code = _wrapped("from_jax", function, values)
+    return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
 def _called(function: object) -> str:

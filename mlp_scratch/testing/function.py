@@ -15,13 +15,13 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import unknown_name
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
 
 Arrays = dict[str, Array]
 """Named arrays; the input of a layer is "x", the others are its parameters."""
 
 Pullback = Callable[[Array], Arrays]
-"""From dy, shaped like y, to the gradient of Σ dy · y with respect to each input."""
+"""From dy, shaped like y, to the gradient of Σ dy · y with respect to each input, in arrays of its own."""
 
 AtKink = Literal["any", "left", "right", "mean"]
 BatchRule = Literal["independent", "coupled", "positional"]
@@ -48,7 +48,7 @@ class Function:
         code: lines of Python that make the object under test as `layer`.
 
     Raises:
-        UnknownNameError: for another `at_kink` or `batch`.
+        ArgumentError: for another `at_kink` or `batch`, and for a parameter that goes by "x".
     """
 
     name: str
@@ -65,8 +65,15 @@ class Function:
 
     def __post_init__(self) -> None:
         for argument, rules in (("at_kink", AtKink), ("batch", BatchRule)):
-            if (given := getattr(self, argument)) not in get_args(rules):
+            given = getattr(self, argument)
+            if not isinstance(given, str):
+                expected, mend = "one of " + ", ".join(get_args(rules)), "call a parameter of that name something else"
+                raise ArgumentTypeError(argument, given=checks.describe(given), expected=expected, mend=mend)
+            if given not in get_args(rules):
                 raise unknown_name(argument, given, get_args(rules))
+        if "x" in self.parameters:
+            expected = "another name: x is the input"
+            raise ArgumentError("parameters", given="one named 'x'", expected=expected, mend="rename it")
 
     def __call__(self, inputs: Arrays) -> Array:
         """The value alone."""

@@ -34,6 +34,7 @@ def from_object(
     checks.having("layer", layer, ("forward", "backward"), mend)
     given = _arrays_by_name(getattr(layer, "params", {}))
     parameters = {name: numbers(name, value) for name, value in given.items()}
+    _copy(layer, {})  # what can't be copied is refused at once
 
     def at(inputs: Arrays) -> Any:
         """A copy of the layer, with `inputs` for parameters: these very arrays, so that a write to them is seen."""
@@ -43,7 +44,7 @@ def from_object(
         if isinstance(buffers, Mapping):  # gradients that are written into are of their parameters' dtype
             reused = {k: g for k, g in buffers.items() if k in given and isinstance(g, np.ndarray)}
             instead |= {id(g): g.astype(inputs[name].dtype) for name, g in reused.items()}
-        own = deepcopy(layer, instead)
+        own = _copy(layer, instead)
         for name in given:
             if own.params[name] is not inputs[name]:
                 _write(own.params, name, inputs[name])
@@ -106,6 +107,16 @@ def _arrays_by_name(params: Any) -> Arrays:
             given, expected = f"{checks.describe(value)} for {name!r}", "an array, whose numbers a check can replace"
             raise ArgumentTypeError("params", given=given, expected=expected, mend="wrap it in np.array")
     return dict(params)
+
+
+def _copy(layer: Any, instead: dict[int, Any]) -> Any:
+    """A deep copy, with other objects in place of those with these ids."""
+    try:
+        return deepcopy(layer, instead)
+    except Exception as error:  # a class may say itself how it is copied, and raise anything
+        given = f"{checks.describe(layer)} with no deep copy ({' '.join(str(error).split())})"
+        mend = "define __deepcopy__, or pass a mlp_scratch.testing.Function"
+        raise ArgumentTypeError("layer", given=given, expected="one that copy.deepcopy can copy", mend=mend) from error
 
 
 def _kept(gradient: Any, like: Array) -> Any:
