@@ -106,8 +106,8 @@ class Point:
         """`value`, which a pass returned, as an array; a list or a tuple is none."""
         try:
             return checks.numeric(what, None if isinstance(value, list | tuple) else value)
-        except ArgumentTypeError as error:
-            raise self.error("shapes", claim, {"of": what, "got": checks.describe(value)}) from error
+        except ArgumentTypeError:
+            raise self.error("shapes", claim, {"of": what, "got": checks.describe(value)}) from None
 
     def check_finite(self) -> None:
         """No element of y is NaN or infinite."""
