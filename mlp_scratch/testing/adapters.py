@@ -1,7 +1,6 @@
 """From what people call a layer to a `Function`: one small adapter for each way of writing one."""
 
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentTypeError
 from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
 from mlp_scratch.testing.failure import literal
-from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback
+from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback, give_back, numbers
+from mlp_scratch.testing.objects import from_object as from_object
 
 
 def as_function(thing: object) -> Function:
@@ -25,53 +25,6 @@ def as_function(thing: object) -> Function:
     if isinstance(thing, Layer):
         return from_engine(thing)
     return from_object(thing)
-
-
-def from_object(
-    layer: Any, *, analytic: bool = False, at_kink: AtKink = "any", batch: BatchRule = "independent"
-) -> Function:
-    """An object with `forward(x) -> y` and `backward(dy) -> dx`, and where it learns, dicts `params` and `grads`.
-
-    The object itself is left as it is: each forward pass is that of a deep copy.
-
-    Args:
-        layer: the object.
-        analytic: whether forward computes in complex numbers what it computes in real ones: the exact complex step
-            is then used in place of differences.
-        at_kink: which one-sided derivative backward returns at a kink: "left", "right", their "mean", or "any".
-        batch: whether rows of x are "independent", "coupled" in any order, or "positional".
-
-    Raises:
-        ArgumentTypeError: for what has no two passes, and for parameters without names.
-    """
-    mend = "wrap a torch.autograd.Function F as from_torch(F.apply), a JAX function f as from_jax(f)"
-    checks.having("layer", layer, ("forward", "backward"), mend)
-    given = getattr(layer, "params", {})
-    if not isinstance(given, Mapping):
-        raise ArgumentTypeError("params", given=checks.describe(given), expected="a dict of arrays by name")
-    parameters = {name: np.array(value) for name, value in given.items()}
-
-    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
-        own = deepcopy(layer)
-        for name in parameters:
-            if own.params[name].dtype == inputs[name].dtype:
-                own.params[name][...] = inputs[name]  # in place, so that an attribute of the same array sees it
-            else:
-                own.params[name] = inputs[name]
-        y = own.forward(inputs["x"])
-
-        def pullback(dy: Array) -> Arrays:
-            dx = own.backward(dy)
-            grads = getattr(own, "grads", {})
-            return {"x": dx, **{name: grads[name] for name in parameters if name in grads}}
-
-        return y, pullback
-
-    name = type(layer).__name__
-    code = f"layer = {_made(layer)}\n" + "".join(
-        f"layer.params[{key!r}][...] = {literal(value)}\n" for key, value in parameters.items()
-    )
-    return Function(name, vjp, parameters, analytic=analytic, at_kink=at_kink, batch=batch, code=code)
 
 
 def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: bool = True, seed: int = 0) -> Function:
@@ -130,7 +83,7 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
 
 
 def from_torch(
-    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Array
+    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Any
 ) -> Function:
     """A PyTorch function y = f(x, *parameters): a `torch.autograd.Function`'s `apply`, or any other.
 
@@ -138,21 +91,40 @@ def from_torch(
         function: takes x and the parameters as tensors, in the order given here.
         at_kink: as for `from_object`.
         batch: the same.
-        parameters: their values, by name, as arrays.
+        parameters: their values, by name, as arrays, tensors or numbers.
+
+    Raises:
+        ArgumentTypeError: for a function that doesn't return one tensor.
     """
     import torch  # an optional package, and a slow import
 
-    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
-        names = ["x", *parameters]
-        tensors = [torch.from_numpy(np.array(inputs[name])).requires_grad_() for name in names]
+    names, values = ["x", *parameters], {name: numbers(name, value) for name, value in parameters.items()}
+
+    def of(*tensors: Any) -> Any:
         y = function(*tensors)
+        if not isinstance(y, torch.Tensor):
+            raise ArgumentTypeError("function", given=checks.describe(y), expected="a function that returns one tensor")
+        return y
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        tensors = {name: torch.from_numpy(np.array(inputs[name])).requires_grad_() for name in names}
+        y = of(*tensors.values())
+
+        def shown() -> None:
+            for name, tensor in tensors.items():
+                give_back(inputs[name], tensor.detach().numpy())
+
+        shown()
 
         def pullback(dy: Array) -> Arrays:
-            grads = torch.autograd.grad(
-                y, tensors, torch.from_numpy(np.array(dy)), retain_graph=True, allow_unused=True
-            )
+            if not y.requires_grad:  # it depends on none of them
+                return {name: np.zeros_like(inputs[name]) for name in names}
+            u = torch.from_numpy(np.array(dy))
+            grads = torch.autograd.grad(y, list(tensors.values()), u, retain_graph=True, allow_unused=True)
+            give_back(dy, u.numpy())
+            shown()
             return {
-                name: np.zeros_like(inputs[name]) if g is None else g.numpy()
+                name: np.zeros_like(inputs[name]) if g is None else g.numpy().copy()
                 for name, g in zip(names, grads, strict=True)
             }
 
@@ -160,15 +132,15 @@ def from_torch(
 
     def value(inputs: Arrays) -> Array:
         with torch.no_grad():
-            y: Array = function(*(torch.from_numpy(np.array(inputs[name])) for name in ["x", *parameters])).numpy()
+            y: Array = of(*(torch.from_numpy(np.array(inputs[name])) for name in names)).numpy()
         return y
 
-    code = _wrapped("from_torch", function, parameters)
-    return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
+    code = _wrapped("from_torch", function, values)
+    return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
 def from_jax(
-    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Array
+    function: Callable[..., Any], *, at_kink: AtKink = "any", batch: BatchRule = "independent", **parameters: Any
 ) -> Function:
     """A JAX function y = f(x, *parameters), with a `custom_vjp` or without, in float64 where the arrays are.
 
@@ -180,7 +152,7 @@ def from_jax(
     """
     import jax  # an optional package, and a slow import
 
-    names = ["x", *parameters]
+    names, values = ["x", *parameters], {name: numbers(name, value) for name, value in parameters.items()}
     # Compiled: the checks call it some hundred times at each shape.
     compiled = jax.jit(function)
     pulled = jax.jit(lambda arguments, dy: jax.vjp(function, *arguments)[1](dy))
@@ -197,14 +169,8 @@ def from_jax(
 
         return value(inputs), pullback
 
-    code = _wrapped("from_jax", function, parameters)
-    return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
-
-
-def _made(thing: object) -> str:
-    """An expression that makes `thing`, where its repr is one."""
-    text = repr(thing)
-    return text if not text.startswith("<") else f"...  # your {type(thing).__name__}"
+    code = _wrapped("from_jax", function, values)
+    return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
 def _called(function: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Union
 
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentTypeError, unknown_name
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
 from mlp_scratch.testing.adapters import as_function
 from mlp_scratch.testing.agreement import agreement
 from mlp_scratch.testing.batches import batch_additivity, batch_permutation
@@ -58,7 +58,7 @@ def check_layer(
 
     Raises:
         PropertyError: for a property that does not hold, with the smallest input found that shows it.
-        ArgumentError: for a name that is no property, and for a layer that is none.
+        ArgumentError: for a name that is no property, for no property at all, and for a layer that is none.
 
     >>> import numpy as np
     >>> class Square:
@@ -100,4 +100,8 @@ def selected(
         for name in chosen:
             if name not in names:
                 raise unknown_name(argument, name, names)
-    return [name for name in names if (only is None or name in only) and name not in skip]
+    left = [name for name in names if (only is None or name in only) and name not in skip]
+    if not left:
+        argument, given = ("only", only) if only is not None else ("skip", skip)
+        raise ArgumentError(argument, given=list(given), expected="at least one property left to check")
+    return left

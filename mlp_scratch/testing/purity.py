@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mlp_scratch._types import Array
 from mlp_scratch.testing.function import Arrays
 from mlp_scratch.testing.point import Point
 
@@ -34,7 +35,10 @@ def _never_writes(point: Point) -> None:
 
 
 def repeatability(point: Point) -> None:
-    """Either pass called twice returns the same bits: backward never accumulates and leaves its cache alone."""
+    """Either pass called twice returns the same bits: backward never accumulates and leaves its cache alone.
+
+    What was cached of an earlier batch, or of parameters that were updated since, is not used again.
+    """
     y, pullback = point.function.vjp(point.copy())
     claim = "forward called twice returns the same: noise in it is a function of a seed"
     _same(point, "repeatability", claim, "y", np.asarray(y), np.asarray(point.y))
@@ -43,6 +47,30 @@ def repeatability(point: Point) -> None:
     for name, gradient in first.items():
         claim = "backward called twice returns the same: it neither accumulates nor spoils its cache"
         _same(point, "repeatability", claim, f"the gradient of {name}", second[name], gradient)
+    _forgets(point)
+
+
+def _forgets(point: Point) -> None:
+    """After another batch at other parameters the layer returns what it does after this batch at these ones.
+
+    Not what a fresh layer returns: noise may go on from a generator that the layer holds.
+    """
+    if point.function.vjp_after is None:
+        return
+    results = []
+    for earlier in (point.copy(), {name: _nearby(value) for name, value in point.inputs.items()}):
+        with np.errstate(all="ignore"):  # the other batch may be just outside of where the function is defined
+            y, pullback = point.function.vjp_after(earlier, point.copy(), point.u.copy())
+        grads = pullback(point.u.copy())
+        results.append({"y": np.array(y)} | {f"the gradient of {name}": np.array(g) for name, g in grads.items()})
+    claim = "what is cached of an earlier batch or of earlier parameters is not used again"
+    for what, expected in results[0].items():
+        _same(point, "repeatability", claim, what, results[1][what], expected)
+
+
+def _nearby(value: Array) -> Array:
+    """Other numbers, none of which is the same, and hardly larger ones: most functions are defined there too."""
+    return np.where(value == 0, 2.0**-10, value * (1 - 2.0**-10))
 
 
 def _unchanged(point: Point, inputs: Arrays, culprit: str) -> None:
@@ -50,5 +78,8 @@ def _unchanged(point: Point, inputs: Arrays, culprit: str) -> None:
         _same(point, "purity", f"{culprit} leaves its inputs as they are", name, value, point.inputs[name])
 
 
-def _same(point: Point, check: str, claim: str, what: str, actual: "np.ndarray", expected: "np.ndarray") -> None:
-    point.compare(check, claim, what, np.asarray(actual), np.asarray(expected), 0.0, ("got", "expected"))
+def _same(point: Point, check: str, claim: str, what: str, actual: Array, expected: Array) -> None:
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    # A NaN twice is the same twice: that it is one is for other properties to say.
+    if not np.array_equal(actual, expected, equal_nan=True):
+        point.compare(check, claim, what, actual, expected, 0.0, ("got", "expected"))

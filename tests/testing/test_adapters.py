@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from mlp_scratch.errors import ArgumentTypeError, UnknownNameError
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from mlp_scratch.layers import Dense
 from mlp_scratch.testing import PropertyError, check_layer, from_engine, from_jax, from_object, from_torch, strategies
+from mlp_scratch.testing.layers import PROPERTIES
 
 W, B = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]), np.array([0.125, -0.5])
 BATCHES = strategies.batches(3, max_size=4)
@@ -59,12 +60,12 @@ def violated(*args, **options):
 def test_a_right_layer_passes():
     # W is an attribute and an entry of params: both see the values that a check puts in.
     layer = from_object(Linear())
-    assert check_layer(layer, [[1.0, 2.0, 3.0]], skip=["single_precision"]).unresolved == 0
+    assert check_layer(layer, [[1.0, 2.0, 3.0]]).unresolved == 0
 
 
 def test_an_object_agrees_with_the_engine():
     reference = from_engine(Dense(3, 2), {"weight": W, "bias": B})
-    check_layer(_renamed(Linear()), BATCHES, reference=reference, skip=["single_precision"])
+    check_layer(_renamed(Linear()), BATCHES, reference=reference)
     assert violated(_renamed(Linear(1.0005)), BATCHES, reference=reference, only=["agreement"]).property == "agreement"
 
 
@@ -218,6 +219,72 @@ def test_jax_functions():
     assert violated(from_jax(with_factor(1.0005), weight=W), BATCHES).property == "derivative"
 
 
+def test_torch_functions_that_write_are_named():
+    torch = pytest.importorskip("torch")
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, a):
+            ctx.save_for_backward(x, a)
+            return a * x**2
+
+        @staticmethod
+        def backward(ctx, dy):
+            x, a = ctx.saved_tensors
+            return dy * 2 * a * x, (dy * x**2).sum(0)
+
+    class WritesToDy(Square):
+        @staticmethod
+        def backward(ctx, dy):
+            _, da = Square.backward(ctx, dy)
+            x, a = ctx.saved_tensors
+            return dy.mul_(2 * a * x), da
+
+    class WritesToX(Square):
+        @staticmethod
+        def backward(ctx, dy):
+            grads = Square.backward(ctx, dy)
+            ctx.saved_tensors[0].data.mul_(2)
+            return grads
+
+    class WritesToParameters(Square):
+        @staticmethod
+        def forward(ctx, x, a):
+            y = Square.forward(ctx, x, a)
+            a.data.mul_(2)
+            return y
+
+    check_layer(from_torch(Square.apply, a=np.array([0.5, 2.0])), [[1.0, 2.0]])
+    for lie in (WritesToDy, WritesToX, WritesToParameters):
+        assert violated(from_torch(lie.apply, a=np.array([0.5, 2.0])), [[1.0, 2.0]]).property == "purity"
+
+
+@pytest.mark.parametrize("adapter", [from_torch, from_jax])
+def test_parameters_may_be_single_or_numbers(adapter):
+    pytest.importorskip(adapter.__name__.removeprefix("from_"))
+    single, only = np.array([0.1, 0.7], "float32"), ["purity", "derivative", "adjoint", "single_precision"]
+    check_layer(adapter(lambda x, a: x * a**2, a=single), strategies.batches(2, max_size=2), only=only)
+    check_layer(adapter(lambda x, t: x / t, t=2.0), [[1.0, 2.0]], only=only)
+
+
+def test_torch_tensors_may_be_parameters():
+    torch = pytest.importorskip("torch")
+    check_layer(from_torch(lambda x, a: x * a, a=torch.tensor([0.1, 0.7], requires_grad=True)), [[1.0, 2.0]])
+
+
+def test_torch_functions_need_not_depend_on_what_they_take():
+    torch = pytest.importorskip("torch")
+    check_layer(from_torch(torch.ones_like), [[1.0, 2.0]])
+
+
+def test_what_takes_float64_alone_can_be_differentiated():
+    torch = pytest.importorskip("torch")
+    linear = torch.nn.Linear(3, 2).double()
+    check_layer(from_torch(linear), [[1.0, 2.0, 3.0]], skip=["single_precision"])
+    wrong = from_torch(lambda x: x + 1.0005 * (linear(x).sum() - x.detach().sum()))
+    assert violated(wrong, [[1.0, 2.0, 3.0]], only=["derivative"]).property == "derivative"
+
+
 @pytest.mark.parametrize("wrong", [3, Linear, "Dense", None])
 def test_what_is_no_layer_is_refused(wrong):
     with pytest.raises(ArgumentTypeError, match=r"^layer: got"):
@@ -229,6 +296,14 @@ def test_names_of_properties_are_checked():
         check_layer(Linear(), [[1.0, 2.0, 3.0]], only=["linearty"])
     with pytest.raises(ArgumentTypeError, match="a list of names"):
         check_layer(Linear(), [[1.0, 2.0, 3.0]], skip="linearity")
+
+
+@pytest.mark.parametrize(
+    "names", [{"only": []}, {"only": ["adjoint"], "skip": ["adjoint"]}, {"skip": list(PROPERTIES)}]
+)
+def test_a_check_of_nothing_is_refused(names):
+    with pytest.raises(ArgumentError, match=r"^(only|skip): got \[.*\], expected at least one property left to check"):
+        check_layer(Linear(), [[1.0, 2.0, 3.0]], **names)
 
 
 def test_hypothesis_is_loaded_only_for_strategies():

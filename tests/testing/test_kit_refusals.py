@@ -1,6 +1,7 @@
 """What a check is given by mistake is named, before any property is looked at; what a layer forgets is, too."""
 
 import re
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -48,6 +49,29 @@ class HasNoGradients(Forgets):
         del self.grads
 
 
+class HoldsALock(Scale):
+    def __init__(self):
+        super().__init__()
+        self.lock = Lock()
+
+
+class Returns(Scale):
+    """What it is told to, from forward or backward."""
+
+    def __init__(self, y=None, dx=None, grads=None):
+        super().__init__()
+        self.y, self.dx, self.given = y, dx, grads
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y if self.y is None else self.y(y)
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.grads = self.grads if self.given is None else self.given(self.grads)
+        return dx if self.dx is None else self.dx(dx)
+
+
 REFUSED = {
     "a NaN in x": (lambda: check_layer(Scale(), [[1.0, np.nan]]), ArgumentError,
         r"x: got nan at position \(0, 1\), expected finite numbers that fit float64; .*"),
@@ -57,6 +81,20 @@ REFUSED = {
         r"layer: got 3 \(int\), expected an object with forward and backward; wrap a torch\.autograd\.F.*"),
     "parameters without names": (lambda: from_object(Scale([np.ones(2)])), ArgumentTypeError,
         r"params: got \[array\(\[1\., 1\.\]\)\] \(list\), expected a dict of arrays by name"),
+    "a list for a parameter": (lambda: from_object(Scale({"a": [0.5, 2.0]})), ArgumentTypeError,
+        r"params: got \[0\.5, 2\.0\] \(list\) for 'a', expected an array, whose numbers .*; wrap it in np\.array"),
+    "a number for a parameter": (lambda: from_object(Scale({"a": 2.0})), ArgumentTypeError,
+        r"params: got 2\.0 \(float\) for 'a', expected an array, whose numbers a check .*; wrap it in np\.array"),
+    "a scalar for a parameter": (lambda: from_object(Scale({"a": np.float64(2.0)})), ArgumentTypeError,
+        r"params: got np\.float64\(2\.0\) \(float64\) for 'a', expected an array, .*; wrap it in np\.array"),
+    "a complex parameter": (lambda: from_object(Scale({"a": np.array([1j])})), ArgumentTypeError,
+        r"a: got dtype complex128, expected a float or integer dtype"),
+    "a parameter named x": (lambda: from_object(Scale({"x": np.ones(2)})), ArgumentError,
+        r"parameters: got one named 'x', expected another name: x is the input; rename it"),
+    "no copy": (lambda: from_object(HoldsALock()), ArgumentTypeError,
+        r"layer: got <.*HoldsALock .* \(HoldsALock\) with no deep copy \(.*lock.*\), expected one that .*; define .*"),
+    "a number for x": (lambda: check_layer(Scale(), 1.0), ArgumentError,
+        r"x: got the number 1\.0, expected an array with an axis of samples; one sample .* is \[\[1\.0\]\]"),
     "unknown side": (lambda: from_object(Scale(), at_kink="up"), UnknownNameError,
         r"at_kink: got 'up', expected one of any, left, mean, right"),
     "unknown rule of batches": (lambda: from_object(Scale(), batch="couple"), UnknownNameError,
@@ -92,6 +130,46 @@ def test_a_gradient_that_backward_forgets_is_named(layer):
     with pytest.raises(PropertyError, match="backward returns no gradient of an input") as caught:
         check_layer(layer, X)
     assert caught.value.facts["input"] == "a"
+
+
+WRONG = {
+    "a list": (Returns(y=lambda y: y.tolist()), "forward returns one array of numbers"),
+    "y and a cache": (Returns(y=lambda y: (y, y)), "forward returns one array of numbers"),
+    "words": (Returns(y=lambda y: np.array(["a", "b"])), "forward returns one array of numbers"),
+    "a NaN": (Returns(y=lambda y: y * np.nan), "forward returns finite numbers"),
+    "an infinity": (Returns(y=lambda y: y + np.inf), "forward returns finite numbers"),
+    "dx and more": (Returns(dx=lambda dx: (dx, dx)), "a gradient is one array of numbers"),
+    "no grads": (Returns(grads=lambda grads: None), "backward returns no gradient of an input"),
+    "a gradient that is None": (Returns(grads=lambda grads: {"a": None}), "backward returns no gradient of an input"),
+    "grads without names": (Returns(grads=lambda grads: [grads]), "backward returns no gradient of an input"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("only", [None, ["derivative"]])
+def test_what_passes_return_by_mistake_is_named(name, only):
+    layer, claim = WRONG[name]
+    with pytest.raises(PropertyError) as caught:
+        check_layer(layer, X, only=only)
+    assert caught.value.claim == claim
+    assert caught.value.property in ("shapes", "finite")
+    assert caught.value.code.endswith("check_layer(layer, np.array([[1.0, -2.0]]))")
+
+
+@pytest.mark.parametrize("adapter", [from_torch, from_jax])
+@pytest.mark.parametrize("name", ["x", "batch", "at_kink"])
+def test_names_that_parameters_cannot_have(adapter, name):
+    pytest.importorskip(adapter.__name__.removeprefix("from_"))
+    with pytest.raises(ArgumentError, match=r"rename it|call a parameter of that name something else"):
+        adapter(lambda x, a: x * a, **{name: np.ones(2)})
+
+
+def test_a_torch_function_returns_one_tensor():
+    pytest.importorskip("torch")
+    with pytest.raises(
+        ArgumentTypeError, match=r"^function: got .*\(tuple\), expected a function that returns one tensor"
+    ):
+        check_layer(from_torch(lambda x: (x, x)), X)
 
 
 def test_the_layer_of_the_tests_is_right():

@@ -1,0 +1,138 @@
+"""An object with two passes as a `Function`: a deep copy for each forward pass, at the numbers that a check puts in."""
+
+from collections.abc import Mapping
+from copy import copy, deepcopy
+from typing import Any
+
+import numpy as np
+
+from mlp_scratch import checks
+from mlp_scratch._types import Array
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError
+from mlp_scratch.testing.failure import literal
+from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback, give_back, numbers
+
+
+def from_object(
+    layer: Any, *, analytic: bool = False, at_kink: AtKink = "any", batch: BatchRule = "independent"
+) -> Function:
+    """An object with `forward(x) -> y` and `backward(dy) -> dx`, and where it learns, dicts `params` and `grads`.
+
+    The object itself is left as it is: each forward pass is that of a deep copy.
+
+    Args:
+        layer: the object.
+        analytic: whether forward computes in complex numbers what it computes in real ones: the exact complex step
+            is then used in place of differences.
+        at_kink: which one-sided derivative backward returns at a kink: "left", "right", their "mean", or "any".
+        batch: whether rows of x are "independent", "coupled" in any order, or "positional".
+
+    Raises:
+        ArgumentTypeError: for what has no two passes or can't be copied, and for parameters that are no arrays by name.
+    """
+    mend = "wrap a torch.autograd.Function F as from_torch(F.apply), a JAX function f as from_jax(f)"
+    checks.having("layer", layer, ("forward", "backward"), mend)
+    given = _arrays_by_name(getattr(layer, "params", {}))
+    parameters = {name: numbers(name, value) for name, value in given.items()}
+    _copy(layer, {})  # what can't be copied is refused at once
+
+    def at(inputs: Arrays) -> Any:
+        """A copy of the layer, with `inputs` for parameters: these very arrays, so that a write to them is seen."""
+        # deepcopy puts them wherever the layer holds the array that it calls a parameter: layer.W beside params["W"].
+        instead = {id(value): inputs[name] for name, value in given.items()}
+        buffers = getattr(layer, "grads", None)
+        if isinstance(buffers, Mapping):  # gradients that are written into are of their parameters' dtype
+            reused = {k: g for k, g in buffers.items() if k in given and isinstance(g, np.ndarray)}
+            instead |= {id(g): g.astype(inputs[name].dtype) for name, g in reused.items()}
+        own = _copy(layer, instead)
+        for name in given:
+            if own.params[name] is not inputs[name]:
+                _write(own.params, name, inputs[name])
+        return own
+
+    def passes(own: Any, inputs: Arrays) -> tuple[Array, Pullback]:
+        def shown() -> None:
+            """A parameter that now is another array counts as changed, like one that was written to."""
+            for name in given:
+                give_back(inputs[name], own.params[name])
+
+        y = own.forward(inputs["x"])
+        shown()
+
+        def pullback(dy: Array) -> Arrays:
+            dx = own.backward(dy)
+            shown()
+            grads = getattr(own, "grads", None)
+            returned = {"x": dx} | ({k: grads[k] for k in given if k in grads} if isinstance(grads, Mapping) else {})
+            return {name: _kept(gradient, inputs[name]) for name, gradient in returned.items()}
+
+        return y, pullback
+
+    def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        return passes(at(inputs), inputs)
+
+    def vjp_after(earlier: Arrays, inputs: Arrays, dy: Array) -> tuple[Array, Pullback]:
+        own = at(earlier)
+        passes(own, earlier)[1](dy)
+        for name in given:
+            own.params[name][...] = inputs[name]  # as an optimiser does
+        return passes(own, inputs)
+
+    code = f"layer = {made(layer)}\n" + "".join(
+        f"layer.params[{name!r}][...] = {literal(value)}\n" for name, value in parameters.items()
+    )
+    return Function(
+        type(layer).__name__,
+        vjp,
+        parameters,
+        analytic=analytic,
+        at_kink=at_kink,
+        batch=batch,
+        vjp_after=vjp_after,
+        code=code,
+    )
+
+
+def made(thing: object) -> str:
+    """An expression that makes `thing`, where its repr is one."""
+    text = repr(thing)
+    return text if not text.startswith("<") else f"...  # your {type(thing).__name__}"
+
+
+def _arrays_by_name(params: Any) -> Arrays:
+    if not isinstance(params, Mapping):
+        raise ArgumentTypeError("params", given=checks.describe(params), expected="a dict of arrays by name")
+    for name, value in params.items():
+        if not hasattr(value, "__array__") or isinstance(value, np.generic):
+            given, expected = f"{checks.describe(value)} for {name!r}", "an array, whose numbers a check can replace"
+            raise ArgumentTypeError("params", given=given, expected=expected, mend="wrap it in np.array")
+    return dict(params)
+
+
+def _copy(layer: Any, instead: dict[int, Any]) -> Any:
+    """A deep copy, with other objects in place of those with these ids."""
+    try:
+        return deepcopy(layer, instead)
+    except Exception as error:  # a class may say itself how it is copied, and raise anything
+        given = f"{checks.describe(layer)} with no deep copy ({' '.join(str(error).split())})"
+        mend = "define __deepcopy__, or pass a mlp_scratch.testing.Function"
+        raise ArgumentTypeError("layer", given=given, expected="one that copy.deepcopy can copy", mend=mend) from error
+
+
+def _kept(gradient: Any, like: Array) -> Any:
+    """A copy: the layer may write its next gradient into the same array. One of no numbers is of any dtype."""
+    own = copy(gradient)
+    return own.astype(like.dtype) if isinstance(own, np.ndarray) and own.size == 0 else own
+
+
+def _write(params: Any, name: str, value: Array) -> None:
+    """Write `value` into an array that stands for another each time it is asked for: a view of all parameters, say."""
+    if writable := params[name].dtype == value.dtype:
+        params[name][...] = value
+    if not (writable and np.array_equal(params[name], value, equal_nan=True)):
+        raise ArgumentError(
+            "params",
+            given=f"an array for {name!r} that can't be replaced by one of {value.dtype}",
+            expected="the array that forward reads",
+            mend="keep it in a dict, layer.params, or as an attribute that params returns",
+        )
