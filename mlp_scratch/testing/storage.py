@@ -70,7 +70,7 @@ def _read_only(a: Array) -> Array:
 
 
 LAYOUTS = {
-    "F order": lambda a: np.asfortranarray(a),
+    "F order": lambda a: np.array(a, order="F"),  # asfortranarray makes a vector of a number
     "every second number of an array": _strided,
     "negative strides": _reversed,
     "read-only": _read_only,
