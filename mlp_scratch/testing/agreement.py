@@ -5,6 +5,7 @@ import numpy as np
 from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.function import Function
 from mlp_scratch.testing.point import Point
+from mlp_scratch.testing.roundings import scale_of_y
 
 
 def agreement(point: Point, reference: Function) -> None:
@@ -14,7 +15,7 @@ def agreement(point: Point, reference: Function) -> None:
     labels = ("checked", reference.name)
     claim = f"agrees with {reference.name}"
     # Two formulas for one function may differ by the rounding of every intermediate result.
-    size = tolerances.largest(np.asarray(y))
+    size = max(tolerances.largest(np.asarray(y)), scale_of_y(point))
     allowed = 16 * tolerances.rounding(point.u.size, size, np.float64)
     point.compare("agreement", claim, "y", np.asarray(point.y), np.asarray(y), allowed, labels)
     for name, gradient in point.grads.items():

@@ -1,11 +1,13 @@
 """Layers that users write: what a check of one must not take for a fault, and what it must not let pass."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from mlp_scratch.testing import PropertyError, check_layer, from_torch, strategies
 
-BATCHES = strategies.batches(2, max_size=4)
+X = np.array([[0.5, -1.0], [2.0, 0.25]])
 
 
 class Square:
@@ -49,7 +51,7 @@ def divided_by_its_norm(dy):
     ],
 )
 def test_what_only_large_small_or_no_gradients_show_is_named(spoilt):
-    assert violated(Square(spoilt), BATCHES).property == "linearity"
+    assert violated(Square(spoilt), X).property == "linearity"
 
 
 def test_numbers_near_overflow_are_no_fault_of_backward():
@@ -59,3 +61,81 @@ def test_numbers_near_overflow_are_no_fault_of_backward():
 def test_a_parameter_may_be_a_single_number():
     pytest.importorskip("torch")
     check_layer(from_torch(lambda x, t: x / t, t=np.array(2.0)), [[1.0, 2.0]])
+
+
+class Scaled:
+    """y = 1e-4 x, whose gradient is `times` as large in float32."""
+
+    def __init__(self, times=1.0):
+        self.times = times
+
+    def forward(self, x):
+        return x * x.dtype.type(1e-4)
+
+    def backward(self, dy):
+        return dy * dy.dtype.type(1e-4 * (self.times if dy.dtype == np.float32 else 1))
+
+
+def test_small_numbers_are_held_to_their_own_size_in_float32():
+    check_layer(Scaled(), X)
+    assert violated(Scaled(3.0), X).property == "single_precision"
+
+
+class Tanh:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * (1 - self.y * self.y)
+
+
+@pytest.mark.parametrize("x", [4.0, 6.0, 8.0, 10.0, 15.0])
+def test_what_cancels_in_a_saturated_activation_is_no_fault(x):
+    check_layer(Tanh(), [[x]], only=["single_precision"])
+
+
+def test_casts_of_the_checks_themselves_warn_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_layer(Tanh(), strategies.batches(2, magnitudes="any"), skip=["derivative", "hessian_symmetry"])
+
+
+class Dense:
+    def __init__(self, W):
+        self.params = {"W": W}
+        self.grads = {}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params["W"]
+
+    def backward(self, dy):
+        self.grads = {"W": self.x.T @ dy}
+        return dy @ self.params["W"].T
+
+
+@pytest.mark.parametrize("width", [64, 784])
+def test_one_output_that_cancels_may_be_summed_in_another_order(width):
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        layer, x = Dense(rng.normal(size=(width, 1))), rng.normal(size=(3, width))
+        check_layer(layer, x[:1], only=["layout"])
+        reference = Dense(np.asfortranarray(layer.params["W"][::-1])[::-1])
+        check_layer(layer, x, reference=reference, only=["batch_additivity", "batch_permutation", "agreement"])
+
+
+class LayerNorm:
+    def forward(self, x):
+        centred = x - x.mean(axis=1, keepdims=True)
+        self.sigma = np.sqrt((centred**2).mean(axis=1, keepdims=True) + x.dtype.type(1e-5))
+        self.hat = centred / self.sigma
+        return self.hat
+
+    def backward(self, dy):
+        along = self.hat * (dy * self.hat).mean(axis=1, keepdims=True)
+        return (dy - dy.mean(axis=1, keepdims=True) - along) / self.sigma
+
+
+def test_a_row_of_equal_numbers_may_be_normalised_in_another_order():
+    check_layer(LayerNorm(), np.full((2, 9), 0.1), only=["layout", "batch_additivity", "single_precision"])
