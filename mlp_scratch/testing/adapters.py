@@ -10,7 +10,7 @@ from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentTypeError
 from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
-from mlp_scratch.testing.failure import literal
+from mlp_scratch.testing.failure import literal, options
 from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback
 
 
@@ -71,6 +71,8 @@ def from_object(
     code = f"layer = {_made(layer)}\n" + "".join(
         f"layer.params[{key!r}][...] = {literal(value)}\n" for key, value in parameters.items()
     )
+    if said := options(analytic=(analytic, False), at_kink=(at_kink, "any"), batch=(batch, "independent")):
+        code += f"from mlp_scratch.testing import from_object\nlayer = from_object(layer{said})\n"
     return Function(name, vjp, parameters, analytic=analytic, at_kink=at_kink, batch=batch, code=code)
 
 
@@ -163,7 +165,7 @@ def from_torch(
             y: Array = function(*(torch.from_numpy(np.array(inputs[name])) for name in ["x", *parameters])).numpy()
         return y
 
-    code = _wrapped("from_torch", function, parameters)
+    code = _wrapped("from_torch", function, parameters, at_kink, batch)
     return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
@@ -197,7 +199,7 @@ def from_jax(
 
         return value(inputs), pullback
 
-    code = _wrapped("from_jax", function, parameters)
+    code = _wrapped("from_jax", function, parameters, at_kink, batch)
     return Function(_called(function), vjp, parameters, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
@@ -212,8 +214,9 @@ def _called(function: object) -> str:
     return str(getattr(owner, "__name__", None) or getattr(function, "__name__", type(function).__name__))
 
 
-def _wrapped(adapter: str, function: object, parameters: Arrays) -> str:
+def _wrapped(adapter: str, function: object, parameters: Arrays, at_kink: AtKink, batch: BatchRule) -> str:
     own = getattr(function, "__self__", None) is not None  # F.apply
     given = "".join(f", {name}={literal(value)}" for name, value in parameters.items())
+    given += options(at_kink=(at_kink, "any"), batch=(batch, "independent"))
     name = _called(function) + (".apply" if own else "")
     return f"from mlp_scratch.testing import {adapter}\nlayer = {adapter}({name}{given})"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlp_scratch.testing import tolerances
+from mlp_scratch.testing.failure import PropertyError
 from mlp_scratch.testing.function import Function
 from mlp_scratch.testing.point import Point
 from mlp_scratch.testing.roundings import scale_of_y
@@ -10,6 +11,16 @@ from mlp_scratch.testing.roundings import scale_of_y
 
 def agreement(point: Point, reference: Function) -> None:
     """The same y and the same gradients as `reference`, at the same inputs."""
+    try:
+        _agree(point, reference)
+    except PropertyError as error:
+        # The lines that make a function make it as `layer`.
+        call = error.code.removesuffix(", only=['agreement'])") + ", reference=reference, only=['agreement'])"
+        code = f"import numpy as np\n{reference.code.rstrip()}\nreference = layer\n{call}"
+        raise PropertyError(error.property, error.claim, error.facts, code) from None
+
+
+def _agree(point: Point, reference: Function) -> None:
     y, pullback = reference.vjp(point.copy())
     grads = pullback(point.u.copy())
     labels = ("checked", reference.name)

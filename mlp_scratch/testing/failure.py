@@ -54,6 +54,15 @@ def made(name: str, thing: object, module: str) -> str:
     return (f"from {module} import {kind}\n" if own else "") + f"{name} = {text}\n"
 
 
+def options(**given: tuple[object, object]) -> str:
+    """Arguments that are not their defaults, each given as a pair of value and default, as a call has them.
+
+    >>> options(at_kink=("left", "any"), batch=("independent", "independent"))
+    ", at_kink='left'"
+    """
+    return "".join(f", {name}={value!r}" for name, (value, default) in given.items() if value != default)
+
+
 def _shown(fact: object) -> str:
     if isinstance(fact, np.ndarray):
         return literal(fact) if fact.size <= 64 else f"an array of shape {fact.shape}"
