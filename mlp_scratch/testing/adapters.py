@@ -9,7 +9,7 @@ import numpy as np
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentTypeError
-from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
+from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer, ScalarActivation
 from mlp_scratch.testing.failure import literal, options
 from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback
 
@@ -113,6 +113,9 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
         batch = "positional"
     elif training and type(layer) is BatchNorm and layer.trainable:
         batch = "coupled"
+    # Functions of a user's own may have kinks that they don't declare, and any slope at those that they do.
+    theirs = isinstance(layer, ScalarActivation)
+    declared = not (isinstance(layer, ScalarActivation) and not layer.kinks)
     given = ", ".join(f"{name!r}: {literal(value)}" for name, value in values.items())
     code = (
         f"from mlp_scratch.layers import {type(layer).__name__}\n"
@@ -124,7 +127,8 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
         vjp,
         values,
         analytic=layer.analytic,
-        pieces=pieces,
+        pieces=pieces if declared else None,
+        at_kink="any" if theirs else "mean",
         batch=batch,
         expectation=inference if batch == "positional" else None,
         code=code,

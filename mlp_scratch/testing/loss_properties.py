@@ -8,7 +8,7 @@ from mlp_scratch.losses import Loss, ScalarLoss
 from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.derivative import adjoint, derivative, hessian_symmetry
 from mlp_scratch.testing.failure import PropertyError
-from mlp_scratch.testing.function import Arrays, Function, Pullback
+from mlp_scratch.testing.function import Arrays, AtKink, Function, Pullback
 from mlp_scratch.testing.loss_point import LossPoint, takes_weights
 from mlp_scratch.testing.point import Point
 
@@ -169,5 +169,7 @@ def _as_function(point: LossPoint) -> Function:
         return [] if piece is None else [piece]
 
     # Functions of a user's own may have kinks that they don't declare.
+    theirs = isinstance(loss, ScalarLoss) or not isinstance(loss, Loss)
     declared = isinstance(loss, Loss) and not (isinstance(loss, ScalarLoss) and loss.piece is None)
-    return Function(type(loss).__name__, vjp, pieces=pieces if declared else None)
+    rule: AtKink = "any" if theirs else "mean"
+    return Function(type(loss).__name__, vjp, pieces=pieces if declared else None, at_kink=rule)

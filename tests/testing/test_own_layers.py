@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from mlp_scratch.testing import PropertyError, check_layer, from_torch, strategies
+from mlp_scratch.layers import ScalarActivation
+from mlp_scratch.losses import MAE
+from mlp_scratch.testing import PropertyError, check_layer, check_loss, from_torch, strategies
 
 X = np.array([[0.5, -1.0], [2.0, 0.25]])
 
@@ -139,3 +141,28 @@ class LayerNorm:
 
 def test_a_row_of_equal_numbers_may_be_normalised_in_another_order():
     check_layer(LayerNorm(), np.full((2, 9), 0.1), only=["layout", "batch_additivity", "single_precision"])
+
+
+def hard_tanh(at_kinks, kinks):
+    return ScalarActivation(
+        "hard_tanh", lambda x: min(max(x, -1.0), 1.0), lambda x: float(abs(x) < 1) if abs(x) != 1 else at_kinks, kinks
+    )
+
+
+@pytest.mark.parametrize("kinks", [(-1.0, 1.0), ()])
+def test_any_slope_at_a_kink_of_a_function_of_ones_own_will_do(kinks):
+    x = [[1.0, -1.0, 0.5]]
+    for slope in (0.0, 0.5, 1.0):
+        check_layer(hard_tanh(slope, kinks), x)
+    assert violated(hard_tanh(1.0005, kinks), x).property == "derivative"
+    assert violated(hard_tanh(-0.0005, kinks), x).property == "derivative"
+
+
+def test_the_kinks_of_this_packages_losses_have_one_slope():
+    class Right(MAE):
+        def sample_gradients(self, z, t):
+            return np.where(z >= t, 1.0, -1.0)
+
+    check_loss(MAE(), [[1.0]], [[1.0]])
+    with pytest.raises(PropertyError):
+        check_loss(Right(), [[1.0]], [[1.0]], only=["gradient_is_derivative"])
