@@ -23,7 +23,8 @@ class ScalarActivation(Activation):
         name: what messages, listings and model files call it.
         f: the function.
         df: its derivative; `gradcheck` tells whether it is.
-        kinks: where the derivative jumps, so that a gradient check doesn't take a difference across.
+        kinks: where the derivative jumps, so that a gradient check doesn't take a difference across. At the kink
+            itself df may return any slope between those on both sides.
 
     A file holds the name alone, since functions are code: `load(path, custom=[swish])` puts them back.
 
@@ -66,4 +67,7 @@ class ScalarActivation(Activation):
         return elementwise(f"df of {self.name}", self.df, x)
 
     def pieces(self, parameters: Parameters, x: Array) -> Array | None:
-        return np.searchsorted(self.kinks, x) if self.kinks else None
+        if not self.kinks:
+            return None
+        # On a kink x lies halfway between two pieces: on neither.
+        return (np.searchsorted(self.kinks, x, "left") + np.searchsorted(self.kinks, x, "right")) / 2

@@ -8,8 +8,8 @@ import numpy as np
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentTypeError
-from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer
-from mlp_scratch.testing.failure import literal
+from mlp_scratch.layers import BatchNorm, Context, Dropout, Layer, ScalarActivation
+from mlp_scratch.testing.failure import literal, options
 from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback, give_back, numbers
 from mlp_scratch.testing.objects import from_object as from_object
 
@@ -64,6 +64,9 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
         batch = "positional"
     elif training and type(layer) is BatchNorm and layer.trainable:
         batch = "coupled"
+    # Functions of a user's own may have kinks that they don't declare, and any slope at those that they do.
+    theirs = isinstance(layer, ScalarActivation)
+    declared = not (isinstance(layer, ScalarActivation) and not layer.kinks)
     given = ", ".join(f"{name!r}: {literal(value)}" for name, value in values.items())
     code = (
         f"from mlp_scratch.layers import {type(layer).__name__}\n"
@@ -75,7 +78,8 @@ def from_engine(layer: Layer, parameters: Arrays | None = None, *, training: boo
         vjp,
         values,
         analytic=layer.analytic,
-        pieces=pieces,
+        pieces=pieces if declared else None,
+        at_kink="any" if theirs else "mean",
         batch=batch,
         expectation=inference if batch == "positional" else None,
         code=code,
@@ -135,7 +139,7 @@ def from_torch(
             y: Array = of(*(torch.from_numpy(np.array(inputs[name])) for name in names)).numpy()
         return y
 
-    code = _wrapped("from_torch", function, values)
+    code = _wrapped("from_torch", function, values, at_kink, batch)
     return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
@@ -169,7 +173,7 @@ def from_jax(
 
         return value(inputs), pullback
 
-    code = _wrapped("from_jax", function, values)
+    code = _wrapped("from_jax", function, values, at_kink, batch)
     return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
 
 
@@ -178,8 +182,9 @@ def _called(function: object) -> str:
     return str(getattr(owner, "__name__", None) or getattr(function, "__name__", type(function).__name__))
 
 
-def _wrapped(adapter: str, function: object, parameters: Arrays) -> str:
+def _wrapped(adapter: str, function: object, parameters: Arrays, at_kink: AtKink, batch: BatchRule) -> str:
     own = getattr(function, "__self__", None) is not None  # F.apply
     given = "".join(f", {name}={literal(value)}" for name, value in parameters.items())
+    given += options(at_kink=(at_kink, "any"), batch=(batch, "independent"))
     name = _called(function) + (".apply" if own else "")
     return f"from mlp_scratch.testing import {adapter}\nlayer = {adapter}({name}{given})"

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.point import Point
+from mlp_scratch.testing.roundings import scale_of_y
 
 
 def batch_additivity(point: Point) -> None:
@@ -22,9 +23,7 @@ def batch_additivity(point: Point) -> None:
     claim = "the samples of a batch are independent: a batch is the sum of its parts"
     labels = ("whole batch", "in two parts")
     y = np.concatenate([part for part, _ in parts])
-    point.compare(
-        "batch_additivity", claim, "y", np.asarray(point.y), y, _allowed(point, tolerances.largest(y)), labels
-    )
+    point.compare("batch_additivity", claim, "y", np.asarray(point.y), y, _allowed(point, scale_of_y(point)), labels)
     for name, gradient in point.grads.items():
         grads = [part[name] for _, part in parts]
         expected = np.concatenate(grads) if name == "x" else grads[0] + grads[1]
@@ -44,7 +43,7 @@ def batch_permutation(point: Point) -> None:
     grads = pullback(point.u[order].copy())
     claim = "the order of a batch doesn't matter"
     labels = ("in another order", "in the given order")
-    allowed = _allowed(point, tolerances.largest(np.asarray(point.y)))
+    allowed = _allowed(point, scale_of_y(point))
     point.compare("batch_permutation", claim, "y", np.asarray(y), np.asarray(point.y)[order], allowed, labels)
     for name, gradient in point.grads.items():
         expected = gradient[order] if name == "x" else gradient

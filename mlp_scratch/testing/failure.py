@@ -37,6 +37,32 @@ def literal(array: Array) -> str:
     return f"np.array({text})" if array.dtype in (np.float64, np.int64) else f"np.array({text}, dtype='{array.dtype}')"
 
 
+def made(name: str, thing: object, module: str) -> str:
+    """Lines of Python that make `thing` as `name`, as far as its repr tells how; `module` has those of this package.
+
+    >>> from mlp_scratch.losses import Huber
+    >>> print(made("loss", Huber(0.5), "mlp_scratch.losses"), end="")
+    from mlp_scratch.losses import Huber
+    loss = Huber(delta=0.5)
+    >>> print(made("loss", object(), "mlp_scratch.losses"), end="")
+    loss = ...  # your object
+    """
+    kind, text = type(thing).__name__, repr(thing)
+    if "<" in text:  # a function's repr, say
+        return f"{name} = ...  # your {kind}\n"
+    own = type(thing).__module__.startswith("mlp_scratch.")
+    return (f"from {module} import {kind}\n" if own else "") + f"{name} = {text}\n"
+
+
+def options(**given: tuple[object, object]) -> str:
+    """Arguments that are not their defaults, each given as a pair of value and default, as a call has them.
+
+    >>> options(at_kink=("left", "any"), batch=("independent", "independent"))
+    ", at_kink='left'"
+    """
+    return "".join(f", {name}={value!r}" for name, (value, default) in given.items() if value != default)
+
+
 def _shown(fact: object) -> str:
     if isinstance(fact, np.ndarray):
         return literal(fact) if fact.size <= 64 else f"an array of shape {fact.shape}"

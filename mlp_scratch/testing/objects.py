@@ -9,7 +9,7 @@ import numpy as np
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
-from mlp_scratch.testing.failure import literal
+from mlp_scratch.testing.failure import literal, options
 from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback, give_back, numbers
 
 
@@ -81,6 +81,8 @@ def from_object(
     code = f"layer = {made(layer)}\n" + "".join(
         f"layer.params[{name!r}][...] = {literal(value)}\n" for name, value in parameters.items()
     )
+    if said := options(analytic=(analytic, False), at_kink=(at_kink, "any"), batch=(batch, "independent")):
+        code += f"from mlp_scratch.testing import from_object\nlayer = from_object(layer{said})\n"
     return Function(
         type(layer).__name__,
         vjp,

@@ -11,6 +11,7 @@ from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.failure import PropertyError, literal
 from mlp_scratch.testing.function import Arrays, Function
+from mlp_scratch.testing.narrow import in_single
 
 CHECKED_SEED = 20_150_527
 """Of directions and of dy: the same in every run, so that a failure shows again."""
@@ -90,10 +91,12 @@ class Point:
 
     def _roundings_in_single(self) -> dict[str, float]:
         """How many eps the float32 gradient of each input is off; 0 where the function takes float64 alone."""
+        narrow = in_single(self.inputs)
+        if narrow is None:
+            return dict.fromkeys(self.inputs, 0.0)
+        wide = {name: value.astype(np.float64) for name, value in narrow.items()}
+        u = self.u.astype(np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            narrow = {name: value.astype(np.float32) for name, value in self.inputs.items()}
-            wide = {name: value.astype(np.float64) for name, value in narrow.items()}
-            u = self.u.astype(np.float32)
             try:
                 grads = self.function.vjp(narrow)[1](u)
             except Exception:  # whatever it raises, it is for `single_precision` to say

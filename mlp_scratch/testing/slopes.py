@@ -23,7 +23,7 @@ def derivative(function: Function, inputs: Arrays, direction: Arrays, u: Array) 
         return complex_step(line)
     if function.pieces is not None:
         slope = central_difference(line)
-        return _of_declared_piece(line, slope) if slope.at_kink else slope
+        return _of_declared_piece(line, slope, function.at_kink) if slope.at_kink else slope
     left, right = _one_sided(line, -1), _one_sided(line, 1)
     doubt = tolerances.DOUBTS * (left.uncertainty + right.uncertainty)
     if abs(left.low - right.low) <= doubt:
@@ -43,8 +43,8 @@ def line_through(function: Function, inputs: Arrays, direction: Arrays, u: Array
     return line
 
 
-def _of_declared_piece(line: Line, slope: Derivative) -> Derivative:
-    """The slope on the side that lies on the same piece as the kink itself; where neither does, the mean of both."""
+def _of_declared_piece(line: Line, slope: Derivative, at_kink: AtKink) -> Derivative:
+    """The slope on the side that lies on the same piece as the kink itself; where neither does, what `at_kink` says."""
     _, _, here = line(0.0)
     sides = [
         sign
@@ -53,8 +53,7 @@ def _of_declared_piece(line: Line, slope: Derivative) -> Derivative:
     ]
     if len(sides) == 1:
         return _one_sided(line, sides[0])
-    middle = (slope.low + slope.high) / 2
-    return Derivative(middle, middle, slope.uncertainty)
+    return _chosen(_one_sided(line, -1), _one_sided(line, 1), at_kink)
 
 
 def _chosen(left: Derivative, right: Derivative, at_kink: AtKink) -> Derivative:

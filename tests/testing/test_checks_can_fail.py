@@ -237,6 +237,11 @@ class DecaysAll(SGD):
         return super()._with_decay(p, g, lr, 1.0)
 
 
+class AlwaysDouble(SGD):
+    def update(self, p, g, slots, *, step, lr, decayed=1.0):
+        return super().update(p.astype(np.float64), g, slots, step=step, lr=lr, decayed=decayed)
+
+
 OPTIMIZER_LIES = {
     "pure": Writes(),
     "elementwise": Clips(),
@@ -245,12 +250,14 @@ OPTIMIZER_LIES = {
     "scale_invariance": Normalises(),
     "coupled_decay": HalfDecay(),
     "decay_mask": DecaysAll(),
+    "dtype": AlwaysDouble(),
 }
 
 
 @pytest.mark.parametrize("name", OF_OPTIMIZERS)
 def test_each_property_of_optimizers_sees_a_lie(name):
-    check_optimizer(SGD(momentum=0.9), only=[name])
+    p = np.ones(3, np.float32) if name == "dtype" else None
+    check_optimizer(SGD(momentum=0.9), p, only=[name])
     with pytest.raises(PropertyError) as caught:
-        check_optimizer(OPTIMIZER_LIES[name], only=[name])
+        check_optimizer(OPTIMIZER_LIES[name], p, only=[name])
     assert caught.value.property == name

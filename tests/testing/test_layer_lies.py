@@ -212,7 +212,20 @@ class MovedOptimum(Loss):
         return 2 * (z - t - 1) / z.shape[1]
 
 
+class WritesToWeights(PlainLoss):
+    def value(self, z, t, weights=None):
+        if weights is not None:
+            weights /= weights.sum()
+        return super().value(z, t, weights)
+
+
+class AlwaysDouble(PlainLoss):
+    def gradient(self, z, t, weights=None):
+        return super().gradient(z, t, weights).astype(np.float64)
+
+
 LOSS_LIES = {
+    "purity": WritesToWeights(),
     "gradient_is_derivative": ScaledGradient(),
     "mean_over_samples": SumsOverSamples(),
     "additivity": SquaresItsWeights(),
@@ -220,6 +233,7 @@ LOSS_LIES = {
     "shift_invariance": Penalised(),
     "zero_at_optimum": MovedOptimum(),
     "finite_at_extremes": Overflows(),
+    "dtype": AlwaysDouble(),
 }
 T, WEIGHTS = np.array([0, 2, 1]), np.array([0.5, 2.0, 1.0])
 
@@ -232,7 +246,8 @@ def test_a_loss_of_ones_own_passes():
 @pytest.mark.filterwarnings("ignore:invalid value")  # 0 · inf is the fault of one of them
 @pytest.mark.parametrize("name", OF_LOSSES)
 def test_each_property_of_losses_sees_a_lie(name):
-    t = X if name == "zero_at_optimum" else T
+    z = X.astype(np.float32) if name == "dtype" else X
+    t, optimum = (X, lambda t: t) if name == "zero_at_optimum" else (T, None)
     with pytest.raises(PropertyError) as caught:
-        check_loss(LOSS_LIES[name], X, t, weights=WEIGHTS, shift_invariant=True, only=[name])
+        check_loss(LOSS_LIES[name], z, t, weights=WEIGHTS, shift_invariant=True, optimum=optimum, only=[name])
     assert caught.value.property == name

@@ -12,6 +12,11 @@ def test_every_row_has_every_property(name):
     check_optimizer(OPTIMIZERS[name])
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_row_keeps_float32(name):
+    check_optimizer(OPTIMIZERS[name], np.ones(3, np.float32))
+
+
 def test_any_hyper_parameters():
     check_optimizer(strategies.optimizers())
 
