@@ -246,8 +246,7 @@ def _line(program: Program, state: State, samples: Samples, direction: Array, se
         for op, x in zip(program.operations, [X, *outputs[:-1]], strict=True):
             parameters = {field.name: field.view(moved.flat) for field in op.parameters}
             pieces.append(op.layer.pieces(parameters, x))
-        # Not abs(value), which of a complex NaN raises where some earlier function had overflowed.
-        scale = max(float(np.abs(value)), float(np.abs(z).max()))
+        scale = max(abs(value.real), float(np.abs(z).max()))
         return value, scale, [piece for piece in pieces if piece is not None]
 
     return line

@@ -8,7 +8,7 @@ from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
 from mlp_scratch.testing.adapters import as_function
 from mlp_scratch.testing.agreement import agreement
 from mlp_scratch.testing.batches import batch_additivity, batch_permutation
-from mlp_scratch.testing.derivative import adjoint, derivative, hessian_symmetry
+from mlp_scratch.testing.derivative import adjoint, derivative, hessian_symmetry, something_known
 from mlp_scratch.testing.drawing import at_each
 from mlp_scratch.testing.linearity import linearity
 from mlp_scratch.testing.noise import unbiased
@@ -86,6 +86,7 @@ def check_layer(
                 agreement(point, other)
 
     at_each(x, check)
+    something_known(counts)
     return counts
 
 

@@ -1,6 +1,6 @@
 """One point at which properties are checked: a function, its inputs, and a dy to pull back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -28,11 +28,13 @@ class Counts:
         derivatives: how many were compared.
         kinks: how many of them lie on a kink.
         unresolved: how many are known too badly to tell a wrong one from a right one.
+        unknown: by name of an input, what to say if nothing is known of its gradient; None where something is.
     """
 
     derivatives: int = 0
     kinks: int = 0
     unresolved: int = 0
+    unknown: dict[str, PropertyError | None] = field(default_factory=dict, repr=False, compare=False)
 
 
 class Point:

@@ -3,89 +3,97 @@
 At a kink backward has to choose, and which choice is right can be known. A function that declares its pieces
 (ReLU: x > 0 or not) says on which piece the kink itself lies: the derivative is then that piece's. One that doesn't
 is differentiated from both sides, and `at_kink` says which side counts.
+
+Where any side may count, each element of y may have chosen for itself: of Σ u_j y_j with slopes l_j and r_j to the left
+and the right, all from Σ min(u_j l_j, u_j r_j) to Σ max(u_j l_j, u_j r_j) is right, more than lies between the two
+slopes of the sum. So each element is differentiated alone.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from mlp_scratch._types import Array
-from mlp_scratch.derivatives import FIRST_STEP, SMALLEST_STEP, Derivative, Line, central_difference, complex_step
-from mlp_scratch.testing import tolerances
+from mlp_scratch.derivatives import DOUBTS, Derivative, Limits, Line, Samples, complex_step
 from mlp_scratch.testing.function import Arrays, AtKink, Function
 
-LEVELS = 10
-"""Halvings of the step of a one-sided difference."""
+
+class Slopes(NamedTuple):
+    """The derivative of each term u_j y_j lies between its `low` and its `high`, give or take its `uncertainty`."""
+
+    low: Array
+    high: Array
+    uncertainty: Array
+
+    @property
+    def total(self) -> Derivative:
+        """The derivative of the sum."""
+        return Derivative(float(self.low.sum()), float(self.high.sum()), float(self.uncertainty.sum()))
 
 
-def derivative(function: Function, inputs: Arrays, direction: Arrays, u: Array) -> Derivative:
-    """d/dt Σ u · f(inputs + t direction) at t = 0, with its uncertainty; an interval where any choice is right."""
+def derivative(function: Function, inputs: Arrays, direction: Arrays, u: Array, size: float = 1.0) -> Slopes:
+    """d/dt of the terms of Σ u · f(inputs + t direction) at t = 0; intervals where any choice is right.
+
+    `size` is how large t has to be to change what it moves by its own size.
+    """
     line = line_through(function, inputs, direction, u)
     if function.analytic:
-        return complex_step(line)
-    if function.pieces is not None:
-        slope = central_difference(line)
-        return _of_declared_piece(line, slope, function.at_kink) if slope.at_kink else slope
-    left, right = _one_sided(line, -1), _one_sided(line, 1)
-    doubt = tolerances.DOUBTS * (left.uncertainty + right.uncertainty)
-    if abs(left.low - right.low) <= doubt:
-        return central_difference(line)
-    return _chosen(left, right, function.at_kink)
+        exact = complex_step(lambda t: _summed(line(t)))
+        return Slopes(*(np.array([part]) for part in exact))
+    samples = Samples(line, max(size, 1.0), size)
+    if not samples.here:  # no pieces are declared
+        return _chosen(samples.left(), samples.right(), samples.both(), function.at_kink)
+    return _of_declared_piece(samples, function.at_kink) if samples.beside_kink else _slope(samples.both())
+
+
+def declared(function: Function, inputs: Arrays) -> list[Array]:
+    """The pieces that a function declares; none where it has no kinks, or says nothing of them."""
+    return [] if function.pieces is None else function.pieces(inputs)
 
 
 def line_through(function: Function, inputs: Arrays, direction: Arrays, u: Array) -> Line:
-    """φ(t) = Σ u · f(inputs + t direction), as `mlp_scratch.derivatives` takes it."""
+    """φ(t) = u · f(inputs + t direction), element by element, as `mlp_scratch.derivatives` takes it."""
 
-    def line(t: complex) -> tuple[complex, float, list[Array]]:
+    def line(t: complex) -> tuple[Array, Array, list[Array]]:
         moved = {k: v + t * direction[k] if k in direction else v.copy() for k, v in inputs.items()}
-        terms = u * function(moved)
-        pieces = [] if function.pieces is None else function.pieces(moved)
-        return complex(terms.sum()), float(np.abs(terms).sum()), pieces
+        terms = np.ravel(u * function(moved))
+        return terms, np.abs(terms), declared(function, moved)
 
     return line
 
 
-def _of_declared_piece(line: Line, slope: Derivative, at_kink: AtKink) -> Derivative:
+def _summed(values: tuple[Array, Array, list[Array]]) -> tuple[complex, float, list[Array]]:
+    return complex(values[0].sum()), float(values[1].sum()), values[2]
+
+
+def _slope(limits: Limits) -> Slopes:
+    return Slopes(limits.values, limits.values, limits.doubts)
+
+
+def _of_declared_piece(samples: Samples, at_kink: AtKink) -> Slopes:
     """The slope on the side that lies on the same piece as the kink itself; where neither does, what `at_kink` says."""
-    _, _, here = line(0.0)
-    sides = [
-        sign
-        for sign in (-1, 1)
-        if all(np.array_equal(a, b) for a, b in zip(here, line(sign * SMALLEST_STEP)[2], strict=True))
-    ]
-    if len(sides) == 1:
-        return _one_sided(line, sides[0])
-    return _chosen(_one_sided(line, -1), _one_sided(line, 1), at_kink)
+    on_left, on_right = np.any(samples.same_piece, axis=0)
+    left, right = samples.left(own_piece=False), samples.right(own_piece=False)
+    if on_left != on_right:
+        return _slope(left if on_left else right)
+    return _chosen(left, right, samples.both(), at_kink)
 
 
-def _chosen(left: Derivative, right: Derivative, at_kink: AtKink) -> Derivative:
-    if at_kink == "left":
-        return left
-    if at_kink == "right":
-        return right
-    uncertainty = max(left.uncertainty, right.uncertainty)
-    if at_kink == "mean":
-        middle = (left.low + right.low) / 2
-        return Derivative(middle, middle, uncertainty)
-    return Derivative(min(left.low, right.low), max(left.low, right.low), uncertainty)
+def _mean(left: Limits, right: Limits) -> Slopes:
+    middle = (left.values + right.values) / 2
+    return Slopes(middle, middle, np.maximum(left.doubts, right.doubts))
 
 
-def _one_sided(line: Line, side: int) -> Derivative:
-    """The derivative from one side: forward differences, extrapolated to step 0 as Ridders does central ones."""
-    centre, scale, _ = line(0.0)
-    noise = 8 * tolerances.eps(np.float64) * scale
-    h = FIRST_STEP
-    above = [_difference(line, centre, side * h)]
-    best, uncertainty = above[0], float("inf")
-    for _ in range(1, LEVELS):
-        h /= 2
-        row = [_difference(line, centre, side * h)]
-        for k, higher in enumerate(above, start=1):
-            row.append((2**k * row[-1] - higher) / (2**k - 1))  # the error series has every power of h
-        doubt = max(abs(row[-1] - row[-2]), abs(row[-1] - above[-1])) + 2 * noise / h
-        if doubt < uncertainty:
-            best, uncertainty = row[-1], doubt
-        above = row
-    return Derivative(best, best, uncertainty)
-
-
-def _difference(line: Line, centre: complex, step: float) -> float:
-    return float((line(step)[0] - centre).real / step)
+def _chosen(left: Limits, right: Limits, both: Limits, at_kink: AtKink) -> Slopes:
+    """Where the sides differ by more than their doubts, what `at_kink` says; elsewhere the surest of all three."""
+    with np.errstate(invalid="ignore"):
+        kink = np.abs(left.values - right.values) > DOUBTS * (left.doubts + right.doubts)
+    values, doubts = (np.stack(parts) for parts in zip(left, right, both, strict=True))
+    surest = doubts.argmin(axis=0)[np.newaxis]
+    value, doubt = (np.take_along_axis(a, surest, axis=0)[0] for a in (values, doubts))
+    if at_kink == "any":
+        low, high = np.minimum(left.values, right.values), np.maximum(left.values, right.values)
+        at = Slopes(low, high, np.maximum(left.doubts, right.doubts))
+    else:
+        at = _mean(left, right) if at_kink == "mean" else _slope(left if at_kink == "left" else right)
+    return Slopes(*(np.where(kink, a, b) for a, b in zip(at, (value, value, doubt), strict=True)))

@@ -10,13 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch._types import Array
-from mlp_scratch.derivatives import Derivative
+from mlp_scratch.derivatives import DOUBTS, Derivative
 
 OPERATIONS = 64
 """Roundings on the way from an input to an output, beside those of the sums: a normalisation and an activation."""
-
-DOUBTS = 8.0
-"""How many times its own estimated uncertainty a numerical derivative may be wrong."""
 
 RESOLVED = 1e-5
 """A derivative counts as resolved where it is known this well, relative to the largest one of its array."""

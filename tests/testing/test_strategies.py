@@ -92,6 +92,12 @@ def test_any_magnitudes_contain_denormal_and_huge_numbers(dtype):
     assert find(draws, lambda X: (np.abs(X) > np.sqrt(float(info.max)) / 64).any()).dtype == dtype
 
 
+def test_any_magnitudes_contain_those_between_ordinary_and_huge():
+    for least in (100.0, 1e3, 1e6):
+        drawn = find(strategies.batches(2, magnitudes="any"), lambda X, least=least: np.abs(X).max() > least)
+        assert np.abs(drawn).max() < 16 * least
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 def test_layouts_keep_the_numbers_and_their_type(dtype):
     @given(strategies.layouts(), strategies.batches(3))

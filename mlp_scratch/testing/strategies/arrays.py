@@ -88,7 +88,8 @@ def batches(
         X[-1] = X[0]  # the same sample twice
     if magnitudes == "any":
         limit = np.finfo(dtype)
-        exponents = st.sampled_from([0, 3, limit.maxexp // 2 - 4, limit.minexp, limit.minexp - limit.nmant // 2])
+        edges = [limit.maxexp // 2 - 4, limit.minexp, limit.minexp - limit.nmant // 2]
+        exponents = st.sampled_from([0, 3, 7, 10, 20, *edges])
         X = X * 2.0 ** draw(exponents)
     return X.astype(dtype)
 
