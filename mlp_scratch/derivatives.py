@@ -172,14 +172,20 @@ class Samples:
         self.same_piece = np.append(self.same_piece, same, axis=0)
 
     def _unsettled(self) -> bool:
-        """Whether shorter steps may tell more: differences of the smallest still change by more than roundings."""
+        """Whether shorter steps may tell more.
+
+        They may where differences of the smallest still change by more than roundings, and ever less: those that
+        rounding changes change ever more.
+        """
         if self.here:  # at a declared kink no step helps, and three are enough beside it
             return 0 < self.same_piece.all(axis=1).sum() < 3
         for side in (0, 1):
             differences = self._differences(side)
             shown, known = self._shown(differences, SHRINK), self._roundings()[-1]
             share = NO_NOISE * np.abs(differences[-1]) * self.steps[-1]
-            if not (np.isfinite(shown) & ((shown <= known / NO_NOISE) | (shown <= share))).all():
+            one, other = np.abs(np.diff(differences[-3:], axis=0))
+            small = (shown <= known / NO_NOISE) | (shown <= share) | (other >= one)
+            if not (np.isfinite(shown) & small).all():
                 return True
         return False
 
