@@ -40,6 +40,9 @@ EPS = float(np.finfo(float).eps)
 ROUNDINGS = 8.0
 """How many roundings of the largest number involved a value may be off by."""
 
+HIDDEN = 2.0**-40
+"""Roundings that φ's own size doesn't tell of are those of numbers up to about 4,000 times as large as 1."""
+
 DOUBTS = 8.0
 """How many times its own estimated uncertainty a numerical derivative may be wrong."""
 
@@ -169,21 +172,34 @@ class Samples:
         self.same_piece = np.append(self.same_piece, same, axis=0)
 
     def _unsettled(self) -> bool:
-        """Whether shorter steps may tell more: differences of the smallest still change by more than roundings."""
+        """Whether shorter steps may tell more.
+
+        They may where differences of the smallest still change by more than roundings, and ever less: those that
+        rounding changes change ever more.
+        """
         if self.here:  # at a declared kink no step helps, and three are enough beside it
             return 0 < self.same_piece.all(axis=1).sum() < 3
         for side in (0, 1):
             differences = self._differences(side)
             shown, known = self._shown(differences, SHRINK), self._roundings()[-1]
             share = NO_NOISE * np.abs(differences[-1]) * self.steps[-1]
-            if not (np.isfinite(shown) & ((shown <= known / NO_NOISE) | (shown <= share))).all():
+            one, other = np.abs(np.diff(differences[-3:], axis=0))
+            small = (shown <= known / NO_NOISE) | (shown <= share) | (other >= one)
+            if not (np.isfinite(shown) & small).all():
                 return True
         return False
 
     def _roundings(self) -> Array:
-        """By how much values may be off at each step: a rounding of what moves counts as much as φ changes with it."""
-        changes = np.abs(self.ends - self.centre).max(axis=1) / self.steps[:, np.newaxis]
-        return np.asarray(ROUNDINGS * EPS * np.fmax(self.scale, self.length * changes))
+        """By how much values may be off at each step: a rounding of what moves counts as much as φ changes with it.
+
+        φ may come of larger numbers that have cancelled, 1 + tanh of -10, say. Then the smallest steps change nothing,
+        and the least change that there is is a rounding.
+        """
+        changes = np.abs(self.ends - self.centre).max(axis=1)
+        least = np.min(changes, axis=0, initial=np.inf, where=changes > 0)
+        hidden = (changes[-1] == 0) & (least <= HIDDEN * (1 + self.scale))
+        roundings = ROUNDINGS * EPS * np.fmax(self.scale, self.length * changes / self.steps[:, np.newaxis])
+        return np.asarray(np.fmax(roundings, np.where(hidden, least, 0.0)))
 
     def _shown(self, differences: Array, ratio: float) -> Array:
         """The noise that the smallest steps show: what extrapolation can't remove of how their differences differ."""

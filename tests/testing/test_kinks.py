@@ -207,6 +207,20 @@ def test_a_dead_unit_and_a_saturated_one_pass():
     check_layer(Elementwise(np.tanh, lambda x: 1 - np.tanh(x) ** 2), [[40.0, -500.0]], only=ONLY)
 
 
+def test_small_values_may_be_what_is_left_of_large_ones():
+    """Of 1 + tanh(25 x) small steps change nothing but by a rounding of 1."""
+    saturating = Elementwise(lambda x: 1 + np.tanh(25 * x), lambda x: 25 * (1 - np.tanh(25 * x) ** 2))
+    for x in np.arange(-64, 65) / 16:
+        check_layer(saturating, [[x, 0.25]], only=ONLY)
+
+    def sigmoid(x):
+        return 0.5 * (1 + np.tanh(0.5 * x))
+
+    swish = Elementwise(lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))))
+    for x in np.arange(-32, 1) / 2:
+        check_layer(swish, [[x, 0.25]], only=["derivative"])
+
+
 def test_a_check_that_tells_nothing_says_so():
     wild = Elementwise(lambda x: np.sin(1e15 * x), lambda x: 1e15 * np.cos(1e15 * x))
     with pytest.raises(PropertyError, match="nothing, at any element"):
