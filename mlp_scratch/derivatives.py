@@ -126,10 +126,13 @@ class Samples:
         line: φ.
         length: how far t has to go to change the point by its own size; 1 for a point of ordinary size.
         nearest: the same as `length`, but not rounded up to 1 where the point is near 0: how short steps may get.
+        around: the size of the numbers on the way to the values. Where one is tiny beside it, steps so short that they
+            would not show in a number of that size are not asked: the value may be what is left of a difference of
+            such numbers, and stand still on them.
     """
 
-    def __init__(self, line: Line, length: float = 1.0, nearest: float = 1.0) -> None:
-        self.line, self.length = line, length
+    def __init__(self, line: Line, length: float = 1.0, nearest: float = 1.0, around: float = 0.0) -> None:
+        self.line, self.length, self.around = line, length, around
         with np.errstate(all="ignore"):  # steps may leave the domain: what is not finite there is not used
             centre, scale, self.here = line(0.0)
             self.centre, self.scale = np.atleast_1d(np.real(centre)), np.atleast_1d(scale)
@@ -227,11 +230,12 @@ class Samples:
                 np.copyto(spreads[order:], spread, where=better)
                 column = higher
             doubts = spreads + 2 * np.fmax(self._roundings(), shown) / self.steps[:, np.newaxis]
-            reach = DOUBTS * doubts
+            doubtful = doubts + 2 * ROUNDINGS * EPS * self.around / self.steps[:, np.newaxis]
+            reach = DOUBTS * doubtful
             least = np.maximum.accumulate((values - reach)[::-1])[::-1]  # of all smaller steps
             most = np.minimum.accumulate((values + reach)[::-1])[::-1]
-            doubts[~(least <= most)] = np.inf
-            level = doubts.argmin(axis=0), np.arange(doubts.shape[1])
+            doubts[~(least <= most)] = doubtful[~(least <= most)] = np.inf
+            level = doubtful.argmin(axis=0), np.arange(doubts.shape[1])
             doubt = doubts[level]
             doubt[self._lost(np.abs(differences), shown)] = np.inf
             return Limits(values[level], doubt)

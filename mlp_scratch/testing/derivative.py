@@ -9,7 +9,7 @@ from mlp_scratch._types import Array
 from mlp_scratch.derivatives import DOUBTS, SMALLEST_STEP, Derivative, central_difference
 from mlp_scratch.testing import slopes, tolerances
 from mlp_scratch.testing.function import Arrays
-from mlp_scratch.testing.kinks import beside
+from mlp_scratch.testing.kinks import beside, slope_along
 from mlp_scratch.testing.point import Counts, Point
 from mlp_scratch.testing.slopes import Slopes
 
@@ -32,13 +32,13 @@ def adjoint(point: Point) -> None:
     Where v leaves a kink it is held to both sides, and with what lies on the kink held still once more to one number.
     """
     direction = {name: _direction(point, name) for name in point.inputs}
-    numeric = slopes.derivative(point.function, point.inputs, direction, point.u)
+    numeric = slope_along(point, direction)
     _hold(point, "adjoint", direction, numeric)
     if numeric.total.at_kink:
         for (name, index), slope in partial_derivatives(point).items():
             if slope.total.at_kink:
                 direction[name][index] = 0.0
-        _hold(point, "adjoint", direction, slopes.derivative(point.function, point.inputs, direction, point.u))
+        _hold(point, "adjoint", direction, slope_along(point, direction))
 
 
 def hessian_symmetry(point: Point) -> None:
@@ -72,10 +72,7 @@ def something_known(counts: Counts) -> None:
 def partial_derivatives(point: Point) -> dict[Place, Slopes]:
     """The numerical derivatives by each element of each input, or by a random sample of a large one."""
     return {
-        place: slopes.derivative(
-            point.function, point.inputs, {place[0]: _unit(point, place)}, point.u, _size(point, place)
-        )
-        for place in _elements(point)
+        place: slope_along(point, {place[0]: _unit(point, place)}, _size(point, place)) for place in _elements(point)
     }
 
 

@@ -13,6 +13,7 @@ from mlp_scratch.derivatives import DOUBTS
 from mlp_scratch.testing import slopes, tolerances
 from mlp_scratch.testing.function import Arrays
 from mlp_scratch.testing.point import CHECKED_SEED, Point
+from mlp_scratch.testing.roundings import sizes_of_y
 from mlp_scratch.testing.slopes import Slopes
 
 BESIDE = 2.0**-20
@@ -30,8 +31,13 @@ def beside(point: Point, direction: Arrays, here: Slopes, size: float) -> list[t
     """Points beside one where kinks meet, and their slopes along `direction`; none where `here` bounds all."""
     rng = np.random.default_rng(CHECKED_SEED)
     points = [_moved(point, rng) for _ in range(MOVES)]
-    found = [(at, slopes.derivative(at.function, at.inputs, direction, at.u, size)) for at in points]
+    found = [(at, slope_along(at, direction, size)) for at in points]
     return found if any(_outside(here, there) for _, there in found) else []
+
+
+def slope_along(point: Point, direction: Arrays, size: float = 1.0) -> Slopes:
+    """The slopes of the elements of Σ u · y at a point, with the roundings of the numbers that y is made of."""
+    return slopes.derivative(point.function, point.inputs, direction, point.u, size, sizes_of_y(point))
 
 
 def _moved(point: Point, rng: np.random.Generator) -> Point:

@@ -27,6 +27,14 @@ def scale_of_y(point: Point) -> float:
     return max([tolerances.largest(np.asarray(point.y)), *(error / tolerances.eps(np.float32) for error in errors)])
 
 
+def sizes_of_y(point: Point) -> Array:
+    """The same for each element of y by itself."""
+    sizes = np.abs(np.asarray(point.y))
+    for error, _ in _errors(point):
+        sizes = np.fmax(sizes, np.abs(error) / tolerances.eps(np.float32))
+    return sizes
+
+
 def noise_in_single(point: Point) -> dict[str, float]:
     """By how much the float32 error of y and of each gradient changes from place to place.
 

@@ -31,16 +31,21 @@ class Slopes(NamedTuple):
         return Derivative(float(self.low.sum()), float(self.high.sum()), float(self.uncertainty.sum()))
 
 
-def derivative(function: Function, inputs: Arrays, direction: Arrays, u: Array, size: float = 1.0) -> Slopes:
+def derivative(
+    function: Function, inputs: Arrays, direction: Arrays, u: Array, size: float = 1.0, sizes_of_y: Array | float = 0.0
+) -> Slopes:
     """d/dt of the terms of Σ u · f(inputs + t direction) at t = 0; intervals where any choice is right.
 
-    `size` is how large t has to be to change what it moves by its own size.
+    `size` is how large t has to be to change what it moves by its own size, `sizes_of_y` how large the numbers are that
+    each element of y is made of: a small one that is left of large ones has the roundings of those, and on short steps
+    it stands still.
     """
-    line = line_through(function, inputs, direction, u)
+    line = line_through(function, inputs, direction, u, 0.0 if function.analytic else sizes_of_y)
     if function.analytic:
         exact = complex_step(lambda t: _summed(line(t)))
         return Slopes(*(np.array([part]) for part in exact))
-    samples = Samples(line, max(size, 1.0), size)
+    around = float(np.max(np.abs(u) * np.maximum(sizes_of_y, 1.0), initial=0.0))  # 1 is in most formulas
+    samples = Samples(line, max(size, 1.0), size, around)
     if not samples.here:  # no pieces are declared
         return _chosen(samples.left(), samples.right(), samples.both(), function.at_kink)
     return _of_declared_piece(samples, function.at_kink) if samples.beside_kink else _slope(samples.both())
@@ -51,13 +56,16 @@ def declared(function: Function, inputs: Arrays) -> list[Array]:
     return [] if function.pieces is None else function.pieces(inputs)
 
 
-def line_through(function: Function, inputs: Arrays, direction: Arrays, u: Array) -> Line:
+def line_through(
+    function: Function, inputs: Arrays, direction: Arrays, u: Array, sizes_of_y: Array | float = 0.0
+) -> Line:
     """φ(t) = u · f(inputs + t direction), element by element, as `mlp_scratch.derivatives` takes it."""
+    least = np.ravel(np.abs(u) * sizes_of_y)
 
     def line(t: complex) -> tuple[Array, Array, list[Array]]:
         moved = {k: v + t * direction[k] if k in direction else v.copy() for k, v in inputs.items()}
         terms = np.ravel(u * function(moved))
-        return terms, np.abs(terms), declared(function, moved)
+        return terms, np.maximum(np.abs(terms), least), declared(function, moved)
 
     return line
 
