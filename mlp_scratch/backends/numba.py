@@ -89,7 +89,7 @@ class NumbaBackend:
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
         run.advance(0, 1, training=training)
         gradient = np.empty(program.n_parameters, program.dtype)
-        tables.unpack(gradient, run.memory.packed[1])
+        tables.layout.unpack(gradient, run.memory.packed[1])
         return float(run.losses[0]), gradient
 
     def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
@@ -167,11 +167,11 @@ class _Run:
     def load(self, state: State) -> None:
         """Begin from `state`."""
         self.memory.buffers[...] = state.buffers
-        self._move(self.tables.pack, state)
+        self._move(self.tables.layout.pack, state)
 
     def save(self, state: State, taken: int) -> None:
         """Write what `taken` steps have led to into `state`."""
-        self._move(self.tables.unpack, state)
+        self._move(self.tables.layout.unpack, state)
         state.buffers[...] = self.memory.buffers
         state.step += taken
 
@@ -256,7 +256,7 @@ class _Run:
             return True
         scratch = np.empty(self.tables.program.n_parameters, self.tables.program.dtype)
         for row in self.memory.packed:  # padding is no parameter
-            self.tables.unpack(scratch, row)
+            self.tables.layout.unpack(scratch, row)
             if not all_finite(scratch):
                 return False
         return True

@@ -37,7 +37,7 @@ def many_logits(program: Program, state: State, X: Array, threads: int, packed: 
     tables = program.keep(("tables", room, threads), lambda: Tables(program, room, threads, inference=True))
     memory = tables.memory(packed)
     memory.buffers[...] = state.buffers
-    tables.pack(state.flat, memory.packed[0])
+    tables.layout.pack(state.flat, memory.packed[0])
     at_once = len(X) if is_readable(X) else size
     for first in range(0, len(X), at_once):
         rows = X[first : first + at_once]
@@ -67,7 +67,7 @@ class FewSamples:
         self.tile, self.dtype, self.threads = tile_of(program.dtype), program.dtype, threads
         self.n_out, self._x_shape = program.operations[-1].n_out, (most_samples(self.dtype), program.operations[0].n_in)
         tables = Tables(program, most_samples(self.dtype), threads, inference=True, in_place=True)
-        self.network, self.vectors = tables.network, tables.parts[0]
+        self.network, self.vectors = tables.network, tables.layout.vectors
         self._sizes = [(array.shape, array.dtype) for array in tables.memory()]
         self._free = [self._new()]
         examples = self._arguments(*self._free[0], np.empty(0, self.dtype), np.empty((0, self.n_out), self.dtype))

@@ -1,16 +1,14 @@
-"""From a program to the tables that the compiled training loop reads, and between flat vectors and panels.
+"""From a program to the tables that the compiled training loop reads.
 
 The loop knows stages and operations (see `mlp_kernels.cpu.network`); this module knows layers. Only the Numba
 backend imports it, so that `import mlp_scratch` loads no Numba.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.weights import move
 from mlp_scratch._types import Array
 from mlp_scratch.backends.numba_code import (
     backward_code,
@@ -20,30 +18,13 @@ from mlp_scratch.backends.numba_code import (
     optimizer_code,
     optimizer_constants,
 )
+from mlp_scratch.backends.numba_layout import Layout
 from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
 from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
-from mlp_scratch.model import Field, Placed
+from mlp_scratch.model import Placed
 from mlp_scratch.program import Program
-
-
-class Vector(NamedTuple):
-    """A vector of parameters: where it lies in the flat vector and in the packed one."""
-
-    flat: int
-    packed: int
-    size: int
-
-
-class Weights(NamedTuple):
-    """A weight matrix (outputs, inputs): where it lies in the flat vector and in the packed one."""
-
-    flat: int
-    packed: int
-    outputs: int
-    inputs: int
-    rows: int
 
 
 @dataclass
@@ -67,9 +48,6 @@ class Tables:
     labels: bool = False
     inference: bool = False
     in_place: bool = False
-    vectors: list[Vector] = field(default_factory=list)
-    weights: list[Weights] = field(default_factory=list)
-    _packed_size: int = 0
     _arena_size: int = 0
 
     def __post_init__(self) -> None:
@@ -86,16 +64,17 @@ class Tables:
         self._row_multiple = max(self.tile.rows, self.tile.lanes, 4)
         stages, ops = self._cut()
         self.places = np.zeros(nw.PLACES, np.int64)
-        self._place_vectors(stages)
+        self.layout = Layout(self.tile, [op for stage in stages for op in stage], self._is_frozen)
+        self.places[nw.VECTORS] = self.layout.learning
         self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
         self.places[nw.PACE] = -(-self.tile.rows // self.panels)
         self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
         self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
+        self.layout.finish()
         self._reserve_gradients()
         inputs = self._inputs(own=self.threads == 2 and self.panels == 1 and not (self.inference or stages[0]))
-        self.parts = np.array(self.vectors, np.int64).reshape(-1, 3), np.array(self.weights, np.int64).reshape(-1, 5)
         self.network = nw.Network(
             self.stages,
             self.ops,
@@ -118,22 +97,14 @@ class Tables:
         """Arrays to run in, fresh but for `packed`, where there is one that may be written over."""
         dtype = self.program.dtype
         if packed is None:
-            packed = aligned_zeros((1 + self.slots) * self._packed_size, dtype).reshape(1 + self.slots, -1)
+            packed = aligned_zeros((1 + self.slots) * self.layout.size, dtype).reshape(1 + self.slots, -1)
         return nw.Memory(
             packed,
-            aligned_zeros(max(1, self._vectors_size), dtype),
+            aligned_zeros(max(1, self.layout.vectors_size), dtype),
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),
             aligned_zeros(8, np.dtype(np.int64)),
         )
-
-    def pack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
-        """One flat vector of parameters, or of what an optimiser remembers of them, into panels: a thread's part."""
-        move(self.tile, flat, *self.parts, packed, False, thread, threads)
-
-    def unpack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
-        """The way back of `pack`."""
-        move(self.tile, flat, *self.parts, packed, True, thread, threads)
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""
@@ -153,28 +124,6 @@ class Tables:
         """The first stage in which anything learns."""
         learning = (any(op.parameters and not self._is_frozen(op) for op in stage) for stage in stages)
         return next((s for s, learns in enumerate(learning) if learns), len(stages))
-
-    def _place_vectors(self, stages: list[list[Placed]]) -> None:
-        self._packed: dict[tuple[int, str], int] = {}
-        ops = [op for stage in stages for op in stage]
-        for op in sorted(ops, key=self._is_frozen):  # frozen ones last: the optimiser's step ends before them
-            for part in op.parameters:
-                if not (isinstance(op.layer, Dense) and part.name == "weight"):
-                    self._packed[op.index, part.name] = self._new_vector(part)
-            if not self._is_frozen(op):
-                self.places[nw.VECTORS] = self._packed_size
-        self._vectors_size = self._packed_size
-        unbiased = [op for op in ops if isinstance(op.layer, Dense) and not op.layer.bias]
-        # Zeros that all of these share. No optimiser ever steps over them: Adam without eps makes NaN of a zero.
-        zeros = self._reserve_packed(max((op.n_out for op in unbiased), default=0), self.tile.lanes)
-        self._packed.update({(op.index, "bias"): zeros for op in unbiased})
-        self._packed_size += self.tile.columns  # a tile may read its biases to the end of a row
-
-    def _new_vector(self, part: Field) -> int:
-        size = part.stop - part.start
-        place = self._reserve_packed(size, self.tile.lanes)
-        self.vectors.append(Vector(part.start, place, size))
-        return place
 
     def _fill(self, stages: list[list[Placed]]) -> None:
         output, rows = 0, 0
@@ -205,21 +154,13 @@ class Tables:
 
     def _place_weights(self, dense: Placed, row: Array) -> None:
         assert isinstance(dense.layer, Dense)
-        row[nw.BIAS] = self._packed[dense.index, "bias"]
+        row[nw.BIAS] = self.layout.place(dense, "bias")
         row[nw.LEARNS] = not self._is_frozen(dense)
         row[nw.LEARNS_BIAS] = dense.layer.bias and row[nw.LEARNS]
-        start = dense.parameters[0].start
         if self.in_place:
-            row[nw.WEIGHTS] = start
+            row[nw.WEIGHTS] = dense.parameters[0].start
             return
-        row[nw.WEIGHT_ROWS] = w_rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
-        if dense.n_out == 1:
-            row[nw.WEIGHTS] = self._reserve_packed(w_rows, self.tile.columns)
-            self.vectors.append(Vector(start, int(row[nw.WEIGHTS]), dense.n_in))
-            return
-        panels = -(-dense.n_out // self.tile.columns)
-        row[nw.WEIGHTS] = self._reserve_packed(panels * w_rows * self.tile.columns, self.tile.columns)
-        self.weights.append(Weights(start, int(row[nw.WEIGHTS]), dense.n_out, dense.n_in, w_rows))
+        row[nw.WEIGHTS], row[nw.WEIGHT_ROWS] = self.layout.place_weights(dense)
 
     def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
         """One operation's row; returns where its result lies."""
@@ -228,7 +169,7 @@ class Tables:
         self.constants[o, : len(constants)] = constants
         row[nw.SOURCE], row[nw.LAYER] = source, placed.index
         if placed.parameters:
-            row[nw.PARAMETERS] = self._packed[placed.index, "weight"]
+            row[nw.PARAMETERS] = self.layout.place(placed, "weight")
         if isinstance(layer, Dropout):
             # In place: of the layers before it none needs its result but ReLU, whose zeros and signs survive.
             row[nw.KIND], row[nw.KEPT] = nw.DROPOUT, self._reserve_panels(rows)
@@ -289,12 +230,6 @@ class Tables:
 
     def _reserve_panels(self, rows: int) -> int:
         return self._reserve(self.panels * rows * self.tile.columns)
-
-    def _reserve_packed(self, size: int, multiple: int) -> int:
-        """Room that begins and ends at a multiple, in the packed parameters."""
-        place = -(-self._packed_size // multiple) * multiple
-        self._packed_size = place + -(-size // multiple) * multiple
-        return place
 
     def _code(self) -> tuple[int, int, int, int]:
         """Where the compiled loss and the forms of the optimiser lie."""
