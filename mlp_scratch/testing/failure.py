@@ -60,7 +60,7 @@ def options(**given: tuple[object, object]) -> str:
     >>> options(at_kink=("left", "any"), batch=("independent", "independent"))
     ", at_kink='left'"
     """
-    return "".join(f", {name}={value!r}" for name, (value, default) in given.items() if value != default)
+    return "".join(f", {name}={value!r}" for name, (value, default) in given.items() if repr(value) != repr(default))
 
 
 def _shown(fact: object) -> str:

@@ -1,6 +1,5 @@
 """The command as a whole: help, mistakes, exit codes, pipes."""
 
-import os
 import re
 import subprocess
 import sys
@@ -124,12 +123,9 @@ class TestClosedStreams:
     """Streams that the shell closes, as `>&-` does."""
 
     def ends(self, arguments, *, closed, cwd):
-        def close():
-            for number in closed:
-                os.close(number)
-
-        command = [*COMMAND, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, preexec_fn=close)
+        shut = " ".join(f"{number}>&-" for number in closed)
+        command = ["sh", "-c", f'exec "$@" {shut}', "sh", *COMMAND, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
         return done.returncode, done.stdout, done.stderr
 
     @pytest.mark.parametrize("closed", [[1], [1, 2]])
