@@ -9,7 +9,7 @@ import numpy as np
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
-from mlp_scratch.testing.failure import literal, options
+from mlp_scratch.testing.failure import literal, made, options
 from mlp_scratch.testing.function import Arrays, AtKink, BatchRule, Function, Pullback, give_back, numbers
 
 
@@ -78,7 +78,7 @@ def from_object(
             own.params[name][...] = inputs[name]  # as an optimiser does
         return passes(own, inputs)
 
-    code = f"layer = {made(layer)}\n" + "".join(
+    code = made("layer", layer, type(layer).__module__) + "".join(
         f"layer.params[{name!r}][...] = {literal(value)}\n" for name, value in parameters.items()
     )
     if said := options(analytic=(analytic, False), at_kink=(at_kink, "any"), batch=(batch, "independent")):
@@ -93,12 +93,6 @@ def from_object(
         vjp_after=vjp_after,
         code=code,
     )
-
-
-def made(thing: object) -> str:
-    """An expression that makes `thing`, where its repr is one."""
-    text = repr(thing)
-    return text if not text.startswith("<") else f"...  # your {type(thing).__name__}"
 
 
 def _arrays_by_name(params: Any) -> Arrays:
