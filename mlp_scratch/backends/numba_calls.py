@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import typeof
@@ -11,6 +11,8 @@ from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.gather import TYPES
 from mlp_kernels.cpu.tile import Tile
 from mlp_scratch._types import Array
+
+Result = TypeVar("Result")
 
 _compiled: set[tuple[str, Tile]] = set()
 
@@ -27,15 +29,34 @@ def is_compiled(kernel: Any, tile: Tile) -> bool:
     return any(signature[0] == typeof(tile) for signature in kernel.signatures)
 
 
-def on_threads(work: Callable[[int, int], None], threads: int, memory: nw.Memory) -> None:
-    """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it."""
+def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memory) -> Result:
+    """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it.
+
+    Returns the result of the first.
+    """
     if threads == 1:
-        work(0, 1)
-        return
+        return work(0, 1)
     memory.meeting[0] = 0
     others = [threading.Thread(target=work, args=(thread, threads), daemon=True) for thread in range(1, threads)]
     for other in others:
         other.start()
+    result = work(0, threads)
+    for other in others:
+        other.join()
+    return result
+
+
+def share_out(work: Callable[[int, int], None], threads: int) -> None:
+    """The same of work that needs no meeting, so that what no thread can be started for is done here."""
+    others = []
+    for thread in range(1, threads):
+        other = threading.Thread(target=work, args=(thread, threads), daemon=True)
+        try:
+            other.start()
+        except RuntimeError:
+            work(thread, threads)
+        else:
+            others.append(other)
     work(0, threads)
     for other in others:
         other.join()

@@ -66,7 +66,7 @@ class FewSamples:
     def __init__(self, program: Program, threads: int) -> None:
         self.tile, self.dtype, self.threads = tile_of(program.dtype), program.dtype, threads
         self.n_out, self._x_shape = program.operations[-1].n_out, (most_samples(self.dtype), program.operations[0].n_in)
-        tables = Tables(program, most_samples(self.dtype), threads, inference=True, in_place=True)
+        tables = Tables(program, most_samples(self.dtype), threads, inference=True, few=True)
         self.network, self.vectors = tables.network, tables.layout.vectors
         self._sizes = [(array.shape, array.dtype) for array in tables.memory()]
         self._free = [self._new()]

@@ -1,7 +1,8 @@
 """Where parameters lie in the packed vector that kernels read, and the way there and back.
 
 Vectors come first (biases, slopes), those of frozen layers behind the others, since the optimiser's step ends before
-them; then the weights in panels.
+them; then the weights in panels. Of a network too large to be copied, those weights whose panels have as many elements
+as their rows are no part of the packed vector: they are turned into panels where they lie.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.weights import move
+from mlp_kernels.cpu.weights import move, turn
 from mlp_scratch._types import Array
 from mlp_scratch.layers import Dense
 from mlp_scratch.model import Field, Placed
@@ -34,6 +35,14 @@ class Weights(NamedTuple):
     rows: int
 
 
+class Turned(NamedTuple):
+    """A weight matrix that stays in the flat vector: where it lies there."""
+
+    flat: int
+    outputs: int
+    inputs: int
+
+
 class Layout:
     """The packed vector of a program, its vectors placed and room for weights yet to be taken.
 
@@ -41,17 +50,22 @@ class Layout:
         tile: the register tile of the kernels.
         ops: the operations of the program.
         is_frozen: whether an operation learns nothing.
+        in_place: whether weights stay in the flat vector where they can.
 
     Attributes:
         size: elements so far.
         learning: of these, how many from the first on are vectors that learn.
         vectors_size: how many are vectors.
+        longest: elements of the longest panel that is turned where it lies; 0 where none is.
     """
 
-    def __init__(self, tile: Tile, ops: Sequence[Placed], is_frozen: Callable[[Placed], bool]) -> None:
-        self.tile, self.size, self.learning = tile, 0, 0
+    def __init__(
+        self, tile: Tile, ops: Sequence[Placed], is_frozen: Callable[[Placed], bool], *, in_place: bool = False
+    ) -> None:
+        self.tile, self.in_place, self.size, self.learning, self.longest = tile, in_place, 0, 0, 0
         self._vectors: list[Vector] = []
         self._weights: list[Weights] = []
+        self._turned: list[Turned] = []
         self._places: dict[tuple[int, str], int] = {}
         for op in sorted(ops, key=is_frozen):
             for part in op.parameters:
@@ -70,11 +84,19 @@ class Layout:
         """Where a vector of an operation lies."""
         return self._places[op.index, name]
 
+    def stays(self, dense: Placed) -> bool:
+        """Whether a layer's weights stay in the flat vector: each panel must have as many elements as its rows."""
+        return self.in_place and dense.n_out % self.tile.columns == dense.n_in % self.tile.rows == 0
+
     def place_weights(self, dense: Placed) -> tuple[int, int]:
-        """Take room for a layer's weights; returns where they lie, and the rows of a panel."""
+        """Take room for a layer's weights, unless they stay; returns where they lie, and the rows of a panel."""
         rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
         start, panels = dense.parameters[0].start, -(-dense.n_out // self.tile.columns)
-        if dense.n_out == 1:
+        if self.stays(dense):
+            place = start
+            self._turned.append(Turned(start, dense.n_out, dense.n_in))
+            self.longest = max(self.longest, rows * self.tile.columns)
+        elif dense.n_out == 1:
             place = self._reserve(rows, self.tile.columns)
             self._vectors.append(Vector(start, place, dense.n_in))
         else:
@@ -86,6 +108,7 @@ class Layout:
         """All weights have their places."""
         self.vectors = np.array(self._vectors, np.int64).reshape(-1, 3)
         self.weights = np.array(self._weights, np.int64).reshape(-1, 5)
+        self.turned = np.array(self._turned, np.int64).reshape(-1, 3)
 
     def pack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
         """One flat vector of parameters, or of what an optimiser remembers of them: a thread's part."""
@@ -94,6 +117,10 @@ class Layout:
     def unpack(self, flat: Array, packed: Array, thread: int = 0, threads: int = 1) -> None:
         """The way back of `pack`."""
         move(self.tile, flat, self.vectors, self.weights, packed, True, thread, threads)
+
+    def turn(self, flat: Array, room: Array, back: bool, thread: int = 0, threads: int = 1) -> None:
+        """Weights that stay in a flat vector, from rows to panels or `back`; `room` (longest,) is a thread's own."""
+        turn(self.tile, flat, self.turned, room, back, thread, threads)
 
     def _new_vector(self, part: Field) -> int:
         size = part.stop - part.start

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.in_place import LARGEST, addresses
 from mlp_scratch._types import Array
 from mlp_scratch.backends.numba_code import (
     backward_code,
@@ -26,6 +27,14 @@ from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
 from mlp_scratch.model import Placed
 from mlp_scratch.program import Program
 
+MOST_COPIED = 24e6
+"""Bytes of parameters and optimiser state of which training makes a second copy, to fall back to the first."""
+
+
+def is_wide(program: Program) -> bool:
+    """Whether a program is too large to be copied."""
+    return (1 + len(program.optimizer.slots)) * program.n_parameters * program.dtype.itemsize > MOST_COPIED
+
 
 @dataclass
 class Tables:
@@ -38,7 +47,8 @@ class Tables:
         gradient: whether to store the gradient in the first slot instead of updating.
         labels: whether targets are class labels.
         inference: whether only logits are wanted; then nothing is compiled that only training calls.
-        in_place: whether weights are read where they lie in the flat vector, see `few_samples`.
+        few: whether weights are read where they lie in the flat vector, see `few_samples`.
+        in_place: whether weights stay there while they are trained, as far as they can, see `in_place`.
     """
 
     program: Program
@@ -47,6 +57,7 @@ class Tables:
     gradient: bool = False
     labels: bool = False
     inference: bool = False
+    few: bool = False
     in_place: bool = False
     _arena_size: int = 0
 
@@ -64,7 +75,9 @@ class Tables:
         self._row_multiple = max(self.tile.rows, self.tile.lanes, 4)
         stages, ops = self._cut()
         self.places = np.zeros(nw.PLACES, np.int64)
-        self.layout = Layout(self.tile, [op for stage in stages for op in stage], self._is_frozen)
+        ops_in_order = [op for stage in stages for op in stage]
+        self.layout = Layout(self.tile, ops_in_order, self._is_frozen, in_place=self.in_place)
+        self.places[nw.IN_PLACE] = self.in_place
         self.places[nw.VECTORS] = self.layout.learning
         self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
         self.places[nw.PACE] = -(-self.tile.rows // self.panels)
@@ -104,6 +117,9 @@ class Tables:
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),
             aligned_zeros(8, np.dtype(np.int64)),
+            np.zeros(3, np.int64),
+            np.zeros(LARGEST + 2 * self.threads),
+            aligned_zeros(self.program.n_buffers, dtype),
         )
 
     def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
@@ -157,10 +173,11 @@ class Tables:
         row[nw.BIAS] = self.layout.place(dense, "bias")
         row[nw.LEARNS] = not self._is_frozen(dense)
         row[nw.LEARNS_BIAS] = dense.layer.bias and row[nw.LEARNS]
-        if self.in_place:
+        if self.few:
             row[nw.WEIGHTS] = dense.parameters[0].start
             return
         row[nw.WEIGHTS], row[nw.WEIGHT_ROWS] = self.layout.place_weights(dense)
+        row[nw.STAYS] = self.layout.stays(dense)
 
     def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
         """One operation's row; returns where its result lies."""
@@ -205,16 +222,19 @@ class Tables:
         return found
 
     def _reserve_gradients(self) -> None:
-        width, largest = self.tile.columns, int(self.stages[:, nw.ROWS].max())
-        outputs = -(-largest // width) * width
-        for place in () if self.inference else (nw.GRADIENT_A, nw.GRADIENT_B):
-            self.places[place] = self._reserve_panels(largest)
-        for place in () if self.inference else (nw.TRANSPOSED_A, nw.TRANSPOSED_B):
-            self.places[place] = self._reserve_panels(outputs)
+        width, rows = self.tile.columns, self.stages[:, nw.ROWS]
+        outputs = -(-rows // width) * width
+        for column, sizes in () if self.inference else ((nw.GRADIENT, rows), (nw.TRANSPOSED, outputs)):
+            if self.in_place:
+                self.stages[:, column] = [self._reserve_panels(int(size)) for size in sizes]
+            else:
+                self.stages[0::2, column], self.stages[1::2, column] = (
+                    self._reserve_panels(int(sizes.max())) for _ in range(2)
+                )
         for place in (nw.SHARES, nw.VALUES, nw.ACCURACIES):
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
-        self.places[nw.UNUSED] = self._reserve(outputs)
+        self.places[nw.UNUSED] = self._reserve(int(outputs.max()))
         last = int(self.stages[-1, nw.N_OUT])
         scratch = max(2, last) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
@@ -231,12 +251,13 @@ class Tables:
     def _reserve_panels(self, rows: int) -> int:
         return self._reserve(self.panels * rows * self.tile.columns)
 
-    def _code(self) -> tuple[int, int, int, int]:
-        """Where the compiled loss and the forms of the optimiser lie."""
+    def _code(self) -> tuple[int, ...]:
+        """Where the compiled loss, the forms of the optimiser and what trains in place lie."""
         if self.inference:
-            return (0, 0, 0, 0)
+            return (0, 0, 0, 0, 0, 0)
         optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
         forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
-        return loss_code(self.program.loss, tile, self.labels), *forms
+        judging = addresses(self.tile) if self.in_place else (0, 0)
+        return loss_code(self.program.loss, tile, self.labels), *forms, *judging

@@ -1,11 +1,15 @@
 """Fits for tests that need a process of their own, or a worker that can import what it is to run."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.backends import numba as compiled
+from mlp_scratch.backends import numba_run, numba_tables
 
 
 def fitted(threads: int | None = None, *, epochs: int = 3) -> ms.Sequential:
@@ -19,6 +23,14 @@ def fitted(threads: int | None = None, *, epochs: int = 3) -> ms.Sequential:
     return model
 
 
+@contextmanager
+def all_in_place() -> Iterator[None]:
+    """Train every network, however small, where its parameters lie."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba_tables, "MOST_COPIED", 0)
+        yield
+
+
 def digest(threads: int | None = None, *, epochs: int = 3) -> str:
     """The SHA-256 of all that such a fit has learned."""
     model = fitted(threads, epochs=epochs)
@@ -29,13 +41,13 @@ def digest(threads: int | None = None, *, epochs: int = 3) -> str:
 
 def widest(threads: int | None = None) -> int:
     """How many threads took a step of such a fit together, at most."""
-    used, on_threads = [], compiled.on_threads
+    used, on_threads = [], numba_run.on_threads
 
     def count(work, threads, memory):  # type: ignore[no-untyped-def]
         used.append(threads)
-        on_threads(work, threads, memory)
+        return on_threads(work, threads, memory)
 
-    compiled.on_threads = count
+    numba_run.on_threads = count
     fitted(threads, epochs=1)
-    compiled.on_threads = on_threads
+    numba_run.on_threads = on_threads
     return max(used)

@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[2]
 CPUS = {"x86-64": ("SSE", ["sse2"]), "haswell": ("AVX2+FMA", ["avx2", "fma"])}
 """What code is generated for, the vector unit it then has, and what the host must have to run it."""
 
-TESTS = "test_any_network or test_sums_longer_than_a_block or test_batches_across_panels"
+TESTS = "test_any_network or test_sums_longer_than_a_block or test_batches_across_panels or test_the_bits_are_those"
 RUN = """
 import sys
 import pytest
 from mlp_kernels.cpu.features import vector_unit
 assert vector_unit().name == sys.argv[1], vector_unit()
 options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-files = ["tests/backends/test_parity.py", "tests/backends/test_few_samples.py"]
+files = [f"tests/backends/test_{name}.py" for name in ("parity", "few_samples", "in_place")]
 sys.exit(pytest.main([*options, *files, "-k", sys.argv[2]]))
 """
 
@@ -39,4 +39,4 @@ def test_parity_with_code_for_older_cpus(cpu):
     command = [sys.executable, "-c", RUN, unit, TESTS]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "9 passed" in done.stdout
+    assert "10 passed" in done.stdout

@@ -5,7 +5,7 @@ never written, and NaN hides nothing: so here all memory that a call begins with
 """
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ from hypothesis import given
 
 import mlp_scratch as ms
 from mlp_kernels.cpu import network as nw
-from mlp_scratch.backends import numba as compiled
+from mlp_scratch.backends import numba_run
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.layers import Dense
 from mlp_scratch.testing import check_backend, strategies
+from tests.backends.fits import all_in_place
 from tests.tolerances import assert_parity
 
 
@@ -38,13 +39,13 @@ def memory_of_nan():
 
     def take(run, *arguments):
         run.memory.arena[...] = np.nan
-        step(run, *arguments)
+        return step(run, *arguments)
 
-    new, step = Tables.memory, compiled._Run._take
+    new, step = Tables.memory, numba_run.Run._take
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tables, "memory", memory)
-        patch.setattr(compiled._Run, "_take", take)
-        patch.setattr(compiled, "SECONDS_A_CALL", 0.0)
+        patch.setattr(numba_run.Run, "_take", take)
+        patch.setattr(numba_run, "SECONDS_A_CALL", 0.0)
         yield
 
 
@@ -54,7 +55,7 @@ def dense_layers(program):
 
 def test_nan_in_memory_that_is_read_is_seen(monkeypatch):
     """Were the arena not NaN, or NaN without effect, the next test could not fail."""
-    monkeypatch.setattr(compiled._Run, "load", lambda run, state: None)
+    monkeypatch.setattr(numba_run.Run, "load", lambda run, state: None)
     model, X = ms.Sequential([ms.Dense(3, 2)], dtype="float64"), np.ones((2, 3))
     with memory_of_nan():
         loss, gradients = model.loss_and_gradients(X, X[:, :2], loss="mse", backend="numba")
@@ -62,9 +63,10 @@ def test_nan_in_memory_that_is_read_is_seen(monkeypatch):
     assert np.isnan(gradients["0.weight"]).all()
 
 
+@pytest.mark.parametrize("place", ["panels", "in place"])
 @given(strategies.problems(max_depth=3, max_width=70))
-def test_nothing_is_read_that_was_not_written(problem):
-    with memory_of_nan():
+def test_nothing_is_read_that_was_not_written(place, problem):
+    with memory_of_nan(), all_in_place() if place == "in place" else nullcontext():
         check_backend("numba", problem, only=["same_logits", "same_gradient", "same_training"])
 
 

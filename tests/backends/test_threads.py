@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from mlp_scratch.backends import numba as compiled
+from mlp_scratch.backends import numba_run
 from tests.backends.fits import digest
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
 needs_affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system sets no affinity")
-needs_two_cores = pytest.mark.skipif(compiled.usable_cores() < 2, reason="two cores are needed")
+needs_two_cores = pytest.mark.skipif(compiled.usable_threads() < 2, reason="two cores are needed")
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,15 @@ def alone(code, *, cores=None, **environment):
 
 @needs_two_cores
 def test_two_threads_are_used_where_they_may_be_and_give_the_same_sha_256(expected):
-    assert alone("print(fits.widest(), fits.digest())") == [str(compiled.usable_cores()), expected]
+    assert alone("print(fits.widest(), fits.digest())") == [str(compiled.usable_threads()), expected]
 
 
 @needs_two_cores
 def test_threads_share_the_layout_of_much_that_is_learned(expected):
     """Here of as little as a fit that is quick has: what they bring into panels and back has the same bits."""
-    assert alone("compiled.NUMBERS_FOR_THREADS = 0\nprint(fits.digest())") == [expected]
+    assert alone(
+        "from mlp_scratch.backends import numba_run\nnumba_run.NUMBERS_FOR_THREADS = 0\nprint(fits.digest())"
+    ) == [expected]
 
 
 @needs_affinity
@@ -128,20 +131,22 @@ class Clock:
     def advance(self, _first, steps):
         self.calls.append(steps)
         self.now += steps * self.seconds_a_step
+        return steps
 
 
 @pytest.mark.parametrize("seconds_a_step", [1e-6, 1e-3, 0.02, 0.4])
 def test_stop_is_asked_many_times_a_second_however_long_a_step_takes(seconds_a_step, monkeypatch):
     clock = Clock(seconds_a_step)
-    monkeypatch.setattr(compiled, "perf_counter", lambda: clock.now)
-    monkeypatch.setattr(compiled._Run, "advance", clock.advance)
-    run = object.__new__(compiled._Run)
+    monkeypatch.setattr(numba_run, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(numba_run.Run, "advance", clock.advance)
+    run = object.__new__(numba_run.Run)
+    run.refused = False
     run.plan, run.losses = compiled.Plan(np.arange(0), 1, np.zeros(3_000_000), 0), np.zeros(3_000_000)
     asked = count()
     run.advance_until(lambda: next(asked) > 200, 1)
     longest = max(clock.calls) * seconds_a_step
-    assert longest <= max(1.01 * compiled.SECONDS_A_CALL, seconds_a_step)
-    assert compiled.SECONDS_A_CALL <= 0.25, "Ctrl-C must stop a fit within a second"
+    assert longest <= max(1.01 * numba_run.SECONDS_A_CALL, seconds_a_step)
+    assert numba_run.SECONDS_A_CALL <= 0.25, "Ctrl-C must stop a fit within a second"
 
 
 def test_ctrl_c_in_the_middle_of_compiled_steps_loses_nothing():

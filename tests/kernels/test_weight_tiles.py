@@ -20,11 +20,12 @@ HYPER = Hyper(0.1, 0.01, 0.9, 0.8, 0.2, 0.99, 0.01, 0.05, 1e-3)
 @njit
 def to_weights(tile, rule, small, x, hop, dz, depth, w, slot_step, hyper, columns, pace):
     x, dz, w, hyper = pointer_to(x), pointer_to(dz), pointer_to(w), pointer_to(hyper)
+    s = shift(w, slot_step)
     nowhere = pointer_like(FAR, w), pace
     if small:
-        weight_tiles.small_weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, pace, nowhere)
+        weight_tiles.small_weights_tile(tile, rule, x, hop, dz, depth, w, s, slot_step, hyper, columns, pace, nowhere)
     else:
-        weight_tiles.weights_tile(tile, rule, x, hop, dz, depth, w, slot_step, hyper, columns, pace, nowhere)
+        weight_tiles.weights_tile(tile, rule, x, hop, dz, depth, w, s, slot_step, hyper, columns, pace, nowhere)
 
 
 @njit

@@ -35,8 +35,10 @@ from mlp_kernels.cpu.network import (
     UPDATE_COLUMN,
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
-    WEIGHTS,
+    slot_step_of,
+    slots_of,
     stage,
+    weights_of,
 )
 from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.squares import transpose_block, transpose_column, transpose_part
@@ -58,7 +60,7 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
         stage(f, s, WEIGHT_ROWS),
     )
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
-    weights, bias = shift(f.packed, stage(f, s, WEIGHTS)), shift(f.packed, stage(f, s, BIAS))
+    weights, bias = weights_of(f, s), shift(f.packed, stage(f, s, BIAS))
     least = number(f.arena, -np.inf)
     floor = number(f.arena, 0.0) if stage(f, s, CUT) else least
     if stage(f, s, N_OUT) == 1:
@@ -158,7 +160,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
         stage(f, s, INPUT_ROWS),
         stage(f, s, WEIGHT_ROWS),
     )
-    weights = shift(f.packed, stage(f, s, WEIGHTS))
+    weights = weights_of(f, s)
     hop = w_rows * width
     x, behind_relu = shift(f.arena, stage(f, s, INPUT)), 1 if ends_in_relu(f, s - 1) else 0
     if depth == 1:
@@ -213,16 +215,13 @@ def update_weights(
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
-    weights, w_rows = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS)
-    outputs, slot_step = stage(f, s, N_OUT), f.slot_step
+    weights, w_rows, outputs = weights_of(f, s), stage(f, s, WEIGHT_ROWS), stage(f, s, N_OUT)
     if outputs == 1:
-        arguments = (tile, x, hop, dz, stage(f, s, ROWS) * width, begin, end, n, weights, slot_step, hyper)
+        arguments = (tile, x, hop, dz, stage(f, s, ROWS) * width, begin, end, n, weights, f.slot_step, hyper)
         call(load(f.code, UPDATE_COLUMN), arguments)
         return
-    call(
-        load(f.code, UPDATE_WEIGHTS),
-        (tile, x, hop, transposed, dz_step, outputs, panel, last, begin, end, n, weights, w_rows, slot_step, hyper),
-    )
+    which, memory = (outputs, panel, last, begin, end, n), (weights, w_rows, slots_of(f, s), slot_step_of(f, s), hyper)
+    call(load(f.code, UPDATE_WEIGHTS), (tile, x, hop, transposed, dz_step, *which, *memory))
 
 
 @kernel

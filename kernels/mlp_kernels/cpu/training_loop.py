@@ -18,24 +18,26 @@ from mlp_kernels.cpu.blocks import BLOCK_ROWS
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.dense import (
     ends_in_relu,
-    few_forward,
     finish_gradient,
     input_gradient,
     product,
     update_weights,
 )
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
+from mlp_kernels.cpu.in_place import IS_SAFE
 from mlp_kernels.cpu.memory import load, local, pointer_to, shift
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
     ACCURACIES,
     FIRST_OP,
-    GRADIENT_A,
     HYPER,
+    IN_PLACE,
+    JUDGE,
     LAST_OP,
     LOSS,
     LOWEST,
     N_OUT,
+    NOTE,
     OUTPUT,
     OWN_INPUT,
     PRODUCT,
@@ -43,12 +45,15 @@ from mlp_kernels.cpu.network import (
     SCRATCH,
     SCRATCH_STEP,
     SHARES,
-    TRANSPOSED_A,
     VALUES,
+    VECTORS,
     frame,
+    gradient_of,
     stage,
+    transposed_of,
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward, update_vectors
+from mlp_kernels.cpu.owners import owned_inputs, owned_outputs, owned_weights, passes_on
 from mlp_kernels.cpu.shuffling import shuffle
 from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
@@ -70,11 +75,12 @@ def train(
     accuracies: Any,
     thread: int,
     threads: int,
-) -> None:
-    """Take `steps` steps from number `first` of `batches`, as one of `threads` threads.
+) -> int:
+    """Take `steps` steps from number `first` of `batches`, as one of `threads` threads; returns how many were taken.
 
     `losses` and `accuracies` get the figures of each step, measured before its update. `training` is False for a
-    gradient in inference mode.
+    gradient in inference mode. All steps are taken, but of weights that stay where the model has them: see
+    `in_place.py`.
     """
     f = frame(net, memory, batches.data, batches.targets, batches.weights)
     sources, corrections = local(tile, np.int64), local(CORRECTIONS, np.float64)
@@ -107,9 +113,12 @@ def train(
         round_ = meet(f.meeting, round_, threads)
         if thread == 0:
             losses[i], accuracies[i] = _figures(tile, f, n)
-        round_ = _backward(tile, f, n, training, thread, threads, round_)
+        round_ = _backward(tile, f, n, losses[i], training, thread, threads, round_)
+        if round_ == 0:
+            return i - first
         if thread == 0:
             update_vectors(tile, f)
+    return steps
 
 
 @kernel
@@ -166,32 +175,6 @@ def _gather(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, t
 
 
 @kernel
-def _features(tile: Tile, f: Any, s: int, n: int, thread: int, threads: int) -> Any:
-    """The features of stage `s` that a thread owns on the way forward: whole rows of tiles, or whole panels."""
-    features = stage(f, s, N_OUT)
-    unit = tile.columns if few_forward(f, s, n) or _keeps_panels(tile, f, s, threads) else tile.rows
-    begin, end = share((features + unit - 1) // unit, thread, threads)
-    return begin * unit, min(end * unit, features)
-
-
-@kernel
-def _keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
-    """Whether the panels of weights of stage `s` belong to one thread each, forward and back.
-
-    Where no gradient goes on to the stage below, each thread then updates the weights that it reads, and they never
-    change cores.
-    """
-    panels = (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
-    return s > 0 and not _passes_on(f, s) and panels % threads == 0
-
-
-@kernel
-def _passes_on(f: Any, s: int) -> bool:
-    """Whether there is anything to learn below stage `s`, so that it has to hand on a gradient."""
-    return s > load(f.places, LOWEST)
-
-
-@kernel
 def _forward(
     tile: Tile,
     f: Any,
@@ -207,7 +190,7 @@ def _forward(
     for s in range(f.n_stages):
         if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
             continue
-        begin, end = _features(tile, f, s, n, thread, threads)
+        begin, end = owned_outputs(tile, f, s, n, thread, threads)
         if s > 0:
             product(tile, f, s, begin, end, n)
         run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
@@ -228,7 +211,7 @@ def _loss(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: int, thr
         gather_shares(tile, f.weights, order, n, b, largest, total, shares)
         gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t, sources)
         panel = b * rows * width
-        z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(_gradient(f, last), panel)
+        z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(gradient_of(f, last), panel)
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
         constant, samples = load(f.loss_constants, 0), min(width, n - b * width)
@@ -248,52 +231,51 @@ def _figures(tile: Tile, f: Any, n: int) -> Any:
 
 
 @kernel
-def _gradient(f: Any, s: int) -> Any:
-    """Where the gradient of stage `s` lies: two places in turn, for it is needed until the next one is there."""
-    return shift(f.arena, load(f.places, GRADIENT_A + s % 2))
+def _backward(tile: Tile, f: Any, n: int, loss: float, training: bool, thread: int, threads: int, round_: int) -> int:
+    """All stages down to the lowest that learns, with the updates; returns the number of the next meeting.
 
-
-@kernel
-def _transposed(f: Any, s: int) -> Any:
-    return shift(f.arena, load(f.places, TRANSPOSED_A + s % 2))
-
-
-@kernel
-def _backward(tile: Tile, f: Any, n: int, training: bool, thread: int, threads: int, round_: int) -> int:
-    """All stages down to the lowest that learns, with the updates; returns the number of the next meeting."""
-    last = f.n_stages - 1
-    begin, end = _inputs(tile, stage(f, last, N_OUT), thread, threads)
-    dz = _gradient(f, last)
+    In place it is all gradients of activations first, then all updates: or none, and 0 is returned.
+    """
+    last, in_place = f.n_stages - 1, load(f.places, IN_PLACE) != 0
+    begin, end = owned_inputs(tile, stage(f, last, N_OUT), thread, threads)
+    dz = gradient_of(f, last)
     run_backward(tile, f, last, dz, begin, end, n, training, thread)
-    finish_gradient(tile, f, last, dz, _transposed(f, last), begin, end, n)
+    finish_gradient(tile, f, last, dz, transposed_of(f, last), begin, end, n)
     round_ = meet(f.meeting, round_, threads)
-    for s in range(last, max(load(f.places, LOWEST), 1) - 1, -1):
-        inputs, passes_on = stage(f, s - 1, N_OUT), _passes_on(f, s)
-        panel, last_panel = 0, (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
-        if _keeps_panels(tile, f, s, threads):
-            begin, end = 0, inputs
-            panel, last_panel = share(last_panel, thread, threads)
-        else:
-            begin, end = _inputs(tile, inputs, thread, threads)
-        # Blocks share what their rows of weights or samples leave in the caches; of a few samples that is nothing.
-        rows = BLOCK_ROWS if passes_on or n > MOST_FORWARD else max(1, end - begin)
-        for row in range(begin, end, rows):
-            stop = min(row + rows, end)
-            if passes_on:
-                dx = _gradient(f, s - 1)
-                input_gradient(tile, f, s, _gradient(f, s), _transposed(f, s), dx, row, stop, n)
-                if not ends_in_relu(f, s - 1):
-                    run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
-                if s > 1:
-                    finish_gradient(tile, f, s - 1, dx, _transposed(f, s - 1), row, stop, n)
-            update_weights(tile, f, s, _gradient(f, s), _transposed(f, s), panel, last_panel, row, stop, n)
-        round_ = meet(f.meeting, round_, threads)
+    for turn in range(2 if in_place else 1):
+        gradients, updates = turn == 0, turn == 1 or not in_place
+        if turn == 1:
+            round_ = _judge(tile, f, n, loss, thread, threads, round_)
+            if load(f.bounds, IS_SAFE) == 0.0:
+                return 0
+        for s in range(last, max(load(f.places, LOWEST), 1) - 1, -1):
+            goes_on = passes_on(f, s)
+            begin, end, panel, last_panel = owned_weights(tile, f, s, thread, threads)
+            # Blocks share what their rows of weights or samples leave in the caches; of a few samples that is nothing.
+            rows = BLOCK_ROWS if goes_on or n > MOST_FORWARD else max(1, end - begin)
+            for row in range(begin, end, rows):
+                stop = min(row + rows, end)
+                if goes_on and gradients:
+                    dx = gradient_of(f, s - 1)
+                    input_gradient(tile, f, s, gradient_of(f, s), transposed_of(f, s), dx, row, stop, n)
+                    if not ends_in_relu(f, s - 1):
+                        run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
+                    if s > 1:
+                        finish_gradient(tile, f, s - 1, dx, transposed_of(f, s - 1), row, stop, n)
+                if updates:
+                    update_weights(tile, f, s, gradient_of(f, s), transposed_of(f, s), panel, last_panel, row, stop, n)
+            round_ = meet(f.meeting, round_, threads)
     return round_
 
 
 @kernel
-def _inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
-    """The features that a thread owns on the way back: whole squares of the transposition."""
-    unit = max(tile.rows, tile.lanes)
-    begin, end = share((features + unit - 1) // unit, thread, threads)
-    return begin * unit, min(end * unit, features)
+def _judge(tile: Tile, f: Any, n: int, loss: float, thread: int, threads: int, round_: int) -> int:
+    """Whether the step at hand is safe, into `bounds`; returns the number of the next meeting."""
+    sizes, whose = (load(f.places, LOWEST), f.n_stages), (n, thread, threads)
+    call(load(f.code, NOTE), (tile, f.stages, *sizes, f.arena, f.bounds, *whose))
+    round_ = meet(f.meeting, round_, threads)
+    if thread == 0:
+        gradients, buffers = (f.gradients, load(f.places, VECTORS)), (f.buffers, f.before, f.n_buffers)
+        hyper, is_adam = shift(f.arena, load(f.places, HYPER)), 1 if load(f.optimizer_constants, 6) < 0.0 else 0
+        call(load(f.code, JUDGE), (tile, f.bounds, n, threads, loss, *gradients, *buffers, hyper, is_adam))
+    return meet(f.meeting, round_, threads)

@@ -1,6 +1,6 @@
 """The optimiser's step over blocks of neighbouring parameters, `rules.Rule` by `rules.Rule`.
 
-What a rule remembers lies in slots of the layout of the parameters, `slot_step` elements behind each other. So one
+What a rule remembers lies in slots of the layout of the parameters, `slot_step` elements apart. So one
 formula serves a block of weights whose gradient is still in registers, and a vector of biases alike.
 """
 
@@ -103,7 +103,7 @@ def weights_update_of(rule: Rule) -> Update:
     """dW = x dzᵀ for inputs `begin` to `end` and the panels of outputs `first` to `last`, and the step that follows.
 
     The samples of a feature lie in panels `hop` elements apart, `dz` has panels of outputs `dz_step` apart, and
-    the weights panels of `w_rows` rows.
+    the weights panels of `w_rows` rows; what the rule remembers of them begins at `slots`.
     """
 
     def weights_update(
@@ -120,6 +120,7 @@ def weights_update_of(rule: Rule) -> Update:
         n: int,
         weights: Any,
         w_rows: int,
+        slots: Any,
         slot_step: int,
         hyper: Any,
     ) -> None:
@@ -133,12 +134,13 @@ def weights_update_of(rule: Rule) -> Update:
             columns = outputs - panel * width
             below = shift(dz, max(panel - 1, first) * dz_step)
             for i in range(begin, end, tile.rows):
-                rows, w = shift(x, i * width), shift(weights, (panel * w_rows + i) * width)
+                rows, place = shift(x, i * width), (panel * w_rows + i) * width
+                w, s = shift(weights, place), shift(slots, place)
                 next_dz = part_ahead(tile, below, (i - begin) // tile.rows, n, dz_pace)
                 if end - i > tile.few_rows:
-                    weights_tile(tile, rule, rows, hop, d, n, w, slot_step, hyper, columns, pace, next_dz)
+                    weights_tile(tile, rule, rows, hop, d, n, w, s, slot_step, hyper, columns, pace, next_dz)
                 else:
-                    small_weights_tile(tile, rule, rows, hop, d, n, w, slot_step, hyper, columns, pace, next_dz)
+                    small_weights_tile(tile, rule, rows, hop, d, n, w, s, slot_step, hyper, columns, pace, next_dz)
 
     return weights_update
 
@@ -173,7 +175,7 @@ def addresses(weights: Rule, vectors: Rule, tile: Tile, outputs: Sequence[int]) 
     `outputs` are those of each layer: of the last two, the one that none of them needs is 0.
     """
     vector = (FLOATS, INT, FLOATS, INT, FLOATS)
-    block = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, INT, FLOATS)
+    block = (FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, INT, FLOATS, INT, FLOATS, INT, FLOATS)
     column = (FLOATS, INT, FLOATS, INT, INT, INT, INT, FLOATS, INT, FLOATS)
     return (
         address(vector_update_of(vectors), vector, tile),

@@ -2,9 +2,10 @@
 
     dW = x dzᵀ      a block of R inputs x w outputs; each step reads one lane of R rows of x, one row of dz, transposed
 
-The block of dW is a block of W's own layout (see `layer_tiles.py`), and what the optimiser remembers of a weight lies
-`slot_step` elements behind it. So W and its slots are read once, changed and written once, and no gradient of a weight
-matrix is ever stored. The plain references are `register_tile.reference` and `rules.Rule.apply`, one after the other.
+The block of dW is a block of W's own layout (see `layer_tiles.py`), and what the optimiser remembers lies in slots of
+the same layout, `slot_step` elements apart. So W and its slots are read once, changed and written once, and no gradient
+of a weight matrix is ever stored. The plain references are `register_tile.reference` and `rules.Rule.apply`, one after
+the other.
 """
 
 from collections.abc import Callable
@@ -36,6 +37,7 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
         dz: Any,
         depth: Any,
         weights: Any,
+        slots: Any,
         slot_step: Any,
         hyper: Any,
         columns: Any,
@@ -44,17 +46,16 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
     ) -> Any:
         element = types.CPointer(from_dtype(tile.value.dtype))
         ints = types.int64
-        operands = (element, ints, element, ints, element, ints, element, ints, ints)
+        operands = (element, ints, element, ints, element, element, ints, element, ints, ints)
         signature = types.void(tile, rule, *operands, pair_of(element))
         rows = rows_of(tile.value)
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, _, x, hop, dz, depth, weights, slot_step, hyper, columns, pace, next_dz = arguments
+            _, _, x, hop, dz, depth, weights, slots, slot_step, hyper, columns, pace, next_dz = arguments
 
             def emit(v: Vectors, vectors: int) -> None:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
-                slots = range(rule.value.slots + 1)
-                memory = [v.address(weights, builder.mul(slot_step, index(slot))) for slot in slots]
+                memory = _with_slots(v, rule.value, weights, slots, slot_step)
                 ahead = []
                 if v.lanes == v.tile.lanes:  # of fewer outputs there is little, in the caches for the most part
                     ahead += [Ahead(v.bytes(block), pace, near=True) for block in memory]
@@ -63,7 +64,7 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
                 block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, ahead=ahead)
                 h = _hyper(v, hyper)
                 for value, target in zip(block, targets, strict=True):
-                    _update(v, rule.value, h, value, v.address(weights, target), slot_step)
+                    _update(v, rule.value, h, value, [v.address(each, target) for each in memory])
 
             narrowest(builder, tile.value, columns, emit)
             return context.get_dummy_value()
@@ -77,7 +78,7 @@ weights_tile = _weights_tile(lambda tile: tile.rows)
 """dW[i, j] = Σ_k x[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
 
 x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
-rule remembers of it lies `slot_step` elements behind, slot after slot. At least `columns` outputs of each row are
+rule remembers of it lies at `slots`, slot after slot. At least `columns` outputs of each row are
 worked out: where one vector or half of one is enough, no more. While the multiply-adds run, the block of weights and of
 each slot is asked for, so that it is near when they end: `pace` bytes further at each step; and `next_dz`, see
 `ahead.py`. Where half a vector is enough, nothing is."""
@@ -143,7 +144,8 @@ def weights_column(
             for i in range(rows):
                 total = v.total(sums[i * vectors : (i + 1) * vectors])
                 gradient = builder.insert_element(gradient, total, ir.Constant(ir.IntType(32), i))
-            _update(block, rule.value, _hyper(block, hyper), gradient, weights, slot_step)
+            memory = _with_slots(block, rule.value, weights, block.address(weights, slot_step), slot_step)
+            _update(block, rule.value, _hyper(block, hyper), gradient, memory)
 
         narrowest(builder, tile.value, samples, emit)
         return context.get_dummy_value()
@@ -160,7 +162,8 @@ def update_lanes(_context: Any, tile: Any, rule: Any, p: Any, slot_step: Any, gr
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         _, _, p, slot_step, gradient, hyper = arguments
         v = Vectors(builder, tile.value)
-        _update(v, rule.value, _hyper(v, hyper), v.load(gradient), p, slot_step)
+        memory = _with_slots(v, rule.value, p, v.address(p, slot_step), slot_step)
+        _update(v, rule.value, _hyper(v, hyper), v.load(gradient), memory)
         return context.get_dummy_value()
 
     return signature, generate
@@ -170,9 +173,13 @@ def _hyper(v: Vectors, row: ir.Value) -> Hyper:
     return Hyper(*(Lanes(v, v.broadcast(row, i)) for i in range(len(Hyper._fields))))
 
 
-def _update(v: Vectors, rule: Rule, h: Hyper, gradient: ir.Value, p: ir.Value, slot_step: ir.Value) -> None:
-    """One vector of parameters at `p` and of its slots, from memory and back."""
-    memory = [v.address(p, v.builder.mul(slot_step, index(slot))) for slot in range(rule.slots + 1)]
+def _with_slots(v: Vectors, rule: Rule, p: ir.Value, slots: ir.Value, slot_step: ir.Value) -> list[ir.Value]:
+    """Where parameters lie, and what `rule` remembers of them."""
+    return [p, *(v.address(slots, v.builder.mul(slot_step, index(slot))) for slot in range(rule.slots))]
+
+
+def _update(v: Vectors, rule: Rule, h: Hyper, gradient: ir.Value, memory: list[ir.Value]) -> None:
+    """One vector of parameters and of its slots, from `memory` and back."""
     before, *slots = (Lanes(v, v.load(pointer)) for pointer in memory)
     after, slots = rule.apply(h, before, Lanes(v, gradient), slots)
     for value, pointer in zip([after, *slots], memory, strict=True):

@@ -37,6 +37,27 @@ def move(
 
 
 @kernel
+def turn(tile: Tile, flat: Any, matrices: Any, room: Any, back: bool, thread: int, threads: int) -> None:
+    """Weights between rows and panels where they lie, each panel in the place of its rows.
+
+    For that a panel has to have as many elements: `matrices` has rows of (place in flat, outputs, inputs), the outputs
+    a multiple of the tile's columns. Threads share out the panels; each has a `room` of its own that holds the longest.
+    """
+    width, aside = tile.columns, pointer_to(room)
+    for m in range(matrices.shape[0]):
+        place, outputs, inputs = matrices[m, 0], matrices[m, 1], matrices[m, 2]
+        first, end = share(outputs // width, thread, threads)
+        for p in range(first, end):
+            here = shift(pointer_to(flat), place + p * width * inputs)
+            for i in range(width * inputs):
+                store(aside, i, load(here, i))
+            if back:
+                _move_matrix(tile, here, 0, width, inputs, aside, inputs, back)
+            else:
+                _move_matrix(tile, aside, 0, width, inputs, here, inputs, back)
+
+
+@kernel
 def move_vectors(flat: Any, vectors: Any, packed: Any, back: bool) -> None:
     """The vectors among the parameters, biases and the like, as `move` has them."""
     for v in range(vectors.shape[0]):
