@@ -86,7 +86,7 @@ class Sequential(Model):
         the parameters as they are, with another kind of loss, with an optimiser of another kind or that remembers
         other things (SGD with momentum after SGD without, say), or with `resume=False`.
 
-        Layers that `freeze` was called for stay as they are.
+        Layers that `freeze` was called for stay as they are. While a fit runs, only its callbacks may use the model.
 
         Args:
             X: any float or integer dtype and memory layout; never copied, each batch is cast as it is gathered.

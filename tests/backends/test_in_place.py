@@ -17,6 +17,7 @@ from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends import numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State
 from mlp_scratch.backends.numba import NumbaBackend
+from mlp_scratch.backends.numba_calls import share_out
 from mlp_scratch.program import lower
 from mlp_scratch.samples import prepare
 from tests.backends.fits import all_in_place
@@ -109,7 +110,7 @@ def test_they_are_those_of_panels_with_batch_normalisation_and_a_validation_set(
     assert sum(done for done, _ in taken) == 3 * 4
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38, 1e22])
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_planted_value_diverges_at_its_step_and_leaves_the_state_before_it(value, optimizer, threads, taken):
@@ -130,6 +131,15 @@ def test_a_planted_value_diverges_at_its_step_and_leaves_the_state_before_it(val
     assert caught.value.step == 7
     assert held(model) == held(reference)
     assert taken[-1][0] < taken[-1][1], "the step was refused, and found out to be bad on a copy"
+
+
+def test_a_loss_that_overflows_diverges_though_its_gradient_does_not():
+    X, y = data(90, [16, 32])
+    y[64] = 1e25
+    model = ms.MLP([16, 32], seed=11)
+    with pytest.raises(ms.DivergedError) as caught:
+        fitted(model, X, y, in_place=True, optimizer="sgd", batch_size=10, epochs=1, shuffle=False)
+    assert caught.value.step == 7
 
 
 def test_a_step_that_might_not_be_finite_is_taken_on_a_copy(taken):
@@ -153,10 +163,13 @@ def test_a_step_that_might_not_be_finite_is_taken_on_a_copy(taken):
     widths=st.lists(WIDTHS, min_size=2, max_size=4),
     optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     scale=st.sampled_from([1e-3, 1.0, 1e3]),
+    same=st.booleans(),
     lr=st.sampled_from([1e-5, 1e-2, 1.0]),
 )
-def test_nothing_exceeds_its_bound(widths, optimizer, scale, lr):
+def test_nothing_exceeds_its_bound(widths, optimizer, scale, same, lr):
     X, y = data(70, widths)
+    if same:  # then no sum over the samples is smaller than its bound
+        X[:], y[:] = X[0], y[0]
     model = ms.MLP(widths, seed=5)
     samples, optimizer = prepare(model, ms.losses.MSE(), scale * X, y, None), OPTIMIZERS[optimizer]
     program = lower(model, ms.losses.MSE(), optimizer)
@@ -216,19 +229,11 @@ def test_an_error_leaves_the_model_at_the_last_whole_step(after, monkeypatch):
     assert np.array_equal(model.flat, reference.flat)
 
 
-def test_where_no_thread_can_be_started_the_model_is_what_it_was(monkeypatch):
-    widths = [16, 64, 64, 3]
-    X, y = data(100, widths)
-    model = ms.MLP(widths, seed=10)
-    before = model.flat.copy()
-
+def test_what_no_thread_can_be_started_for_is_done_here(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
-    monkeypatch.setattr(numba_run, "NUMBERS_FOR_THREADS", 0)
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 2)
-    with pytest.raises(RuntimeError, match="new thread"):
-        fitted(model, X, y, in_place=True, epochs=1)
-    assert np.array_equal(model.flat, before)
+    done = []
+    share_out(lambda thread, threads: done.append((thread, threads)), 3)
+    assert sorted(done) == [(0, 3), (1, 3), (2, 3)]

@@ -179,3 +179,20 @@ def test_weights_go_into_panels_and_come_back(tile, outputs, inputs, threads, se
     assert np.array_equal(back[before:-after], flat[before:-after])
     assert not back[:before].any()
     assert not back[-after:].any()
+
+
+@settings(max_examples=25)
+@given(panels=st.integers(1, 5), inputs=st.integers(1, 70), threads=st.integers(1, 4), seed=st.integers(0, 99))
+def test_weights_are_turned_into_panels_where_they_lie_and_back(tile, panels, inputs, threads, seed):
+    width, before, after = tile.columns, 2, 5
+    flat = normal(tile, before + panels * width * inputs + after, seed=seed)
+    turned, room = flat.copy(), np.empty(width * inputs, tile.dtype)
+    matrices = np.array([[before, panels * width, inputs]])
+    for thread in range(threads):
+        weights.turn(tile, turned, matrices, room, False, thread, threads)
+    expected = flat[before:-after].reshape(panels, width, inputs).transpose(0, 2, 1)
+    assert np.array_equal(turned[before:-after], expected.reshape(-1))
+    assert np.array_equal(turned[[0, 1, *range(-after, 0)]], flat[[0, 1, *range(-after, 0)]])
+    for thread in range(threads):
+        weights.turn(tile, turned, matrices, room, True, thread, threads)
+    assert np.array_equal(turned, flat)
