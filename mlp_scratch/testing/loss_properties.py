@@ -49,13 +49,16 @@ def purity(point: LossPoint) -> None:
 
 def gradient_is_derivative(point: LossPoint) -> None:
     """The gradient is that of the value: element by element, along a random direction, with a symmetric Hessian."""
-    at = Point(_as_function(point), point.z, point.counts)
-    for prop in (derivative, adjoint, hessian_symmetry):
-        try:
+    try:
+        at = Point(_as_function(point), point.z, point.counts)
+        for prop in (derivative, adjoint, hessian_symmetry):
             prop(at)
-        except PropertyError as error:
-            facts = {label: fact for label, fact in error.facts.items() if label not in ("layer", "x")}
-            raise point.error("gradient_is_derivative", error.claim, facts) from None
+    except PropertyError as error:
+        raise _of_loss(point, error, error.claim) from None
+    for name, unknown in point.counts.unknown.items():
+        if unknown is not None and unknown.property != "gradient_is_derivative":
+            claim = "gradient can be told from a wrong one: give a z at which value is finite, smooth and not too steep"
+            point.counts.unknown[name] = _of_loss(point, unknown, claim)
 
 
 def mean_over_samples(point: LossPoint) -> None:
@@ -154,6 +157,14 @@ def _grows_beyond(extreme: LossPoint) -> bool:
         if np.isfinite(value).all() and np.isfinite(gradient).all():
             return tolerances.largest(value, gradient) > np.sqrt(np.finfo(np.float64).max)
     return False
+
+
+def _of_loss(point: LossPoint, error: PropertyError, claim: str) -> PropertyError:
+    """What was found of the loss as a function of z alone."""
+    facts = {label: fact for label, fact in error.facts.items() if label not in ("layer", "x")}
+    if facts.get("of") == "x":
+        facts["of"] = "z"
+    return point.error("gradient_is_derivative", claim, facts)
 
 
 def _as_function(point: LossPoint) -> Function:

@@ -9,6 +9,7 @@ from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.losses import Loss
+from mlp_scratch.testing.derivative import something_known
 from mlp_scratch.testing.drawing import at_each
 from mlp_scratch.testing.layers import selected
 from mlp_scratch.testing.loss_point import HasGradient, LossPoint, Optimum, takes_weights
@@ -85,6 +86,7 @@ def check_loss(
             PROPERTIES[name](point)
 
     at_each(z if hasattr(z, "example") else (z, t, weights), check)
+    something_known(counts)
     return counts
 
 

@@ -120,6 +120,26 @@ def test_an_undeclared_kink_is_recognised():
     check_loss(plain, T, T, optimum=lambda t: t)
 
 
+class Rippled(Unweighted):
+    """So steep that no difference of its values says anything."""
+
+    def value(self, z, t):
+        return super().value(z, t) + np.mean(np.sin(1e18 * z))
+
+
+class Endless(Unweighted):
+    def value(self, z, t):
+        return super().value(z, t) + np.inf
+
+
+@pytest.mark.parametrize(("loss", "said"), [(Rippled(), "can be told from a wrong one"), (Endless(), "finite numbers")])
+def test_a_gradient_of_which_nothing_is_known_is_no_pass(loss, said):
+    with pytest.raises(PropertyError, match=said) as caught:
+        check_loss(loss, np.array([[0.5]]), np.array([[0.0]]), only=["gradient_is_derivative"])
+    assert "check_loss(loss, np.array([[0.5]])" in str(caught.value)
+    assert "layer" not in str(caught.value)
+
+
 def test_a_naive_formula_overflows_and_a_loss_that_grows_without_bound_does_not():
     class Naive(Logistic):
         def each(self, z, t):
