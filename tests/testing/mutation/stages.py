@@ -53,6 +53,7 @@ REST_TESTS = (
     "tests/testing/test_survivors.py",
     "tests/testing/test_derivatives.py",
     "tests/testing/test_gradcheck.py",
+    "tests/testing/test_gradcheck_report.py",
     "tests/test_random.py",
     "tests/test_initializers.py",
     "tests/test_bad_objects.py",
