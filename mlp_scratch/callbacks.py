@@ -1,6 +1,6 @@
 """What may watch a fit and end it: callbacks, called after each epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Protocol
 
@@ -27,11 +27,14 @@ class Run:
         model: the model, at the end of the last epoch of `history`.
         history: what was reported so far.
         figures: the names of the figures that each epoch will report, such as "val_loss".
+        check_savable: raises what `model.save` would raise of this fit, whatever the path.
         stopped: the reason given to `stop`; empty while the fit goes on.
     """
 
-    def __init__(self, model: FittedModel, history: History, figures: Sequence[str]) -> None:
-        self.model, self.history, self.figures = model, history, figures
+    def __init__(
+        self, model: FittedModel, history: History, figures: Sequence[str], check_savable: Callable[[], None]
+    ) -> None:
+        self.model, self.history, self.figures, self.check_savable = model, history, figures, check_savable
         self.stopped = ""
 
     def stop(self, reason: str) -> None:
@@ -114,6 +117,7 @@ class Checkpoint(Callback):
 
     def on_fit_start(self, run: Run) -> None:
         checks.new_file("path", self.path)
+        run.check_savable()
 
     def on_epoch_end(self, run: Run) -> None:
         if len(run.history.epochs) % self.every == 0:

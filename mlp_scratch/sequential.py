@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -13,7 +14,7 @@ from mlp_scratch.backends import State, get_backend
 from mlp_scratch.callbacks import Callback, Run
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import History
-from mlp_scratch.io.model_file import read_model, write_model
+from mlp_scratch.io.model_file import check_savable, read_model, write_model
 from mlp_scratch.layers import Layer
 from mlp_scratch.losses import LOSSES, Loss, default_loss
 from mlp_scratch.model import Model
@@ -132,7 +133,9 @@ class Sequential(Model):
         program = lower(self, training.loss, training.optimizer, precision=precision)
         runner = get_backend(backend, program, threads=threads)
         schedule = Schedule(rows, held_out, size, count, shuffle, callbacks, progress)
-        run = Run(self, History(), reported(training.loss, held_out))
+        run = Run(
+            self, History(), reported(training.loss, held_out), partial(check_savable, self, training, self.metadata)
+        )
         for callback in callbacks:
             callback.on_fit_start(run)
         self.training, self.history = training, run.history

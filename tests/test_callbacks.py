@@ -9,6 +9,7 @@ from mlp_scratch import MLP, SGD, Callback, Checkpoint, DivergedError, EarlyStop
 from mlp_scratch.callbacks import Run
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
 from mlp_scratch.history import Epoch, History
+from mlp_scratch.losses import MSE
 
 X = np.random.default_rng(0).normal(size=(20, 4))
 Y = np.random.default_rng(1).integers(0, 3, 20)
@@ -74,7 +75,7 @@ class FakeModel:
 def run_early_stopping(stopping, values, monitor="val_loss"):
     """Feed figures to it as a fit would; the epochs taken and the model at the end."""
     model, history = FakeModel(), History()
-    run = Run(model, history, ("loss", "accuracy", "val_loss", "val_accuracy"))
+    run = Run(model, history, ("loss", "accuracy", "val_loss", "val_accuracy"), lambda: None)
     stopping.on_fit_start(run)
     for i, value in enumerate(values):
         model.flat[...] = model.buffer_vector[...] = i + 1
@@ -190,6 +191,19 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(tm
         with pytest.raises(ArgumentError, match=r"^path: got "):
             model.fit(X, Y, epochs=1, callbacks=[Checkpoint(path)])
     assert model.training is None
+
+
+def test_a_model_or_fit_that_no_file_can_hold_is_refused_before_the_first_step(tmp_path):
+    class Mine(MSE):
+        """A loss that has no kind of its own."""
+
+    named, model = MLP([4, 3]), MLP([4, 3])
+    named.metadata = {"a": {1, 2}}
+    for bad, loss, said in ((named, "mse", r"metadata: got "), (model, Mine(), r"loss: got Mine of the kind ")):
+        with pytest.raises(ArgumentError, match=f"^{said}"):
+            bad.fit(X, np.zeros((len(X), 3)), loss=loss, epochs=1, callbacks=[Checkpoint(tmp_path / "m")])
+        assert bad.training is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoints_every_few_epochs_and_at_the_end(monkeypatch):

@@ -124,8 +124,8 @@ class NumbaBackend:
         """A call about to begin, on tables and memory of the last one where they fit: a fit makes many calls."""
         size, labels = min(plan.batch_size, len(plan.rows)), _are_labels(samples)
         kept = self._kept and self._kept[0]
-        wanted = program, size, labels, in_place
-        if not (kept and (kept.program, kept.batch_size, kept.labels, kept.in_place) == wanted):
+        wanted = size, labels, in_place
+        if not (kept and kept.program is program and (kept.batch_size, kept.labels, kept.in_place) == wanted):
             self._kept = None  # before there is another: of wide networks there is no room for both
             tables = Tables(program, size, self._threads_for(program, size), labels=labels, in_place=in_place)
             self._kept, self._pace = (tables, tables.memory()), 1

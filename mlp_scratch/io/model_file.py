@@ -61,6 +61,18 @@ def write_model(
             a folder, and for a file in a folder that is not there.
         OSError: for a folder that can't be written, and for a full disk.
     """
+    write(path, *_parts(model, training, metadata))
+
+
+def check_savable(model: Model, training: Training, metadata: Mapping[str, Any]) -> None:
+    """Raise the ArgumentError, but for that of a path, with which `write_model` would refuse the same."""
+    _parts(model, training, metadata)
+
+
+def _parts(
+    model: Model, training: Training | None, metadata: Mapping[str, Any]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays and the header of a file."""
     _check_metadata(metadata)
     codes: Codes = {}
     header: dict[str, Any] = {
@@ -70,7 +82,7 @@ def write_model(
         "metadata": dict(metadata),
         "training": None,
     }
-    arrays = {**model.parameters, **model.buffers}
+    arrays: dict[str, Array] = {**model.parameters, **model.buffers}
     if training is not None:
         header["training"] = {
             "loss": encode(training.loss, codes),
@@ -78,7 +90,7 @@ def write_model(
             **{name: getattr(training, name) for name in ("seed", *COUNTS, *SWITCHES)},
         }
         arrays |= {SLOT_PREFIX + name: row for name, row in zip(training.optimizer.slots, training.slots, strict=True)}
-    write(path, arrays, header)
+    return arrays, header
 
 
 def _check_metadata(metadata: object) -> None:

@@ -270,7 +270,10 @@ def _backward(tile: Tile, f: Any, n: int, loss: float, training: bool, thread: i
 
 @kernel
 def _judge(tile: Tile, f: Any, n: int, loss: float, thread: int, threads: int, round_: int) -> int:
-    """Whether the step at hand is safe, into `bounds`; returns the number of the next meeting."""
+    """Whether the step at hand is safe, into `bounds`; returns the number of the next meeting.
+
+    The first thread knows the loss.
+    """
     sizes, whose = (load(f.places, LOWEST), f.n_stages), (n, thread, threads)
     call(load(f.code, NOTE), (tile, f.stages, *sizes, f.arena, f.bounds, *whose))
     round_ = meet(f.meeting, round_, threads)
