@@ -121,7 +121,6 @@ class Run:
 
         `pace` is how many steps to begin with. Returns the pace that has turned out right.
         """
-        self.taken = 0
         while self.taken < len(self.plan.lr) and not stop():
             first, count = self.taken, min(pace, len(self.plan.lr) - self.taken)
             start = perf_counter()

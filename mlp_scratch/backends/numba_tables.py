@@ -28,7 +28,7 @@ from mlp_scratch.model import Placed
 from mlp_scratch.program import Program
 
 MOST_COPIED = 24e6
-"""Bytes of parameters and optimiser state of which training makes a second copy, to fall back to the first."""
+"""Bytes of parameters and optimiser state up to which training makes a second copy, to fall back to the first."""
 
 
 def is_wide(program: Program) -> bool:

@@ -140,7 +140,7 @@ def test_stop_is_asked_many_times_a_second_however_long_a_step_takes(seconds_a_s
     monkeypatch.setattr(numba_run, "perf_counter", lambda: clock.now)
     monkeypatch.setattr(numba_run.Run, "advance", clock.advance)
     run = object.__new__(numba_run.Run)
-    run.refused = False
+    run.taken = 0
     run.plan, run.losses = compiled.Plan(np.arange(0), 1, np.zeros(3_000_000), 0), np.zeros(3_000_000)
     asked = count()
     run.advance_until(lambda: next(asked) > 200, 1)
