@@ -1,8 +1,8 @@
 """Where parameters lie in the packed vector that kernels read, and the way there and back.
 
 Vectors come first (biases, slopes), those of frozen layers behind the others, since the optimiser's step ends before
-them; then the weights in panels. Of a network too large to be copied, those weights whose panels have as many elements
-as their rows are no part of the packed vector: they are turned into panels where they lie.
+them; then the weights in panels. Of a network too large to be copied, only panels that are not full are part of the
+packed vector: the others are turned into panels where their rows lie.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,11 +36,29 @@ class Weights(NamedTuple):
 
 
 class Turned(NamedTuple):
-    """A weight matrix that stays in the flat vector: where it lies there."""
+    """Outputs of a weight matrix that stay in the flat vector, as many as fill panels: where they lie there."""
 
     flat: int
     outputs: int
     inputs: int
+
+
+class Panels(NamedTuple):
+    """Where the weights of a layer are trained.
+
+    Attributes:
+        place: of the first panel, in the packed vector, or in the flat one where they stay there.
+        rows: of a panel.
+        n_panels: how many lie there one after the other.
+        rest: of one more that is not full, always in the packed vector.
+        stay: whether the first ones stay in the flat vector.
+    """
+
+    place: int
+    rows: int
+    n_panels: int
+    rest: int = 0
+    stay: bool = False
 
 
 class Layout:
@@ -67,6 +85,7 @@ class Layout:
         self._weights: list[Weights] = []
         self._turned: list[Turned] = []
         self._places: dict[tuple[int, str], int] = {}
+        self._n_flat = max((part.stop for op in ops for part in op.parameters), default=0)
         for op in sorted(ops, key=is_frozen):
             for part in op.parameters:
                 if not (isinstance(op.layer, Dense) and part.name == "weight"):
@@ -84,25 +103,37 @@ class Layout:
         """Where a vector of an operation lies."""
         return self._places[op.index, name]
 
-    def stays(self, dense: Placed) -> bool:
-        """Whether a layer's weights stay in the flat vector: each panel must have as many elements as its rows."""
-        return self.in_place and dense.n_out % self.tile.columns == dense.n_in % self.tile.rows == 0
-
-    def place_weights(self, dense: Placed) -> tuple[int, int]:
-        """Take room for a layer's weights, unless they stay; returns where they lie, and the rows of a panel."""
-        rows = -(-dense.n_in // self.tile.rows) * self.tile.rows
-        start, panels = dense.parameters[0].start, -(-dense.n_out // self.tile.columns)
-        if self.stays(dense):
-            place = start
-            self._turned.append(Turned(start, dense.n_out, dense.n_in))
-            self.longest = max(self.longest, rows * self.tile.columns)
-        elif dense.n_out == 1:
+    def place_weights(self, dense: Placed) -> Panels:
+        """Take room for a layer's weights, or for those that don't stay in the flat vector."""
+        start, outputs, inputs = dense.parameters[0].start, dense.n_out, dense.n_in
+        rows = -(-inputs // self.tile.rows) * self.tile.rows
+        if outputs == 1:
             place = self._reserve(rows, self.tile.columns)
-            self._vectors.append(Vector(start, place, dense.n_in))
-        else:
-            place = self._reserve(panels * rows * self.tile.columns, self.tile.columns)
-            self._weights.append(Weights(start, place, dense.n_out, dense.n_in, rows))
-        return place, rows
+            self._vectors.append(Vector(start, place, inputs))
+            return Panels(place, rows, 1)
+        if not (full := self._full_panels(dense)):
+            return Panels(self._place_panels(start, outputs, inputs, rows), rows, -(-outputs // self.tile.columns))
+        staying = full * self.tile.columns
+        self._turned.append(Turned(start, staying, inputs))
+        self.longest = max(self.longest, inputs * self.tile.columns)
+        rest = 0
+        if outputs > staying:
+            rest = self._place_panels(start + staying * inputs, outputs - staying, inputs, rows)
+        return Panels(start, inputs, full, rest, stay=True)
+
+    def _full_panels(self, dense: Placed) -> int:
+        """How many panels of a layer's weights stay in the flat vector, each in the place of its rows.
+
+        A tile may read beyond the last input, though not beyond the vector.
+        """
+        full, beyond = dense.n_out // self.tile.columns, -dense.n_in % self.tile.rows
+        end = dense.parameters[0].start + (full * dense.n_in + beyond) * self.tile.columns
+        return full if self.in_place and end <= self._n_flat else 0
+
+    def _place_panels(self, start: int, outputs: int, inputs: int, rows: int) -> int:
+        place = self._reserve(-(-outputs // self.tile.columns) * rows * self.tile.columns, self.tile.columns)
+        self._weights.append(Weights(start, place, outputs, inputs, rows))
+        return place
 
     def finish(self) -> None:
         """All weights have their places."""

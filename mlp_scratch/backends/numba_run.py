@@ -74,7 +74,7 @@ class Run:
     def load(self, state: State) -> None:
         """Begin from `state`."""
         if self.tables.in_place:
-            self.memory.model[...] = state.flat.ctypes.data, state.slots.ctypes.data, state.flat.size
+            self.tables.work_on(state, self.memory)
             self.memory.bounds[PARAMETERS : PARAMETERS + 1 + len(state.slots)] = self._largest(state)
         self.memory.buffers[...] = self.memory.before[...] = state.buffers
         self._move(state, back=False)

@@ -11,6 +11,7 @@ import numpy as np
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.in_place import LARGEST, addresses
 from mlp_scratch._types import Array
+from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_code import (
     backward_code,
     forward_code,
@@ -77,15 +78,18 @@ class Tables:
         self.places = np.zeros(nw.PLACES, np.int64)
         ops_in_order = [op for stage in stages for op in stage]
         self.layout = Layout(self.tile, ops_in_order, self._is_frozen, in_place=self.in_place)
-        self.places[nw.IN_PLACE] = self.in_place
+        self.places[nw.IN_PLACE], self.places[nw.N_SLOTS] = self.in_place, self.slots
         self.places[nw.VECTORS] = self.layout.learning
         self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
         self.places[nw.PACE] = -(-self.tile.rows // self.panels)
         self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
+        self._staying: dict[int, int] = {}
         self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
         self.constants = np.zeros((max(1, len(ops)), 2))
         self._fill(stages)
         self.layout.finish()
+        self.stages[:, nw.SLOTS] = self.layout.size + self.stages[:, nw.WEIGHTS]
+        self.stages[:, nw.SLOT_STEP] = self.layout.size
         self._reserve_gradients()
         inputs = self._inputs(own=self.threads == 2 and self.panels == 1 and not (self.inference or stages[0]))
         self.network = nw.Network(
@@ -106,6 +110,14 @@ class Tables:
             return 0
         return 1 if self.gradient else len(self.program.optimizer.slots)
 
+    def work_on(self, state: State, memory: nw.Memory) -> None:
+        """Let the weights that stay be those of `state`, in a call that works on `memory`."""
+        first, *others = (vector.ctypes.data for vector in (memory.packed, state.flat, state.slots))
+        flat, slots = ((other - first) // memory.packed.itemsize for other in others)
+        for network in self.networks:
+            for s, start in self._staying.items():
+                network.stages[s, [nw.WEIGHTS, nw.SLOTS, nw.SLOT_STEP]] = flat + start, slots + start, state.flat.size
+
     def memory(self, packed: Array | None = None) -> nw.Memory:
         """Arrays to run in, fresh but for `packed`, where there is one that may be written over."""
         dtype = self.program.dtype
@@ -117,7 +129,6 @@ class Tables:
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),
             aligned_zeros(8, np.dtype(np.int64)),
-            np.zeros(3, np.int64),
             np.zeros(LARGEST + 2 * self.threads),
             aligned_zeros(self.program.n_buffers, dtype),
         )
@@ -152,7 +163,7 @@ class Tables:
             if s:
                 dense = stage[0]
                 row[nw.N_IN], row[nw.INPUT], row[nw.INPUT_ROWS] = dense.n_in, output, rows
-                self._place_weights(dense, row)
+                self._place_weights(dense, s)
             rows = self._rows(features)
             row[nw.ROWS] = rows
             output = row[nw.PRODUCT] = self._reserve_panels(rows)
@@ -168,16 +179,19 @@ class Tables:
                 o += 1
             row[nw.LAST_OP], row[nw.OUTPUT] = o, output
 
-    def _place_weights(self, dense: Placed, row: Array) -> None:
+    def _place_weights(self, dense: Placed, s: int) -> None:
         assert isinstance(dense.layer, Dense)
+        row = self.stages[s]
         row[nw.BIAS] = self.layout.place(dense, "bias")
         row[nw.LEARNS] = not self._is_frozen(dense)
         row[nw.LEARNS_BIAS] = dense.layer.bias and row[nw.LEARNS]
         if self.few:
             row[nw.WEIGHTS] = dense.parameters[0].start
             return
-        row[nw.WEIGHTS], row[nw.WEIGHT_ROWS] = self.layout.place_weights(dense)
-        row[nw.STAYS] = self.layout.stays(dense)
+        panels = self.layout.place_weights(dense)
+        row[[nw.WEIGHTS, nw.WEIGHT_ROWS, nw.WEIGHT_PANELS, nw.REST]] = panels[:4]
+        if panels.stay:
+            self._staying[s] = panels.place
 
     def _fill_op(self, placed: Placed, o: int, source: int, rows: int) -> int:
         """One operation's row; returns where its result lies."""
@@ -236,7 +250,7 @@ class Tables:
         self.places[nw.HYPER] = self._reserve(16)
         self.places[nw.UNUSED] = self._reserve(int(outputs.max()))
         last = int(self.stages[-1, nw.N_OUT])
-        scratch = max(2, last) * width
+        scratch = max(2, last, (1 + self.slots) * self.tile.rows) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
         self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
 
@@ -254,10 +268,10 @@ class Tables:
     def _code(self) -> tuple[int, ...]:
         """Where the compiled loss, the forms of the optimiser and what trains in place lie."""
         if self.inference:
-            return (0, 0, 0, 0, 0, 0)
+            return (0,) * 7
         optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
         forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
-        judging = addresses(self.tile) if self.in_place else (0, 0)
+        judging = addresses(self.tile) if self.in_place else (0, 0, 0)
         return loss_code(self.program.loss, tile, self.labels), *forms, *judging

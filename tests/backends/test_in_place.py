@@ -19,6 +19,7 @@ from mlp_scratch.backends import numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State
 from mlp_scratch.backends.numba import NumbaBackend
 from mlp_scratch.backends.numba_calls import share_out
+from mlp_scratch.backends.numba_memory import tile_of
 from mlp_scratch.program import lower
 from mlp_scratch.samples import prepare
 from tests.backends.fits import all_in_place
@@ -31,7 +32,7 @@ OPTIMIZERS = {
     "adamw": ms.Adam(0.01, weight_decay=0.1, decoupled=True, eps_mode="keras"),
 }
 WIDTHS = st.one_of(st.integers(1, 40), st.sampled_from([8, 32, 64, 96, 128]), st.sampled_from([63, 65, 97, 300]))
-"""Any, and some of which the weights stay in the model's own vector: multiples of what a tile has on any CPU."""
+"""Any; some that fill the tiles of any CPU, and some that are wide and fill none."""
 
 
 @pytest.fixture
@@ -191,6 +192,22 @@ def test_the_largest_magnitude(n, dtype, rng):
     for bad in (np.nan, -np.nan, np.inf, -np.inf):
         values[n // 2] = bad
         assert largest(values, 0, 1) == np.inf
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_tile_reads_beyond_the_last_input_of_a_panel_and_not_beyond_the_vector(dtype):
+    """So in the last layer a panel stays where it is only if something lies behind it, or its inputs fill tiles."""
+
+    def staying(inputs, *, bias):
+        model = ms.Sequential([ms.Dense(inputs, 2 * tile.columns, bias=bias)], dtype=dtype)
+        layout = numba_tables.Tables(lower(model, ms.losses.MSE(), ms.SGD()), 2, 1, in_place=True).layout
+        return [tuple(row) for row in layout.turned]
+
+    tile = tile_of(np.dtype(dtype))
+    assert staying(tile.rows, bias=False) == [(0, 2 * tile.columns, tile.rows)]
+    assert staying(tile.rows + 1, bias=False) == []
+    assert staying(2 * tile.rows - 1, bias=True) == [(0, 2 * tile.columns, 2 * tile.rows - 1)]
+    assert staying(2 * tile.rows - 3, bias=True) == [], "three rows, and two of biases"
 
 
 def test_only_what_is_large_is_trained_in_place(taken, monkeypatch):

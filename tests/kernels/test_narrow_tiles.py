@@ -23,11 +23,13 @@ def forward_few(tile, w, hop, x, depth, z, bias, floor, outputs, samples):
 
 
 @njit
-def to_inputs_few(tile, w, hop, dz, outputs, dx, x, cut, samples):
+def to_inputs_few(tile, w, hop, rest, after, dz, outputs, dx, x, cut, samples):
     small_batch.input_rows(
         tile,
         pointer_to(w),
         hop,
+        pointer_to(rest),
+        after,
         pointer_to(dz),
         dz.size // dz.shape[0],
         outputs,
@@ -101,16 +103,25 @@ def test_no_panel_beyond_the_last_is_read(tile, panels, samples):
 
 @settings(max_examples=15)
 @given(
-    outputs=st.integers(1, 100), samples=st.integers(1, small_batch.MOST_BACKWARD), cut=FLAGS, seed=st.integers(0, 99)
+    outputs=st.integers(1, 100),
+    samples=st.integers(1, small_batch.MOST_BACKWARD),
+    cut=FLAGS,
+    elsewhere=FLAGS,
+    seed=st.integers(0, 99),
 )
-def test_inputs_of_small_batch(tile, outputs, samples, cut, seed):
+def test_inputs_of_small_batch(tile, outputs, samples, cut, elsewhere, seed):
+    """Also with the last panel elsewhere."""
     w, dz = normal(tile, tile.rows, outputs, seed=seed), normal(tile, samples, outputs, seed=seed + 100)
     x, dx = normal(tile, tile.rows, tile.columns, seed=1), np.full((tile.rows, tile.columns), 7, tile.dtype)
     panels, gradients = lanes_of_panels(w, tile), lanes_of_panels(dz, tile)
     rest = outputs % tile.columns
     if rest:  # what lies beyond the last output is never read
         panels[-1, :, rest:] = gradients[-1, :, rest:] = np.nan
-    to_inputs_few(tile, panels, tile.rows * tile.columns, gradients, outputs, dx, x, int(cut), samples)
+    last, after = panels[-1].copy(), 0
+    if elsewhere and len(panels) > 1:
+        panels[-1], after = np.nan, rest or tile.columns
+    hop = tile.rows * tile.columns
+    to_inputs_few(tile, panels, hop, last, after, gradients, outputs, dx, x, int(cut), samples)
     expected = w.astype(np.longdouble) @ dz.T
     slopes = x[:, :samples] > 0 if cut else 1
     assert_close(dx[:, :samples], expected * slopes, gemm_bound(w, np.ascontiguousarray(dz.T), w.dtype))

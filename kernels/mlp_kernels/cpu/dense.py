@@ -27,16 +27,22 @@ from mlp_kernels.cpu.network import (
     LEARNS_BIAS,
     N_IN,
     N_OUT,
+    N_SLOTS,
     PACE,
     PANELS,
     PRODUCT,
+    REST,
     ROWS,
+    SCRATCH,
+    SCRATCH_STEP,
+    STAGE_COLUMNS,
     UNUSED,
     UPDATE_COLUMN,
+    UPDATE_IN_PLACE,
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
-    slot_step_of,
-    slots_of,
+    WEIGHTS,
+    in_line,
     stage,
     weights_of,
 )
@@ -60,20 +66,23 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
         stage(f, s, WEIGHT_ROWS),
     )
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
-    weights, bias = weights_of(f, s), shift(f.packed, stage(f, s, BIAS))
+    bias, panel = shift(f.packed, stage(f, s, BIAS)), weights_of(f, s, begin // width, width)
     least = number(f.arena, -np.inf)
     floor = number(f.arena, 0.0) if stage(f, s, CUT) else least
     if stage(f, s, N_OUT) == 1:
         for b in range((n + width - 1) // width if end > begin else 0):
             x_block, z_block = shift(x, b * in_rows * width), shift(z, b * rows * width)
-            column_forward(tile, weights, x_block, depth, z_block, bias, floor, n - b * width)
+            column_forward(tile, panel, x_block, depth, z_block, bias, floor, n - b * width)
         return
     if few_forward(f, s, n):
-        panel, to, start = shift(weights, begin * w_rows), shift(z, begin * width), shift(bias, begin)
-        forward_panels(tile, panel, w_rows * width, x, depth, to, start, floor, end - begin, n)
+        whole, h = in_line(f, s, width), begin
+        while h < end:
+            stop = min(end, whole) if h < whole else end
+            w, to, start = weights_of(f, s, h // width, width), shift(z, h * width), shift(bias, h)
+            forward_panels(tile, w, w_rows * width, x, depth, to, start, floor, stop - h, n)
+            h = stop
         return
     block, pace = even_block(depth, DEPTH, 1), load(f.places, PACE)
-    panel = shift(weights, begin // width * w_rows * width)
     for k in range(0, depth, block):
         steps = min(block, depth - k)
         first = 1 if k == 0 else 0
@@ -81,7 +90,7 @@ def product(tile: Tile, f: Any, s: int, begin: int, end: int, n: int) -> None:
         h = begin
         while h < end:
             stop = min(end, (h // width + 1) * width)
-            w = shift(weights, (h // width * w_rows + k) * width)
+            w = shift(weights_of(f, s, h // width, width), k * width)
             # What comes then: the next panel, or the next block of the first; behind the last is nothing of use.
             then = shift(w, w_rows * width) if stop < end else shift(panel, (k + block) * width)
             x_block = shift(x, k * width)
@@ -160,7 +169,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
         stage(f, s, INPUT_ROWS),
         stage(f, s, WEIGHT_ROWS),
     )
-    weights = weights_of(f, s)
+    weights = weights_of(f, s, 0, width)
     hop = w_rows * width
     x, behind_relu = shift(f.arena, stage(f, s, INPUT)), 1 if ends_in_relu(f, s - 1) else 0
     if depth == 1:
@@ -171,17 +180,20 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
                 column_input(tile, shift(weights, i), d, shift(dx, place), shift(x, place), behind_relu, samples)
         return
     if few_backward(f, s, n):
-        dz_hop = load(f.places, PANELS) * width * width
+        dz_hop, whole = load(f.places, PANELS) * width * width, in_line(f, s, width)
         for i in range(begin, end, tile.rows):
             place = i * width
             dx_rows, x_rows = shift(dx, place), shift(x, place)
-            input_rows(tile, shift(weights, place), hop, transposed, dz_hop, depth, dx_rows, x_rows, behind_relu, n)
+            w, rest, after = shift(weights, place), shift(f.packed, stage(f, s, REST) + place), depth - whole
+            input_rows(tile, w, hop, rest, after, transposed, dz_hop, depth, dx_rows, x_rows, behind_relu, n)
         return
-    block, panels, pace = even_block(depth, DEPTH, width), (n + width - 1) // width, load(f.places, PACE)
+    whole, panels, pace = in_line(f, s, width), (n + width - 1) // width, load(f.places, PACE)
+    block = even_block(whole, DEPTH, width)
     d_pace = max(1, tile.rows * width // BLOCK_ROWS)
-    for k in range(0, depth, block):
-        steps = min(block, depth - k)
-        w = shift(weights, k // width * hop)
+    k = 0
+    while k < depth:
+        steps = min(block, whole - k) if k < whole else depth - k
+        w = shift(weights, k // width * hop) if k < whole else weights_of(f, s, k // width, width)
         w_then = shift(w, block // width * hop if k + block < depth else 0)
         first = 1 if k == 0 else 0
         cut = behind_relu if k + steps == depth else 0
@@ -203,11 +215,22 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
                     small_input_tile(
                         tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples, next_dx, next_w, next_dz
                     )
+        k += steps
 
 
 @kernel
 def update_weights(
-    tile: Tile, f: Any, s: int, dz: Any, transposed: Any, panel: int, last: int, begin: int, end: int, n: int
+    tile: Tile,
+    f: Any,
+    s: int,
+    dz: Any,
+    transposed: Any,
+    panel: int,
+    last: int,
+    begin: int,
+    end: int,
+    n: int,
+    thread: int,
 ) -> None:
     """dW = x dzᵀ of stage `s` and the optimiser's step: inputs `begin` to `end`, panels from `panel` to `last`."""
     if not stage(f, s, LEARNS):
@@ -215,13 +238,20 @@ def update_weights(
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
-    weights, w_rows, outputs = weights_of(f, s), stage(f, s, WEIGHT_ROWS), stage(f, s, N_OUT)
+    weights, w_rows, outputs = shift(f.packed, stage(f, s, WEIGHTS)), stage(f, s, WEIGHT_ROWS), stage(f, s, N_OUT)
     if outputs == 1:
         arguments = (tile, x, hop, dz, stage(f, s, ROWS) * width, begin, end, n, weights, f.slot_step, hyper)
         call(load(f.code, UPDATE_COLUMN), arguments)
         return
-    which, memory = (outputs, panel, last, begin, end, n), (weights, w_rows, slots_of(f, s), slot_step_of(f, s), hyper)
-    call(load(f.code, UPDATE_WEIGHTS), (tile, x, hop, transposed, dz_step, *which, *memory))
+    what, which = (x, hop, transposed, dz_step), (panel, last, begin, end, n)
+    if f.in_place:
+        room = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
+        row, packed = shift(f.stages, s * STAGE_COLUMNS), (f.packed, f.slot_step, hyper)
+        aside = room, load(f.places, N_SLOTS), load(f.code, UPDATE_WEIGHTS)
+        call(load(f.code, UPDATE_IN_PLACE), (tile, row, *what, *which, *packed, *aside))
+        return
+    memory = weights, w_rows, shift(weights, f.slot_step), f.slot_step, hyper
+    call(load(f.code, UPDATE_WEIGHTS), (tile, *what, outputs, *which, *memory))
 
 
 @kernel

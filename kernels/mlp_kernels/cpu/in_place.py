@@ -11,7 +11,7 @@ gone. Hence the order of a step:
 A step that isn't safe is not taken: statistics get their values from before, and whoever called takes it on a copy.
 The bound is far from what numbers reach, unless training is about to diverge.
 
-`note` and `judge` are called through addresses, see `native.py`: only wide networks need them compiled.
+`note`, `judge` and `update_in_place` are called through addresses, see `native.py`: only wide networks need them.
 """
 
 from typing import Any
@@ -21,8 +21,22 @@ from numba.types import CPointer
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import bits, from_bits, load, number, pointer_to, shift, store
-from mlp_kernels.cpu.native import FLOATS, INT, INTS, REAL, address
-from mlp_kernels.cpu.network import GRADIENT, INPUT, INPUT_ROWS, N_IN, N_OUT, ROWS, STAGE_COLUMNS
+from mlp_kernels.cpu.native import FLOATS, INT, INTS, REAL, address, call
+from mlp_kernels.cpu.network import (
+    GRADIENT,
+    INPUT,
+    INPUT_ROWS,
+    N_IN,
+    N_OUT,
+    REST,
+    ROWS,
+    SLOT_STEP,
+    SLOTS,
+    STAGE_COLUMNS,
+    WEIGHT_PANELS,
+    WEIGHT_ROWS,
+    WEIGHTS,
+)
 from mlp_kernels.cpu.rules import BETA1, EPS, L2, LR, SHRINK, STEP_SIZE
 from mlp_kernels.cpu.threads import share
 from mlp_kernels.cpu.tile import Tile
@@ -99,11 +113,72 @@ def judge(
         store(bounds, SECOND_SLOT, v)
 
 
-def addresses(tile: Tile) -> tuple[int, int]:
-    """Where the code of `note` and of `judge` lies."""
+def update_in_place(
+    tile: Tile,
+    row: Any,
+    x: Any,
+    hop: int,
+    dz: Any,
+    dz_step: int,
+    first: int,
+    last: int,
+    begin: int,
+    end: int,
+    n: int,
+    packed: Any,
+    packed_step: int,
+    hyper: Any,
+    room: Any,
+    n_slots: int,
+    update: int,
+) -> None:
+    """What the code at `update` does, an `updates.weights_update_of`, to the weights of a stage wherever they lie.
+
+    `row` is the stage's, `packed_step` the step from slot to slot in `packed`. Panels in the place of their rows are as
+    long as those: behind the last whole tile there is no room for another. Those of its inputs that are left go through
+    a thread's own `room`, one tile for the weights and one for each slot.
+    """
+    width, step = tile.columns, tile.rows * tile.columns
+    outputs, w_rows, panels = load(row, N_OUT), load(row, WEIGHT_ROWS), load(row, WEIGHT_PANELS)
+    what = x, hop, dz, dz_step, outputs
+    if last > panels:  # the one panel of the rest
+        rest = shift(packed, load(row, REST) - panels * w_rows * width)  # so that its number leads there
+        memory = rest, w_rows, shift(rest, packed_step), packed_step, hyper
+        call(update, (tile, *what, panels, last, begin, end, n, *memory))
+        last = panels
+    weights, slots, slot_step = shift(packed, load(row, WEIGHTS)), shift(packed, load(row, SLOTS)), load(row, SLOT_STEP)
+    if end == w_rows and w_rows % tile.rows != 0:
+        end = w_rows // tile.rows * tile.rows
+        size = (w_rows - end) * width
+        for panel in range(first, last):
+            place = (panel * w_rows + end) * width
+            _move(shift(weights, place), shift(slots, place), slot_step, n_slots, room, step, size, False)
+            aside = shift(room, -place)
+            memory = aside, w_rows, shift(aside, step), step, hyper
+            call(update, (tile, *what, panel, panel + 1, end, w_rows, n, *memory))
+            _move(shift(weights, place), shift(slots, place), slot_step, n_slots, room, step, size, True)
+    memory = weights, w_rows, slots, slot_step, hyper
+    call(update, (tile, *what, first, last, begin, end, n, *memory))
+
+
+@kernel
+def _move(weights: Any, slots: Any, slot_step: int, n_slots: int, room: Any, step: int, size: int, back: bool) -> None:
+    """As many weights, and what the optimiser remembers of them, into `room`, `step` elements for each, or `back`."""
+    for slot in range(-1, n_slots):
+        here = weights if slot < 0 else shift(slots, slot * slot_step)
+        there = shift(room, (1 + slot) * step)
+        source, to = (there, here) if back else (here, there)
+        for i in range(size):
+            store(to, i, load(source, i))
+
+
+def addresses(tile: Tile) -> tuple[int, int, int]:
+    """Where the code of `note`, of `judge` and of `update_in_place` lies."""
+    update = INTS, FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, FLOATS, INT, FLOATS, FLOATS, INT, INT
     return (
         address(note, (INTS, INT, INT, FLOATS, REALS, INT, INT, INT), tile),
         address(judge, (REALS, INT, INT, REAL, FLOATS, INT, FLOATS, FLOATS, INT, FLOATS, INT), tile),
+        address(update_in_place, update, tile),
     )
 
 

@@ -23,21 +23,24 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_kernels.cpu.compiling import inlined, kernel
-from mlp_kernels.cpu.memory import load, pointer_like, pointer_to, shift
+from mlp_kernels.cpu.memory import load, pointer_to, shift
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
 
 # Columns of the stages.
-N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, BIAS, LEARNS_BIAS, INPUT, INPUT_ROWS = range(8)
-PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT, LEARNS, GRADIENT, TRANSPOSED, STAYS = range(8, 18)
-STAGE_COLUMNS = 18
-"""PRODUCT is where z goes, OUTPUT what the next stage reads; FIRST_OP to LAST_OP are its operations, the last not
-included. Where CUT is not 0 the product itself replaces negative values by 0, a ReLU that needs no pass of its own,
-and CUT is the address of its way back, or 1 where the product of the next stage is all that needs one. LEARNS is 0
-where the dense layer is frozen. GRADIENT is where the gradient of the product goes, as panels of samples, TRANSPOSED
-the same as panels of outputs: two places in turn, for it is needed until that of the stage below is there, or one for
-each stage where all are needed until the last is. STAYS is 1 where WEIGHTS is a place in the model's own vectors."""
+N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, WEIGHT_PANELS, REST, SLOTS, SLOT_STEP, BIAS, LEARNS_BIAS, INPUT = range(11)
+INPUT_ROWS, PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT, LEARNS, GRADIENT, TRANSPOSED = range(11, 21)
+STAGE_COLUMNS = 21
+"""WEIGHTS is where WEIGHT_PANELS panels of WEIGHT_ROWS rows lie, SLOTS where what the optimiser remembers of them does,
+slot after slot SLOT_STEP apart: all counted from `packed`, though they may be the model's own vectors. Then the last
+panel, if its outputs are too few to fill it, lies at REST instead, in `packed`. PRODUCT is where z goes, OUTPUT what
+the next stage reads; FIRST_OP to LAST_OP are its operations, the last not included. Where CUT is not 0 the product
+itself replaces negative values by 0, a ReLU that needs no pass of its own, and CUT is the address of its way back, or 1
+where the product of the next stage is all that needs one. LEARNS is 0 where the dense layer is frozen. GRADIENT is
+where the gradient of the product goes, as panels of samples, TRANSPOSED the same as panels of outputs: two places in
+turn, for it is needed until that of the stage below is there, or one for each stage where all are needed until the last
+is."""
 
 # Columns of the operations.
 KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER, BY_BATCH = range(10)
@@ -52,18 +55,18 @@ ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
 
 # Places in the arena, and sizes.
 SHARES, VALUES, ACCURACIES, HYPER, SCRATCH, SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST, PACE, OWN_INPUT = range(12)
-IN_PLACE = 12
-PLACES = 13
+IN_PLACE, N_SLOTS = 12, 13
+PLACES = 14
 """SCRATCH has SCRATCH_STEP elements for each thread; PANELS is the largest number of panels of a batch, VECTORS how
 much of `packed` is vectors that learn; UNUSED takes gradients that nobody wants; LOWEST is the first stage with
 anything that learns, beyond the last if there is none; PACE is how many of the next weights a tile asks for at each
 step, so that those of a batch ask for all; OWN_INPUT is 1 where each thread gathers the whole batch, to where its own
-stages say; IN_PLACE is 1 where no step may be begun that might not end in finite numbers, see `in_place.py`."""
-
+stages say; IN_PLACE is 1 where no step may be begun that might not end in finite numbers, see `in_place.py`; N_SLOTS is
+how many vectors the optimiser remembers."""
 
 # What `Network.code` holds.
-LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN, NOTE, JUDGE = range(6)
-"""Addresses of the loss, of the three forms of the optimiser, and of `in_place.note` and `in_place.judge`."""
+LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN, NOTE, JUDGE, UPDATE_IN_PLACE = range(7)
+"""Addresses of the loss, of the three forms of the optimiser, and of what `in_place.py` has."""
 
 
 class Network(NamedTuple):
@@ -97,9 +100,8 @@ class Memory(NamedTuple):
         arena: activations and their gradients.
         buffers: running statistics, as the model keeps them.
         meeting: one int64, 0 at the start: where the threads meet.
-        model: where weights stay, the addresses of the model's flat vector and of the optimiser's (S, P), and P; int64.
-        bounds: of the same, what no parameter and no element of the optimiser's vectors exceeds, and the like; float64,
-            see `in_place.py`.
+        bounds: where weights stay in the model's own vectors, what no parameter and no element of the optimiser's
+            vectors exceeds, and the like; float64, see `in_place.py`.
         before: the buffers as they were before the step under way.
     """
 
@@ -108,7 +110,6 @@ class Memory(NamedTuple):
     arena: Floats
     buffers: Floats
     meeting: Ints
-    model: Ints
     bounds: npt.NDArray[np.float64]
     before: Floats
 
@@ -151,14 +152,14 @@ class Frame(NamedTuple):
     Attributes:
         n_stages: number of stages.
         slot_step: elements from a parameter to its first slot, and from slot to slot.
-        flat_step: elements from slot to slot of weights that stay where the model has them.
         n_buffers: running statistics.
+        in_place: whether any weights may lie elsewhere than in `packed`: in most networks there is nothing to look up.
     """
 
     n_stages: int
     slot_step: int
-    flat_step: int
     n_buffers: int
+    in_place: bool
     stages: Any
     ops: Any
     constants: Any
@@ -171,8 +172,6 @@ class Frame(NamedTuple):
     arena: Any
     buffers: Any
     meeting: Any
-    flat: Any
-    slots: Any
     bounds: Any
     before: Any
     data: Any
@@ -186,8 +185,8 @@ def frame(net: Any, memory: Any, data: Any, targets: Any, weights: Any) -> Any:
     return Frame(
         net.stages.shape[0],
         memory.packed.shape[1],
-        memory.model[2],
         memory.buffers.size,
+        net.places[IN_PLACE] != 0,
         pointer_to(net.stages),
         pointer_to(net.ops),
         pointer_to(net.constants),
@@ -200,8 +199,6 @@ def frame(net: Any, memory: Any, data: Any, targets: Any, weights: Any) -> Any:
         pointer_to(memory.arena),
         pointer_to(memory.buffers),
         pointer_to(memory.meeting),
-        pointer_like(memory.model[0], pointer_to(memory.packed)),
-        pointer_like(memory.model[1], pointer_to(memory.packed)),
         pointer_to(memory.bounds),
         pointer_to(memory.before),
         pointer_to(data),
@@ -223,21 +220,18 @@ def op(f: Any, o: int, column: int) -> int:
 
 
 @inlined
-def weights_of(f: Any, s: int) -> Any:
-    """Where the panels of stage s lie."""
-    return shift(f.flat if stage(f, s, STAYS) else f.packed, stage(f, s, WEIGHTS))
+def weights_of(f: Any, s: int, panel: int, width: int) -> Any:
+    """Where a panel of the weights of stage s lies, `width` being a panel's."""
+    if f.in_place and panel == stage(f, s, WEIGHT_PANELS):
+        return shift(f.packed, stage(f, s, REST))
+    return shift(f.packed, stage(f, s, WEIGHTS) + panel * stage(f, s, WEIGHT_ROWS) * width)
 
 
 @inlined
-def slots_of(f: Any, s: int) -> Any:
-    """Where the first slot of these weights lies."""
-    return shift(f.slots if stage(f, s, STAYS) else shift(f.packed, f.slot_step), stage(f, s, WEIGHTS))
-
-
-@inlined
-def slot_step_of(f: Any, s: int) -> int:
-    """Elements from there to the next slot."""
-    return f.flat_step if stage(f, s, STAYS) else f.slot_step
+def in_line(f: Any, s: int, width: int) -> int:
+    """Of how many outputs of stage s the weights lie in panels one after the other; the rest, if any, has one panel."""
+    outputs = stage(f, s, N_OUT)
+    return min(outputs, stage(f, s, WEIGHT_PANELS) * width) if f.in_place else outputs
 
 
 @inlined

@@ -87,14 +87,25 @@ def _input_of(samples: int) -> Any:
 
     @intrinsic  # type: ignore[untyped-decorator]  # Numba's
     def gradient(
-        _context: Any, tile: Any, w: Any, hop: Any, dz: Any, dz_hop: Any, outputs: Any, dx: Any, x: Any, cut: Any
+        _context: Any,
+        tile: Any,
+        w: Any,
+        hop: Any,
+        rest: Any,
+        after: Any,
+        dz: Any,
+        dz_hop: Any,
+        outputs: Any,
+        dx: Any,
+        x: Any,
+        cut: Any,
     ) -> Any:
         element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
-        signature = types.void(tile, element, ints, element, ints, ints, element, element, ints)
+        signature = types.void(tile, element, ints, element, ints, element, ints, ints, element, element, ints)
         rows, width, vectors = tile.value.rows, tile.value.columns, tile.value.vectors
 
         def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, hop, dz, dz_hop, outputs, dx, x, cut = arguments
+            _, w, hop, rest, after, dz, dz_hop, outputs, dx, x, cut = arguments
             v = Vectors(builder, tile.value)
             zero, behind_relu = v.constant(0.0), builder.icmp_signed("!=", cut, index(0))
 
@@ -111,7 +122,9 @@ def _input_of(samples: int) -> Any:
                         weights = v.masked_load(w_here, place(v, i, k), mask)
                         for j in range(samples):
                             sums[i * samples + j] = v.multiply_add(weights, d[j], sums[i * samples + j])
-                return [builder.sub(left, index(width)), v.address(w_here, hop), v.address(dz_here, dz_hop), *sums]
+                left = builder.sub(left, index(width))
+                w_here = builder.select(builder.icmp_signed("==", left, after), rest, v.address(w_here, hop))
+                return [left, w_here, v.address(dz_here, dz_hop), *sums]
 
             start = [outputs, w, dz, *[zero] * (rows * samples)]
             _, _, _, *sums = while_positive(builder, start, one_panel)
@@ -164,14 +177,26 @@ def forward_panels(
 
 @kernel
 def input_rows(
-    tile: Tile, w: Any, hop: int, dz: Any, dz_hop: int, outputs: int, dx: Any, x: Any, cut: int, samples: int
+    tile: Tile,
+    w: Any,
+    hop: int,
+    rest: Any,
+    after: int,
+    dz: Any,
+    dz_hop: int,
+    outputs: int,
+    dx: Any,
+    x: Any,
+    cut: int,
+    samples: int,
 ) -> None:
     """dx[i, j] = Σ_k w[i, k] dz[j, k], R rows of inputs, for up to `MOST_BACKWARD` samples.
 
-    The panels of w are `hop` apart, those of dz, transposed, `dz_hop`; there are `outputs` >= 1 outputs. Where `cut`
+    The panels of w are `hop` apart, but where `after` outputs are left the next one is `rest`; those of dz,
+    transposed, are `dz_hop` apart. There are `outputs` >= 1 outputs. Where `cut`
     is not 0, `x` are the results of a ReLU and dx goes on to its input. All columns beyond `samples` become zero.
     """
     if samples == 1:
-        _input_1(tile, w, hop, dz, dz_hop, outputs, dx, x, cut)
+        _input_1(tile, w, hop, rest, after, dz, dz_hop, outputs, dx, x, cut)
     else:
-        _input_2(tile, w, hop, dz, dz_hop, outputs, dx, x, cut)
+        _input_2(tile, w, hop, rest, after, dz, dz_hop, outputs, dx, x, cut)

@@ -263,7 +263,8 @@ def _backward(tile: Tile, f: Any, n: int, loss: float, training: bool, thread: i
                     if s > 1:
                         finish_gradient(tile, f, s - 1, dx, transposed_of(f, s - 1), row, stop, n)
                 if updates:
-                    update_weights(tile, f, s, gradient_of(f, s), transposed_of(f, s), panel, last_panel, row, stop, n)
+                    gradient, whose = (gradient_of(f, s), transposed_of(f, s)), (panel, last_panel, row, stop)
+                    update_weights(tile, f, s, *gradient, *whose, n, thread)
             round_ = meet(f.meeting, round_, threads)
     return round_
 
