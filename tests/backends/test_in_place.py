@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import mlp_scratch as ms
@@ -77,6 +77,9 @@ def fitted(model, X, y, *, in_place, **options):
     threads=st.integers(1, 3),
     frozen=st.booleans(),
 )
+@example([5, 9, 97, 101, 1], 1, 3, "adam", "relu", "float32", 1, False).via("the last panel elsewhere, for one sample")
+@example([5, 20, 1109, 7], 40, 50, "sgd", "gelu", "float32", 2, False).via("sums of 1109 terms, in blocks")
+@example([303, 1024, 3], 40, 400, "adam", "relu", "float32", 2, False).via("last inputs of many panels, on two threads")
 def test_the_bits_are_those_of_panels(widths, batch, n, optimizer, activation, dtype, threads, frozen):
     X, y = data(n, widths, dtype)
 
