@@ -200,7 +200,7 @@ sys.exit(main(["compare", "--case", "digits", "--rounds", "2", "--processes", "1
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_ctrl_c_leaves_a_valid_json(tmp_path):
-    file = tmp_path / "r.json"
+    file, hangs = tmp_path / "r.json", Path(os.environ["FAKE_LOG"]).with_name("hangs")
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED_RUN, str(file)],
         stderr=subprocess.PIPE,
@@ -209,14 +209,15 @@ def test_ctrl_c_leaves_a_valid_json(tmp_path):
         start_new_session=True,
     )
     try:
-        # SGD's race is on file; Adam's never ends.
+        # SGD's race is over; Adam's never ends.
         deadline = time.monotonic() + 60
-        while not file.exists() and process.poll() is None and time.monotonic() < deadline:
+        while not hangs.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
+    assert hangs.exists()
     assert process.returncode == 130
     assert errors == f"mlp-bench: interrupted; {file} has what was measured\n"
     contents = json.loads(file.read_text())
