@@ -13,10 +13,13 @@ def at_each(value: Any, check: Callable[[Any], None]) -> None:
     if not hasattr(value, "example"):  # Hypothesis is optional, and not needed to look at one value
         check(value)
         return
-    from hypothesis import given, settings
+    from hypothesis import Phase, given, settings
+
+    # Explaining runs a hundred more examples, to say which parts of a value don't matter: our messages show the whole.
+    phases = [phase for phase in settings().phases if phase is not Phase.explain]
 
     # One failure, the smallest: several at once hide the message behind a group of tracebacks.
-    @settings(deadline=None, report_multiple_bugs=False)
+    @settings(deadline=None, report_multiple_bugs=False, phases=phases)
     @given(value)
     def at(drawn: Any) -> None:
         check(drawn)

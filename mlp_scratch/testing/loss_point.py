@@ -36,6 +36,7 @@ class LossPoint:
         z: logits, (N, K) float64.
         t: targets, as the loss takes them.
         weights: (N,) or None.
+        takes_weights: whether the loss does, as a third argument.
         dtype: of the logits as they were given.
         shift_invariant: whether adding a number to a row of z changes nothing, as for a softmax; None: not said.
         optimum: the logits at which the loss is smallest; None: not said.
@@ -46,6 +47,7 @@ class LossPoint:
     z: Array
     t: Array
     weights: Array | None
+    takes_weights: bool
     dtype: "np.dtype[Any]"
     shift_invariant: bool | None
     optimum: Optimum | None
@@ -63,7 +65,7 @@ class LossPoint:
         """Copies of z, t and weights; without weights for a loss that takes none."""
         arrays = (self.z, self.t, self.weights)
         given = [None if array is None else array.copy(order="K") for array in arrays]
-        return given if takes_weights(self.loss) else given[:2]
+        return given if self.takes_weights else given[:2]
 
     def at(self, **changes: Any) -> "LossPoint":
         """The loss at other logits, targets or weights."""

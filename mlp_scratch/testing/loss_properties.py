@@ -9,7 +9,7 @@ from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.derivative import adjoint, derivative, hessian_symmetry
 from mlp_scratch.testing.failure import PropertyError
 from mlp_scratch.testing.function import Arrays, AtKink, Function, Pullback
-from mlp_scratch.testing.loss_point import LossPoint, takes_weights
+from mlp_scratch.testing.loss_point import LossPoint
 from mlp_scratch.testing.point import Point
 
 EXTREME = 1e4
@@ -93,7 +93,7 @@ def additivity(point: LossPoint) -> None:
 
 def unweighted(point: LossPoint) -> None:
     """Weights that are all 1, or all 3, are no weights; of a loss that takes none nothing is asked."""
-    if not takes_weights(point.loss):
+    if not point.takes_weights:
         return
     plain = point.at(weights=None)
     claim = "equal weights are no weights"

@@ -112,13 +112,15 @@ def _point(
     targets: Array = loss.prepare(t, at.shape[1], at.dtype) if isinstance(loss, Loss) else np.array(t)
     if targets.shape[:1] != (len(at),):
         raise ArgumentError("t", given=f"shape {targets.shape}", expected=f"targets of {len(at)} samples, as z has")
-    return LossPoint(loss, at, targets, _sample_weights(loss, weights, len(at)), kind, shift_invariant, optimum, counts)
+    weighted = takes_weights(loss)
+    own = _sample_weights(weights, len(at), weighted)
+    return LossPoint(loss, at, targets, own, weighted, kind, shift_invariant, optimum, counts)
 
 
-def _sample_weights(loss: HasGradient, weights: object, n: int) -> Array | None:
+def _sample_weights(weights: object, n: int, weighted: bool) -> Array | None:
     if weights is None:
         return None
-    if not takes_weights(loss):
+    if not weighted:
         raise ArgumentError(
             "weights",
             given="weights for a loss that takes none",

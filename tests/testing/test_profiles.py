@@ -2,7 +2,9 @@
 
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
+from mlp_scratch.testing.drawing import at_each
 from mlp_scratch.testing.profiles import VARIABLE, load_profile
 
 
@@ -32,3 +34,19 @@ def test_thorough_looks_harder():
     quick = settings().max_examples
     load_profile("thorough")
     assert settings().max_examples > 100 * quick
+
+
+def test_a_failure_is_shrunk_and_then_reported_at_once():
+    """Hypothesis could try hundreds of examples more, to say which parts of the smallest one don't matter."""
+    load_profile("quick")
+    seen = []
+
+    def fails_from_10_on(drawn):
+        seen.append(drawn)
+        assert drawn[0] < 10
+
+    with pytest.raises(AssertionError):
+        at_each(st.tuples(*[st.integers()] * 4), fails_from_10_on)
+    smallest = (10, 0, 0, 0)
+    assert seen[-1] == smallest
+    assert len(seen) - seen.index(smallest) < 50

@@ -5,6 +5,7 @@ A fault is one wrong line, patched into the engine; the same check passes withou
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def dropout_scaled_by_p(right):
 def unbiased_variance_in_forward(right):
     def forward(self, parameters, x, context):
         _, cache = right(self, parameters, x, context)
-        factor = np.sqrt((len(x) - 1) / len(x))
+        factor = sqrt((len(x) - 1) / len(x))
         hat = cache.x_hat * factor
         wrong = Cache(hat, cache.inverse_deviation * factor, cache.mean, cache.variance)
         return parameters["weight"] * hat + parameters["bias"], wrong
