@@ -12,6 +12,7 @@ from mlp_scratch.backends.base import Records as Records
 from mlp_scratch.backends.base import Samples as Samples
 from mlp_scratch.backends.base import State as State
 from mlp_scratch.backends.base import Stop as Stop
+from mlp_scratch.backends.numba_settings import check_numba_settings
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.errors import (
     ArgumentError,
@@ -25,6 +26,7 @@ from mlp_scratch.program import Program
 
 @cache
 def _numba_backend() -> Callable[[int | None], Backend]:
+    check_numba_settings("unset it, or use backend='numpy'")
     from mlp_scratch.backends.numba import NumbaBackend  # Numba takes longer to import than the rest of the package
 
     return NumbaBackend
@@ -49,7 +51,7 @@ BACKENDS: dict[str, Callable[[int | None], Backend]] = {"numpy": NumpyBackend, "
 
 
 def usable_backends() -> list[str]:
-    """The names of those that can run on this machine, the fastest last.
+    """The names of those that can run on this machine and as the environment says, the fastest last.
 
     >>> usable_backends()[:2]
     ['numpy', 'numba']
@@ -58,7 +60,7 @@ def usable_backends() -> list[str]:
     for name, make in BACKENDS.items():
         try:
             make(None)
-        except (BackendUnavailableError, MissingDependencyError):
+        except (ArgumentError, BackendUnavailableError, MissingDependencyError):
             continue
         usable.append(name)
     return usable
@@ -68,7 +70,8 @@ def get_backend(name: str, program: Program | None = None, *, threads: int | Non
     """The backend called `name`, on at most `threads` threads; "auto" is the fastest that can run `program` here.
 
     Raises:
-        ArgumentError: for a name that is not known, and for one that hasn't the precision of `program`.
+        ArgumentError: for a name that is not known, for one that hasn't the precision of `program`, and where the
+            environment tells Numba something that it can't work with.
         BackendUnavailableError: where the backend asked for can't run on this machine; "auto" passes over it, unless no
             other has the precision of `program`.
 

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from mlp_scratch.backends import BACKENDS, get_backend
-from mlp_scratch.cli.options import check_numba_settings, json_option
+from mlp_scratch.backends.numba_settings import check_numba_settings
+from mlp_scratch.cli.options import json_option
 from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.errors import BackendUnavailableError, MissingDependencyError
 from mlp_scratch.machine import describe_machine, usable_cores
@@ -16,7 +17,7 @@ from mlp_scratch.machine import describe_machine, usable_cores
 def info_command(json: str | None) -> None:
     """Describe this machine and measure its peak arithmetic and memory bandwidth, which takes a few seconds."""
     check_outputs({"json": json})
-    check_numba_settings()
+    check_numba_settings("unset it")
     machine = describe_machine() | {"backends": {name: _why_not(name) or "available" for name in BACKENDS}}
     measured = _measure()
     if json:

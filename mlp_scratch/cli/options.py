@@ -1,23 +1,16 @@
 """Options that several commands share."""
 
-import os
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from mlp_scratch.backends import BACKENDS
+from mlp_scratch.backends.numba_settings import check_numba_settings
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import ACTIVATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_NUMBA_SETTINGS = {
-    "NUMBA_NUM_THREADS": (r"\+?0*[1-9][0-9]*", "an integer of at least 1"),
-    "NUMBA_DISABLE_JIT": (r"0+", "0: the kernels are nothing but compiled code"),
-}
-"""By name of the environment variable: a pattern of the values that work, and what to say of others."""
 
 
 def architecture_options(command: F) -> F:
@@ -62,14 +55,6 @@ def table_options(command: F) -> F:
 def seed_option(of: str) -> Callable[[F], F]:
     """--seed, of what `of` lists."""
     return click.option("--seed", type=int, default=0, show_default=True, metavar="N", help=f"Of {of}.")
-
-
-def check_numba_settings(mend: str = "unset it") -> None:
-    """Raise where the environment tells Numba something with which it can't be imported or compiles nothing."""
-    for name, (pattern, expected) in _NUMBA_SETTINGS.items():
-        given = os.environ.get(name)
-        if given is not None and not re.fullmatch(pattern, given.strip()):
-            raise ArgumentError(name, given=repr(given), expected=expected, mend=mend)
 
 
 def _compiles(ctx: click.Context, parameter: click.Parameter, backend: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
+from mlp_scratch import backends
 from mlp_scratch.backends import get_backend
 from mlp_scratch.program import lower
 
@@ -54,3 +55,18 @@ def test_a_backend_is_a_name(backend):
 def test_numba_refuses_it_by_name():
     with pytest.raises(ms.ArgumentError, match=r"backend: got 'numba' for a model with Doubled, .*backend='numpy'"):
         model(Doubled()).logits(X, backend="numba")
+
+
+@pytest.mark.parametrize(("setting", "value"), [("NUMBA_NUM_THREADS", "0"), ("NUMBA_DISABLE_JIT", "1")])
+@pytest.mark.parametrize("backend", ["auto", "numba"])
+def test_settings_that_numba_cannot_work_with_are_named(setting, value, backend, monkeypatch):
+    """Before it is imported, which would end in an error of its own."""
+    monkeypatch.setenv(setting, value)
+    backends._numba_backend.cache_clear()
+    try:
+        with pytest.raises(ms.ArgumentError, match=f"{setting}: got '{value}', .*unset it, or use backend='numpy'"):
+            ms.MLP([2, 1]).fit([[0.0, 1.0]], [0.0], backend=backend)
+        assert "numba" not in backends.usable_backends()
+    finally:
+        backends._numba_backend.cache_clear()
+    ms.MLP([2, 1]).fit([[0.0, 1.0]], [0.0], backend="numpy", epochs=1, progress=False)
