@@ -32,15 +32,30 @@ def is_compiled(kernel: Any, tile: Tile) -> bool:
 def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memory) -> Result:
     """Call `work(0, threads)` here and `work(1, threads)`, ... on threads of their own that end with it.
 
-    Returns the result of the first.
+    They are as many as can be started. Returns the result of the first.
     """
     if threads == 1:
         return work(0, 1)
     memory.meeting[0] = 0
-    others = [threading.Thread(target=work, args=(thread, threads), daemon=True) for thread in range(1, threads)]
-    for other in others:
-        other.start()
-    result = work(0, threads)
+    others: list[threading.Thread] = []
+    together, gate = 0, threading.Lock()
+
+    def once_all_have_started(thread: int) -> None:
+        with gate:
+            pass
+        if together:  # else starting them has ended in an error, and nobody would meet them
+            work(thread, together)
+
+    with gate:
+        for thread in range(1, threads):
+            other = threading.Thread(target=once_all_have_started, args=(thread,), daemon=True)
+            try:
+                other.start()
+            except RuntimeError:
+                break
+            others.append(other)
+        together = 1 + len(others)
+    result = work(0, together)
     for other in others:
         other.join()
     return result

@@ -4,7 +4,6 @@ Here small ones are taken for large. The reference is the same network on panels
 NumPy backend.
 """
 
-import threading
 from contextlib import nullcontext
 
 import numpy as np
@@ -18,7 +17,6 @@ from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends import numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State
 from mlp_scratch.backends.numba import NumbaBackend
-from mlp_scratch.backends.numba_calls import share_out
 from mlp_scratch.backends.numba_memory import tile_of
 from mlp_scratch.program import lower
 from mlp_scratch.samples import prepare
@@ -246,13 +244,3 @@ def test_an_error_leaves_the_model_at_the_last_whole_step(after, monkeypatch):
     with pytest.raises(MemoryError):
         fitted(model, X, y, in_place=True, **options)
     assert np.array_equal(model.flat, reference.flat)
-
-
-def test_what_no_thread_can_be_started_for_is_done_here(monkeypatch):
-    def start(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", start)
-    done = []
-    share_out(lambda thread, threads: done.append((thread, threads)), 3)
-    assert sorted(done) == [(0, 3), (1, 3), (2, 3)]

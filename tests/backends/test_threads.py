@@ -7,12 +7,15 @@ import sys
 import threading
 from itertools import count
 from pathlib import Path
+from time import sleep
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends import numba_run
+from mlp_scratch.backends.numba_calls import on_threads, share_out
 from tests.backends.fits import digest
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,49 @@ def test_threads_that_share_one_core_finish_with_the_same_bits(threads, expected
     """A thread that waits for one it shares its core with must let it run."""
     code = f"compiled.usable_cores = lambda: {threads}\nprint(fits.widest(), fits.digest())"
     assert alone(code, cores=1) == [str(threads), expected]
+
+
+@pytest.mark.parametrize("startable", [0, 1])
+def test_as_many_threads_as_can_be_started(startable, expected, monkeypatch):
+    """None of them waits for one that is not there."""
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_a_few(thread):
+        if threading.active_count() - before >= startable:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
+    monkeypatch.setattr(threading.Thread, "start", start_a_few)
+    assert digest(threads=3) == expected
+    assert threading.active_count() == before
+
+
+def test_an_error_while_threads_are_started_leaves_none_of_them(monkeypatch):
+    start, asked = threading.Thread.start, count()
+
+    def start_one(thread):
+        if next(asked):
+            raise KeyboardInterrupt
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    before, done = threading.active_count(), []
+    with pytest.raises(KeyboardInterrupt):
+        on_threads(lambda *which: done.append(which), 3, SimpleNamespace(meeting=[0]))
+    while threading.active_count() > before:
+        sleep(0.001)
+    assert done == []
+
+
+def test_what_no_thread_can_be_started_for_is_done_here(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    done = []
+    share_out(lambda thread, threads: done.append((thread, threads)), 3)
+    assert sorted(done) == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_nothing_runs_on_after_a_fit():
