@@ -10,7 +10,8 @@ that way would have given.
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -235,7 +236,11 @@ def _on_threads(workers: int, jobs: list[_Job], epochs: int, shuffle: bool) -> N
                 pace = job.run(backend, epochs, shuffle, stop, pace)
 
         try:
-            futures = [pool.submit(train_one_after_the_other) for _ in range(count)]
+            futures: list[Future[None]] = []
+            with suppress(RuntimeError):  # no more threads can be started; the list has those that were
+                futures.extend(pool.submit(train_one_after_the_other) for _ in range(count))
+            if not futures:
+                train_one_after_the_other()
             for future in futures:
                 future.result()
         except BaseException:

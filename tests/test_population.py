@@ -136,6 +136,22 @@ def test_one_that_diverges_leaves_nothing_behind_for_the_next(model, data):
     assert nets.models[1].history.epochs[-1].loss == expected.history.epochs[-1].loss
 
 
+@pytest.mark.parametrize("startable", [0, 1])
+def test_as_many_threads_as_can_be_started(startable, model, data, monkeypatch):
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_a_few(thread):
+        if threading.active_count() - before >= startable:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    one, other = (ms.Population(model, seeds=range(4)) for _ in range(2))
+    one.fit(*data, epochs=2, threads=1)
+    monkeypatch.setattr(threading.Thread, "start", start_a_few)
+    other.fit(*data, epochs=2, threads=3)
+    assert [m.flat.tobytes() for m in one.models] == [m.flat.tobytes() for m in other.models]
+
+
 def test_more_threads_than_networks_and_fewer(data):
     expected = ms.Population(ms.MLP([3, 4, 1]), seeds=range(5)).fit(*data, epochs=2, threads=1, backend="numba")
     for threads in (2, 4, 9):
