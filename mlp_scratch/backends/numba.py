@@ -5,7 +5,7 @@ vectors are the last state known to be finite until then: when a step diverges, 
 from there, and end in the same bits. Nothing is checked in between but the losses.
 
 A network too large to be copied is trained where its vectors lie, in panels until the call ends, and no step is begun
-that might not end in finite numbers (`mlp_kernels.cpu.in_place`). Such a step, which hardly ever comes but before
+that might not end in finite numbers (`mlp_kernels.cpu.safe_steps`). Such a step, which hardly ever comes but before
 training diverges, is taken on a copy after all.
 """
 

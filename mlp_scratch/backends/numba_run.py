@@ -9,7 +9,7 @@ import numpy as np
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.announcing import announcing
 from mlp_kernels.cpu.gather import describe, describe_weights
-from mlp_kernels.cpu.in_place import PARAMETERS, largest
+from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_kernels.cpu.training_loop import train
 from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.in_place import LARGEST, addresses
+from mlp_kernels.cpu.in_place import update_address
+from mlp_kernels.cpu.safe_steps import LARGEST, addresses
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_code import (
@@ -273,5 +274,5 @@ class Tables:
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
         forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
-        judging = addresses(self.tile) if self.in_place else (0, 0, 0)
-        return loss_code(self.program.loss, tile, self.labels), *forms, *judging
+        wide = (*addresses(self.tile), update_address(self.tile)) if self.in_place else (0, 0, 0)
+        return loss_code(self.program.loss, tile, self.labels), *forms, *wide

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import mlp_scratch as ms
-from mlp_kernels.cpu.in_place import PARAMETERS, largest
+from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends import numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State

@@ -1,116 +1,27 @@
-"""Steps on the only copy of the weights that there is: none is begun that might not end in finite numbers.
+"""The updates of weights that are trained where the model has them: in panels, each in the place of its rows.
 
-Where panels are a copy, the model keeps the state to which a diverging step falls back. A wide network has no room for
-both. Its weights are brought into panels where the model has them (`weights.turn`), so what a step has changed is
-gone. Hence the order of a step:
+A panel of w outputs and D inputs has as many elements as those w rows of W, so `weights.turn` needs no other place:
 
-    forward, loss, all gradients of activations
-    is it safe?        from the largest x and dz follows how large dW, and with it the optimiser's step, can be at most
-    all updates
+    rows in the flat vector     row 0 | row 1 | ... | row w-1 | row w | ...        each D long
+    while training              panel 0, [D][w]               | panel 1 | ...      end to end, then too few outputs
 
-A step that isn't safe is not taken: statistics get their values from before, and whoever called takes it on a copy.
-The bound is far from what numbers reach, unless training is about to diverge.
+Outputs too few for a panel have one of their own, filled up, in `packed`. And behind the last input of a panel begins
+the next one, where otherwise it has rows to spare for a whole tile:
 
-`note`, `judge` and `update_in_place` are called through addresses, see `native.py`: only wide networks need them.
+    inputs of a panel           tile of R rows | ... | tile | D % R rows | the next panel
+                                                            `--- a tile would write here, too
+
+So these go through a room aside, of a tile's size. `update_in_place` is called through an address, see `native.py`:
+only wide networks need it compiled, see `safe_steps.py`.
 """
 
 from typing import Any
 
-import numpy as np
-from numba.types import CPointer
-
 from mlp_kernels.cpu.compiling import kernel
-from mlp_kernels.cpu.memory import bits, from_bits, load, number, pointer_to, shift, store
-from mlp_kernels.cpu.native import FLOATS, INT, INTS, REAL, address, call
-from mlp_kernels.cpu.network import (
-    GRADIENT,
-    INPUT,
-    INPUT_ROWS,
-    N_IN,
-    N_OUT,
-    REST,
-    ROWS,
-    SLOT_STEP,
-    SLOTS,
-    STAGE_COLUMNS,
-    WEIGHT_PANELS,
-    WEIGHT_ROWS,
-    WEIGHTS,
-)
-from mlp_kernels.cpu.rules import BETA1, EPS, L2, LR, SHRINK, STEP_SIZE
-from mlp_kernels.cpu.threads import share
+from mlp_kernels.cpu.memory import load, shift, store
+from mlp_kernels.cpu.native import FLOATS, INT, INTS, address, call
+from mlp_kernels.cpu.network import N_OUT, REST, SLOT_STEP, SLOTS, WEIGHT_PANELS, WEIGHT_ROWS, WEIGHTS
 from mlp_kernels.cpu.tile import Tile
-
-IS_SAFE, PARAMETERS, FIRST_SLOT, SECOND_SLOT, LARGEST = range(5)
-"""Of `Memory.bounds`: whether the step at hand is safe; what no parameter exceeds, nor anything in the optimiser's two
-vectors; and from LARGEST on, of each thread, the largest x and dz that it has seen."""
-
-MARGIN = 8.0
-"""How far below the largest number a bound has to be: roundings add a little to sums of products."""
-
-REALS = CPointer(REAL)
-
-
-def note(
-    tile: Tile, stages: Any, lowest: int, n_stages: int, arena: Any, bounds: Any, n: int, thread: int, threads: int
-) -> None:
-    """Look at a thread's share of the n samples: at what each layer that learns reads, and at its gradient."""
-    width, x, dz = tile.columns, 0.0, 0.0
-    first, end = share((n + width - 1) // width, thread, threads)
-    for s in range(max(lowest, 1), n_stages):
-        row = shift(stages, s * STAGE_COLUMNS)
-        for b in range(first, end):
-            inputs = shift(arena, load(row, INPUT) + b * load(row, INPUT_ROWS) * width)
-            gradient = shift(arena, load(row, GRADIENT) + b * load(row, ROWS) * width)
-            x = max(x, _largest_of_panel(tile, inputs, load(row, N_IN), n - b * width))
-            dz = max(dz, _largest_of_panel(tile, gradient, load(row, N_OUT), n - b * width))
-    store(bounds, LARGEST + 2 * thread, x)
-    store(bounds, LARGEST + 2 * thread + 1, dz)
-
-
-def judge(
-    tile: Tile,
-    bounds: Any,
-    n: int,
-    threads: int,
-    loss: float,
-    gradients: Any,
-    n_gradients: int,
-    buffers: Any,
-    before: Any,
-    n_buffers: int,
-    hyper: Any,
-    is_adam: int,
-) -> None:
-    """Whether a step ends in finite numbers, of which all threads have noted their share: for one thread.
-
-    `gradients` are those of the vectors of parameters. Statistics, in `buffers`, are put back to what they were
-    `before` if it is not safe, else kept for the next step.
-    |dW| <= n max|x| max|dz|, and each rule is a sum of products: of magnitudes, it is a bound.
-    """
-    x, dz = 0.0, 0.0
-    for thread in range(threads):
-        x = max(x, load(bounds, LARGEST + 2 * thread))
-        dz = max(dz, load(bounds, LARGEST + 2 * thread + 1))
-    weights, m, v = load(bounds, PARAMETERS), load(bounds, FIRST_SLOT), load(bounds, SECOND_SLOT)
-    gradient = max(n * x * dz, _largest(gradients, n_gradients)) + load(hyper, L2) * weights
-    if is_adam != 0:  # averages stay below the largest they are of
-        m, v = max(m, gradient), max(v, gradient * gradient)
-        change = load(hyper, STEP_SIZE) * m * max(1.0, 1.0 / load(hyper, EPS))
-    else:
-        m = load(hyper, BETA1) * m + gradient
-        change = load(hyper, LR) * (gradient + max(1.0, load(hyper, BETA1)) * m)
-    weights = abs(load(hyper, SHRINK)) * weights + change
-    most = (3.4028234663852886e38 if tile.element_bytes == 4 else 1.7976931348623157e308) / MARGIN
-    is_safe = abs(loss) < np.inf and max(_largest(buffers, n_buffers), weights, m, v) < most
-    source, to = (buffers, before) if is_safe else (before, buffers)
-    for i in range(n_buffers):
-        store(to, i, load(source, i))
-    store(bounds, IS_SAFE, 1.0 if is_safe else 0.0)
-    if is_safe:
-        store(bounds, PARAMETERS, weights)
-        store(bounds, FIRST_SLOT, m)
-        store(bounds, SECOND_SLOT, v)
 
 
 def update_in_place(
@@ -134,9 +45,8 @@ def update_in_place(
 ) -> None:
     """What the code at `update` does, an `updates.weights_update_of`, to the weights of a stage wherever they lie.
 
-    `row` is the stage's, `packed_step` the step from slot to slot in `packed`. Panels in the place of their rows are as
-    long as those: behind the last whole tile there is no room for another. Those of its inputs that are left go through
-    a thread's own `room`, one tile for the weights and one for each slot.
+    `row` is the stage's, `packed_step` the step from slot to slot in `packed`. A thread's own `room` has a tile for the
+    weights and one for each slot.
     """
     width, step = tile.columns, tile.rows * tile.columns
     outputs, w_rows, panels = load(row, N_OUT), load(row, WEIGHT_ROWS), load(row, WEIGHT_PANELS)
@@ -147,7 +57,7 @@ def update_in_place(
         call(update, (tile, *what, panels, last, begin, end, n, *memory))
         last = panels
     weights, slots, slot_step = shift(packed, load(row, WEIGHTS)), shift(packed, load(row, SLOTS)), load(row, SLOT_STEP)
-    if end == w_rows and w_rows % tile.rows != 0:
+    if end == w_rows and w_rows % tile.rows != 0:  # the inputs that fill no tile
         end = w_rows // tile.rows * tile.rows
         size = (w_rows - end) * width
         for panel in range(first, last):
@@ -172,40 +82,7 @@ def _move(weights: Any, slots: Any, slot_step: int, n_slots: int, room: Any, ste
             store(to, i, load(source, i))
 
 
-def addresses(tile: Tile) -> tuple[int, int, int]:
-    """Where the code of `note`, of `judge` and of `update_in_place` lies."""
-    update = INTS, FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, FLOATS, INT, FLOATS, FLOATS, INT, INT
-    return (
-        address(note, (INTS, INT, INT, FLOATS, REALS, INT, INT, INT), tile),
-        address(judge, (REALS, INT, INT, REAL, FLOATS, INT, FLOATS, FLOATS, INT, FLOATS, INT), tile),
-        address(update_in_place, update, tile),
-    )
-
-
-@kernel
-def largest(values: Any, thread: int, threads: int) -> float:
-    """The largest magnitude in a thread's share of a vector; infinity if any of it is not finite."""
-    first, end = share(values.size, thread, threads)
-    return _largest(shift(pointer_to(values), first), end - first)
-
-
-@kernel
-def _largest_of_panel(tile: Tile, panel: Any, features: int, samples: int) -> float:
-    """The same of a panel; what lies beyond the last sample may be anything."""
-    if samples >= tile.columns:
-        return _largest(panel, features * tile.columns)
-    most = 0.0
-    for k in range(features):
-        most = max(most, _largest(shift(panel, k * tile.columns), samples))
-    return most
-
-
-@kernel
-def _largest(values: Any, count: int) -> float:
-    """The largest magnitude, or infinity; magnitudes are in the order of their bits, and NaN comes last."""
-    zero = number(values, 0.0)
-    sign, most = bits(-zero), np.int64(0)
-    for i in range(count):
-        most = max(most, bits(load(values, i)) & ~sign)
-    value = np.float64(from_bits(zero, most))
-    return value if value < np.inf else np.inf
+def update_address(tile: Tile) -> int:
+    """Where the code of `update_in_place` lies."""
+    arguments = INTS, FLOATS, INT, FLOATS, INT, INT, INT, INT, INT, INT, FLOATS, INT, FLOATS, FLOATS, INT, INT
+    return address(update_in_place, arguments, tile)

@@ -61,12 +61,12 @@ PLACES = 14
 much of `packed` is vectors that learn; UNUSED takes gradients that nobody wants; LOWEST is the first stage with
 anything that learns, beyond the last if there is none; PACE is how many of the next weights a tile asks for at each
 step, so that those of a batch ask for all; OWN_INPUT is 1 where each thread gathers the whole batch, to where its own
-stages say; IN_PLACE is 1 where no step may be begun that might not end in finite numbers, see `in_place.py`; N_SLOTS is
-how many vectors the optimiser remembers."""
+stages say; IN_PLACE is 1 where weights stay in the model's own vectors, see `in_place.py`; N_SLOTS is how many vectors
+the optimiser remembers."""
 
 # What `Network.code` holds.
 LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN, NOTE, JUDGE, UPDATE_IN_PLACE = range(7)
-"""Addresses of the loss, of the three forms of the optimiser, and of what `in_place.py` has."""
+"""Addresses of the loss, of the three forms of the optimiser, and of what `safe_steps.py` and `in_place.py` have."""
 
 
 class Network(NamedTuple):
@@ -101,7 +101,7 @@ class Memory(NamedTuple):
         buffers: running statistics, as the model keeps them.
         meeting: one int64, 0 at the start: where the threads meet.
         bounds: where weights stay in the model's own vectors, what no parameter and no element of the optimiser's
-            vectors exceeds, and the like; float64, see `in_place.py`.
+            vectors exceeds, and the like; float64, see `safe_steps.py`.
         before: the buffers as they were before the step under way.
     """
 

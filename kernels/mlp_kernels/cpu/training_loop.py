@@ -24,7 +24,6 @@ from mlp_kernels.cpu.dense import (
     update_weights,
 )
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
-from mlp_kernels.cpu.in_place import IS_SAFE
 from mlp_kernels.cpu.memory import load, local, pointer_to, shift
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
@@ -54,6 +53,7 @@ from mlp_kernels.cpu.network import (
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward, update_vectors
 from mlp_kernels.cpu.owners import owned_inputs, owned_outputs, owned_weights, passes_on
+from mlp_kernels.cpu.safe_steps import IS_SAFE
 from mlp_kernels.cpu.shuffling import shuffle
 from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
@@ -80,7 +80,7 @@ def train(
 
     `losses` and `accuracies` get the figures of each step, measured before its update. `training` is False for a
     gradient in inference mode. All steps are taken, but of weights that stay where the model has them: see
-    `in_place.py`.
+    `safe_steps.py`.
     """
     f = frame(net, memory, batches.data, batches.targets, batches.weights)
     sources, corrections = local(tile, np.int64), local(CORRECTIONS, np.float64)
