@@ -8,7 +8,7 @@ import numpy as np
 
 from mlp_scratch._types import Array
 from mlp_scratch.errors import unknown_name
-from mlp_scratch.functional import normal_cdf
+from mlp_scratch.functional import normal_cdf, sigmoid
 from mlp_scratch.initializers import He, Initializer
 from mlp_scratch.layers.base import Activation
 
@@ -20,7 +20,8 @@ class GELU(Activation):
     """f(x) = x Φ(x), with Φ the standard normal distribution function, so f'(x) = Φ(x) + x φ(x).
 
     With `approximate="tanh"`, f(x) = x/2 · (1 + tanh u), u = √(2/π) (x + 0.044715 x³), and f' is that function's
-    own derivative. D. Hendrycks, K. Gimpel, 2016, arXiv:1606.08415.
+    own derivative. D. Hendrycks, K. Gimpel, 2016, arXiv:1606.08415. It is worked out as x σ(2u), with σ(u) = 1 / (1 +
+    e^-u), which is the same, but for the last digits far below 0: there 1 + tanh u loses them all.
 
     Args:
         approximate: "none" or "tanh", as in PyTorch.
@@ -41,14 +42,13 @@ class GELU(Activation):
     def function(self, x: Array) -> Array:
         if self.approximate == "none":
             return x * normal_cdf(x)
-        return 0.5 * x * (1 + np.tanh(self._u(x)))
+        return x * sigmoid(2 * self._u(x))
 
     def derivative(self, x: Array) -> Array:
         if self.approximate == "none":
             return normal_cdf(x) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi)
-        t = np.tanh(self._u(x))
-        du = sqrt(2 / pi) * (1 + 3 * _CUBIC * x * x)
-        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du
+        u, du = self._u(x), sqrt(2 / pi) * (1 + 3 * _CUBIC * x * x)
+        return sigmoid(2 * u) + 2 * x * sigmoid(2 * u) * sigmoid(-2 * u) * du
 
     def initializer(self) -> Initializer:
         return He()

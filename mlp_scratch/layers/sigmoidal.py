@@ -27,7 +27,7 @@ class Identity(Activation):
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """f(x) = tanh x, so f' = 1 - f²."""
+    """f(x) = tanh x, so f' = 1 - f² = 4 σ(2x) σ(-2x), with σ(x) = 1 / (1 + e^-x)."""
 
     kind = "tanh"
     analytic = True
@@ -36,7 +36,7 @@ class Tanh(Activation):
         return np.tanh(x)
 
     def derivative(self, x: Array) -> Array:
-        return 1 - np.tanh(x) ** 2
+        return 4 * sigmoid(2 * x) * sigmoid(-2 * x)  # 1 - f² cancels where f is near ±1
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,13 @@ def test_every_layer_has_every_property(kind):
     check()
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_element_alone_is_right_wherever_it_lies(name):
+    """No larger one is beside it, beside which its own rounding would be nothing."""
+    for x in np.arange(-9.0, 9.5, 0.75):
+        check_layer(ACTIVATIONS[name], np.array([[x]]))
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.1, 1.0])
 def test_running_statistics_are_unbiased(momentum):
     check_running_statistics(BatchNorm(momentum=momentum))

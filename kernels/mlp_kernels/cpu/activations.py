@@ -11,7 +11,7 @@ from math import pi, sqrt
 from typing import Any, TypeAlias
 
 from mlp_kernels.cpu.compiling import inlined
-from mlp_kernels.cpu.elementary import exp, expm1, normal_cdf, sigmoid, softplus, tanh
+from mlp_kernels.cpu.elementary import exp, expm1, normal_cdf, sech_squared, sigmoid, softplus, tanh
 from mlp_kernels.cpu.memory import load, number, store
 from mlp_kernels.cpu.native import FLOATS, INT, REAL, address
 from mlp_kernels.cpu.tile import Tile
@@ -98,17 +98,16 @@ def gelu_argument(x: Any) -> Any:
 
 @inlined
 def gelu_tanh(x: Any, a: Any, b: Any) -> Any:
-    """x/2 (1 + tanh u)."""
-    return number(x, 0.5) * x * (number(x, 1.0) + tanh(gelu_argument(x)))
+    """x/2 (1 + tanh u) = x σ(2u), without cancellation where tanh u is near -1."""
+    return x * sigmoid(number(x, 2.0) * gelu_argument(x))
 
 
 @inlined
 def gelu_tanh_slope(x: Any, a: Any, b: Any) -> Any:
-    """(1 + t) / 2 + x/2 (1 - t²) u', with t = tanh u."""
-    half, one = number(x, 0.5), number(x, 1.0)
-    t = tanh(gelu_argument(x))
-    slope = number(x, ROOT_2_OVER_PI) * (one + number(x, 3 * CUBIC) * x * x)
-    return half * (one + t) + half * x * (one - t * t) * slope
+    """σ(2u) + x/2 sech² u · u'."""
+    u = gelu_argument(x)
+    slope = number(x, ROOT_2_OVER_PI) * (number(x, 1.0) + number(x, 3 * CUBIC) * x * x)
+    return sigmoid(number(x, 2.0) * u) + number(x, 0.5) * x * sech_squared(u) * slope
 
 
 @inlined
@@ -119,9 +118,8 @@ def hyperbolic_tangent(x: Any, a: Any, b: Any) -> Any:
 
 @inlined
 def hyperbolic_tangent_slope(x: Any, a: Any, b: Any) -> Any:
-    """1 - tanh² x."""
-    t = tanh(x)
-    return number(x, 1.0) - t * t
+    """1 - tanh² x, without cancellation where tanh x is near ±1."""
+    return sech_squared(x)
 
 
 @inlined

@@ -56,7 +56,7 @@ def smooth_functions_of(element: Any) -> tuple[Any, Any]:
 @cache
 def activations_of(element: Any) -> tuple[Any, Any]:
     """The two functions f(kind, x, a, b) and f'(kind, x, a, b)."""
-    zero, half, one, three = element(0.0), element(0.5), element(1.0), element(3.0)
+    zero, half, one, two, three, four = (element(value) for value in (0.0, 0.5, 1.0, 2.0, 3.0, 4.0))
     scale, scaled_alpha = element(SELU_SCALE), element(SELU_SCALE * SELU_ALPHA)
     cubic, root_2_over_pi, root_half = element(CUBIC), element(ROOT_2_OVER_PI), element(ROOT_HALF)
     density_at_0 = element(DENSITY_AT_0)
@@ -82,7 +82,7 @@ def activations_of(element: Any) -> tuple[Any, Any]:
         if kind == GELU:
             return x * (half * erfc(-x * root_half))
         if kind == GELU_TANH:
-            return half * x * (one + tanh(gelu_argument(x)))
+            return x * sigmoid(two * gelu_argument(x))
         if kind == TANH:
             return tanh(x)
         if kind == SIGMOID:
@@ -104,12 +104,10 @@ def activations_of(element: Any) -> tuple[Any, Any]:
         if kind == GELU:
             return half * erfc(-x * root_half) + x * (exp(-half * x * x) * density_at_0)
         if kind == GELU_TANH:
-            t = tanh(gelu_argument(x))
-            inner = root_2_over_pi * (one + three * cubic * x * x)
-            return half * (one + t) + half * x * (one - t * t) * inner
+            u, inner = two * gelu_argument(x), root_2_over_pi * (one + three * cubic * x * x)
+            return sigmoid(u) + two * x * sigmoid(u) * sigmoid(-u) * inner
         if kind == TANH:
-            t = tanh(x)
-            return one - t * t
+            return four * sigmoid(two * x) * sigmoid(-two * x)  # 1 - tanh² x cancels where tanh x is near ±1
         if kind == SIGMOID:
             return sigmoid(x) * sigmoid(-x)  # without cancellation where σ is near 1
         return one if a * x > b else sigmoid(a * x)
