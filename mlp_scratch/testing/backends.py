@@ -211,4 +211,4 @@ def check_backend(
         for name in names:
             PROPERTIES[name](pair)
 
-    at_each(problem, check)
+    at_each(problem, check, names)

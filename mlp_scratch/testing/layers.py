@@ -85,7 +85,7 @@ def check_layer(
             elif other is not None:
                 agreement(point, other)
 
-    at_each(x, check)
+    at_each(x, check, names)
     something_known(counts)
     return counts
 

@@ -85,7 +85,7 @@ def check_loss(
         for name in names:
             PROPERTIES[name](point)
 
-    at_each(z if hasattr(z, "example") else (z, t, weights), check)
+    at_each(z if hasattr(z, "example") else (z, t, weights), check, names)
     something_known(counts)
     return counts
 

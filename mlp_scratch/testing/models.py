@@ -114,4 +114,4 @@ def check_model(
         for name in names:
             PROPERTIES[name](network)
 
-    at_each(problem, check)
+    at_each(problem, check, names)

@@ -87,4 +87,4 @@ def check_optimizer(
         for name in names:
             (PROPERTIES[name] if name != "agreement" else agreement)(point)
 
-    at_each(optimizer, check)
+    at_each(optimizer, check, names)

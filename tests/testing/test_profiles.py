@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from mlp_scratch.testing.drawing import at_each
+from mlp_scratch.testing.failure import PropertyError
 from mlp_scratch.testing.profiles import VARIABLE, load_profile
 
 
@@ -46,7 +47,18 @@ def test_a_failure_is_shrunk_and_then_reported_at_once():
         assert drawn[0] < 10
 
     with pytest.raises(AssertionError):
-        at_each(st.tuples(*[st.integers()] * 4), fails_from_10_on)
+        at_each(st.tuples(*[st.integers()] * 4), fails_from_10_on, ["sorted"])
     smallest = (10, 0, 0, 0)
     assert seen[-1] == smallest
     assert len(seen) - seen.index(smallest) < 50
+
+
+def test_the_first_property_that_any_value_violates_is_reported():
+    """Shrinking ends at the smallest value, which may violate a later one only, and tell less of the mistake."""
+
+    def check(drawn):
+        raise PropertyError("derivative" if drawn > 100 else "hessian_symmetry", "", {"at": drawn}, "")
+
+    with pytest.raises(PropertyError) as caught:
+        at_each(st.integers(0, 1000), check, ["shapes", "derivative", "hessian_symmetry"])
+    assert (caught.value.property, caught.value.facts["at"]) == ("derivative", 101)
