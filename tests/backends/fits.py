@@ -1,6 +1,7 @@
 """Fits for tests that need a process of their own, or a worker that can import what it is to run."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,21 @@ def all_in_place() -> Iterator[None]:
     """Train every network, however small, where its parameters lie."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba_tables, "MOST_COPIED", 0)
+        yield
+
+
+@contextmanager
+def few_startable(count: int) -> Iterator[None]:
+    """Let no more than so many threads be started beside those that there are."""
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_a_few(thread: threading.Thread) -> None:
+        if threading.active_count() - before >= count:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_a_few)
         yield
 
 

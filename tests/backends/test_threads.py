@@ -16,7 +16,7 @@ import pytest
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends import numba_run
 from mlp_scratch.backends.numba_calls import on_threads, share_out
-from tests.backends.fits import digest
+from tests.backends.fits import digest, few_startable
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
@@ -78,16 +78,10 @@ def test_threads_that_share_one_core_finish_with_the_same_bits(threads, expected
 @pytest.mark.parametrize("startable", [0, 1])
 def test_as_many_threads_as_can_be_started(startable, expected, monkeypatch):
     """None of them waits for one that is not there."""
-    before, start = threading.active_count(), threading.Thread.start
-
-    def start_a_few(thread):
-        if threading.active_count() - before >= startable:
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
+    before = threading.active_count()
     monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
-    monkeypatch.setattr(threading.Thread, "start", start_a_few)
-    assert digest(threads=3) == expected
+    with few_startable(startable):
+        assert digest(threads=3) == expected
     assert threading.active_count() == before
 
 
@@ -108,13 +102,10 @@ def test_an_error_while_threads_are_started_leaves_none_of_them(monkeypatch):
     assert done == []
 
 
-def test_what_no_thread_can_be_started_for_is_done_here(monkeypatch):
-    def start(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", start)
+def test_what_no_thread_can_be_started_for_is_done_here():
     done = []
-    share_out(lambda thread, threads: done.append((thread, threads)), 3)
+    with few_startable(0):
+        share_out(lambda thread, threads: done.append((thread, threads)), 3)
     assert sorted(done) == [(0, 3), (1, 3), (2, 3)]
 
 
