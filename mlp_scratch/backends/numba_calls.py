@@ -36,7 +36,7 @@ def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memo
     """
     if threads == 1:
         return work(0, 1)
-    memory.meeting[0] = 0
+    memory.meeting[:] = 0
     others: list[threading.Thread] = []
     together, gate = 0, threading.Lock()
 

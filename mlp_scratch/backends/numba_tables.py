@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.claims import LEAST_WORK, board_size
 from mlp_kernels.cpu.in_place import update_address
 from mlp_kernels.cpu.safe_steps import LARGEST, addresses
 from mlp_scratch._types import Array
@@ -80,7 +81,7 @@ class Tables:
         ops_in_order = [op for stage in stages for op in stage]
         self.layout = Layout(self.tile, ops_in_order, self._is_frozen, in_place=self.in_place)
         self.places[nw.IN_PLACE], self.places[nw.N_SLOTS] = self.in_place, self.slots
-        self.places[nw.VECTORS] = self.layout.learning
+        self.places[nw.VECTORS], self.places[nw.LEAST] = self.layout.learning, LEAST_WORK
         self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
         self.places[nw.PACE] = -(-self.tile.rows // self.panels)
         self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
@@ -129,7 +130,7 @@ class Tables:
             aligned_zeros(max(1, self.layout.vectors_size), dtype),
             aligned_zeros(self._arena_size, dtype),
             aligned_zeros(self.program.n_buffers, dtype),
-            aligned_zeros(8, np.dtype(np.int64)),
+            aligned_zeros(board_size(self.threads), np.dtype(np.int64)),
             np.zeros(LARGEST + 2 * self.threads),
             aligned_zeros(self.program.n_buffers, dtype),
         )

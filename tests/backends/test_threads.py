@@ -96,7 +96,7 @@ def test_an_error_while_threads_are_started_leaves_none_of_them(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start_one)
     before, done = threading.active_count(), []
     with pytest.raises(KeyboardInterrupt):
-        on_threads(lambda *which: done.append(which), 3, SimpleNamespace(meeting=[0]))
+        on_threads(lambda *which: done.append(which), 3, SimpleNamespace(meeting=np.ones(1)))
     while threading.active_count() > before:
         sleep(0.001)
     assert done == []

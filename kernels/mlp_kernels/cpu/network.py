@@ -55,14 +55,14 @@ ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
 
 # Places in the arena, and sizes.
 SHARES, VALUES, ACCURACIES, HYPER, SCRATCH, SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST, PACE, OWN_INPUT = range(12)
-IN_PLACE, N_SLOTS = 12, 13
-PLACES = 14
+IN_PLACE, N_SLOTS, LEAST = 12, 13, 14
+PLACES = 15
 """SCRATCH has SCRATCH_STEP elements for each thread; PANELS is the largest number of panels of a batch, VECTORS how
 much of `packed` is vectors that learn; UNUSED takes gradients that nobody wants; LOWEST is the first stage with
 anything that learns, beyond the last if there is none; PACE is how many of the next weights a tile asks for at each
 step, so that those of a batch ask for all; OWN_INPUT is 1 where each thread gathers the whole batch, to where its own
 stages say; IN_PLACE is 1 where weights stay in the model's own vectors, see `in_place.py`; N_SLOTS is how many vectors
-the optimiser remembers."""
+the optimiser remembers; LEAST is `claims.LEAST_WORK`."""
 
 # What `Network.code` holds.
 LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN, NOTE, JUDGE, UPDATE_IN_PLACE = range(7)
@@ -99,7 +99,7 @@ class Memory(NamedTuple):
         gradients: of the vectors among the parameters.
         arena: activations and their gradients.
         buffers: running statistics, as the model keeps them.
-        meeting: one int64, 0 at the start: where the threads meet.
+        meeting: int64, 0 at the start: where the threads meet, and claim their pieces; see `claims.board_size`.
         bounds: where weights stay in the model's own vectors, what no parameter and no element of the optimiser's
             vectors exceeds, and the like; float64, see `safe_steps.py`.
         before: the buffers as they were before the step under way.

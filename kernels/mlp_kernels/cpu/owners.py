@@ -14,13 +14,13 @@ from mlp_kernels.cpu.tile import Tile
 def owned_outputs(tile: Tile, f: Any, s: int, n: int, thread: int, threads: int) -> Any:
     """The features of stage `s` that a thread owns on the way forward: whole rows of tiles, or whole panels."""
     features = stage(f, s, N_OUT)
-    unit = tile.columns if few_forward(f, s, n) or _keeps_panels(tile, f, s, threads) else tile.rows
+    unit = tile.columns if few_forward(f, s, n) or keeps_panels(tile, f, s, threads) else tile.rows
     begin, end = share((features + unit - 1) // unit, thread, threads)
     return begin * unit, min(end * unit, features)
 
 
 @kernel
-def _keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
+def keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
     """Whether the panels of weights of stage `s` belong to one thread each, forward and back.
 
     Where no gradient goes on to the stage below, each thread then updates the weights that it reads, and they never
@@ -48,7 +48,7 @@ def owned_inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
 def owned_weights(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
     """Of the weights of stage `s` those that a thread has on the way back: inputs and panels, first and end of each."""
     inputs, panels = stage(f, s - 1, N_OUT), (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
-    if _keeps_panels(tile, f, s, threads):
+    if keeps_panels(tile, f, s, threads):
         first, end = share(panels, thread, threads)
         return 0, inputs, first, end
     begin, end = owned_inputs(tile, inputs, thread, threads)
