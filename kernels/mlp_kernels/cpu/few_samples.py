@@ -30,6 +30,7 @@ from mlp_kernels.cpu.network import (
     stage,
 )
 from mlp_kernels.cpu.operations import run_forward
+from mlp_kernels.cpu.references import reference
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.turning_tile import turning_tile, turning_tile_of_one
@@ -60,7 +61,8 @@ def infer_few(
     """
     # Variables, for with numbers in the call Numba would compile the operations once more, for these alone.
     training, seed, step = thread < 0, np.uint64(thread), thread
-    f = frame(net, memory, net.places, net.places, net.places)  # no data set: what stands for it is not looked at
+    no_data = net.places  # nobody looks at what stands for the data set
+    f = reference(frame(net, memory, no_data, no_data, no_data))
     n, width, last = out.shape[0], tile.columns, f.n_stages - 1
     if thread == 0:
         move_vectors(flat, vectors, memory.packed, False)

@@ -147,7 +147,9 @@ class Batches(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The same as pointers: a few words to hand on, where a dozen arrays would be a hundred and count references.
+    """The same as pointers: a few words, where a dozen arrays would be a hundred and count references.
+
+    Functions of a step get them as one, see `references.py`.
 
     Attributes:
         n_stages: number of stages.

@@ -72,16 +72,12 @@ def gather_batch(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: i
         for b in range(panels):
             call(load(f.data, GATHER), (tile, f.data, first, last, order, n, rows, b, x, sources))
         return
-    unit, claimants = 1, 1
-    if threads > 1:
-        unit, claimants = pieces(panels, unit, GATHERING * n * features, load(f.places, LEAST), threads)
+    unit, claimants = pieces(panels, 1, GATHERING * n * features, load(f.places, LEAST), threads)
     for i in range(claimants):
         owner = next_owner(thread, i, threads)
         end, last = share(panels, owner, threads)
         while end < last:
             begin, end = claim(f.meeting, round_, owner, end, last, unit, claimants)
-            if begin == end:
-                break
             for b in range(begin, end):
                 call(load(f.data, GATHER), (tile, f.data, 0, features, order, n, rows, b, x, sources))
 
@@ -95,17 +91,13 @@ def forward(
         if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
             continue
         outputs, unit = stage(f, s, N_OUT), tile.columns if few_forward(f, s, n) else tile.rows
-        claimants = 1
-        if threads > 1:
-            work = 2 * n * stage(f, s, N_IN) * outputs
-            unit, claimants = pieces(outputs, unit, work, load(f.places, LEAST), threads)
+        work = 2 * n * stage(f, s, N_IN) * outputs
+        unit, claimants = pieces(outputs, unit, work, load(f.places, LEAST), threads)
         for i in range(claimants):
             owner = next_owner(thread, i, threads)
             end, last = owned_outputs(tile, f, s, n, owner, threads)
             while end < last:
                 begin, end = claim(f.meeting, round_, owner, end, last, unit, claimants)
-                if begin == end:
-                    break
                 if s > 0:
                     product(tile, f, s, begin, end, n)
                 run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
@@ -151,36 +143,47 @@ def backward(tile: Tile, f: Any, n: int, loss: float, training: bool, thread: in
             round_ = _judge(tile, f, n, loss, thread, threads, round_)
             if load(f.bounds, IS_SAFE) == 0.0:
                 return 0
-        for s in range(last, max(load(f.places, LOWEST), 1) - 1, -1):
-            inputs, outputs, goes_on = stage(f, s, N_IN), stage(f, s, N_OUT), passes_on(f, s)
-            unit, claimants = max(tile.rows, tile.lanes), 1
-            if threads > 1:
-                work = (4 if goes_on else 2) * n * inputs * outputs
-                shared = inputs * threads if keeps_panels(tile, f, s, threads) else inputs
-                unit, claimants = pieces(shared, unit, work, load(f.places, LEAST), threads)
-            for i in range(claimants):
-                owner = next_owner(thread, i, threads)
-                end, last_row, panel, last_panel = owned_weights(tile, f, s, owner, threads)
-                while end < last_row:
-                    begin, end = claim(f.meeting, round_, owner, end, last_row, unit, claimants)
-                    if begin == end:
-                        break
-                    # Blocks share what their rows of weights or samples leave in the caches; of a few that is nothing.
-                    rows = BLOCK_ROWS if goes_on or n > MOST_FORWARD else end - begin
-                    for row in range(begin, end, rows):
-                        stop = min(row + rows, end)
-                        if goes_on and gradients:
-                            dx = gradient_of(f, s - 1)
-                            input_gradient(tile, f, s, gradient_of(f, s), transposed_of(f, s), dx, row, stop, n)
-                            if not ends_in_relu(f, s - 1):
-                                run_backward(tile, f, s - 1, dx, row, stop, n, training, thread)
-                            if s > 1:
-                                finish_gradient(tile, f, s - 1, dx, transposed_of(f, s - 1), row, stop, n)
-                        if updates:
-                            dz, whose = (gradient_of(f, s), transposed_of(f, s)), (panel, last_panel, row, stop)
-                            update_weights(tile, f, s, *dz, *whose, n, thread)
-            round_ = meet(f.meeting, round_, threads)
+        round_ = _stages_backward(tile, f, n, gradients, updates, training, thread, threads, round_)
     return round_
+
+
+@kernel
+def _stages_backward(
+    tile: Tile, f: Any, n: int, gradients: bool, updates: bool, training: bool, thread: int, threads: int, round_: int
+) -> int:
+    """The gradients of activations, the updates of weights, or both, of all stages; returns the next meeting."""
+    for s in range(f.n_stages - 1, max(load(f.places, LOWEST), 1) - 1, -1):
+        inputs, goes_on = stage(f, s, N_IN), passes_on(f, s)
+        shared = inputs * threads if threads > 1 and keeps_panels(tile, f, s, threads) else inputs
+        work = (4 if goes_on else 2) * n * inputs * stage(f, s, N_OUT)
+        unit, claimants = pieces(shared, max(tile.rows, tile.lanes), work, load(f.places, LEAST), threads)
+        for i in range(claimants):
+            owner = next_owner(thread, i, threads)
+            end, last, panel, last_panel = owned_weights(tile, f, s, owner, threads)
+            while end < last:
+                begin, end = claim(f.meeting, round_, owner, end, last, unit, claimants)
+                # Blocks share what their rows of weights or samples leave in the caches; of a few that is nothing.
+                rows = BLOCK_ROWS if goes_on or n > MOST_FORWARD else max(1, end - begin)
+                for row in range(begin, end, rows):
+                    stop = min(row + rows, end)
+                    if goes_on and gradients:
+                        _input_gradient(tile, f, s, row, stop, n, training, thread)
+                    if updates:
+                        dz, whose = (gradient_of(f, s), transposed_of(f, s)), (panel, last_panel, row, stop)
+                        update_weights(tile, f, s, *dz, *whose, n, thread)
+        round_ = meet(f.meeting, round_, threads)
+    return round_
+
+
+@kernel
+def _input_gradient(tile: Tile, f: Any, s: int, begin: int, end: int, n: int, training: bool, thread: int) -> None:
+    """What stage `s` hands on to the stage below: the gradient of its product, features `begin` to `end`."""
+    dx = gradient_of(f, s - 1)
+    input_gradient(tile, f, s, gradient_of(f, s), transposed_of(f, s), dx, begin, end, n)
+    if not ends_in_relu(f, s - 1):
+        run_backward(tile, f, s - 1, dx, begin, end, n, training, thread)
+    if s > 1:
+        finish_gradient(tile, f, s - 1, dx, transposed_of(f, s - 1), begin, end, n)
 
 
 @kernel

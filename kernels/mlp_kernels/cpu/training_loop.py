@@ -19,6 +19,7 @@ from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, local, pointer_to, shift
 from mlp_kernels.cpu.network import ACCURACIES, HYPER, N_OUT, OUTPUT, ROWS, SHARES, VALUES, frame, stage
 from mlp_kernels.cpu.operations import update_vectors
+from mlp_kernels.cpu.references import reference
 from mlp_kernels.cpu.sections import backward, forward, gather_batch, loss_gradient
 from mlp_kernels.cpu.shuffling import shuffle
 from mlp_kernels.cpu.threads import meet, share
@@ -47,7 +48,7 @@ def train(
     gradient in inference mode. All steps are taken, but of weights that stay where the model has them: see
     `safe_steps.py`.
     """
-    f = frame(net, memory, batches.data, batches.targets, batches.weights)
+    f = reference(frame(net, memory, batches.data, batches.targets, batches.weights))
     sources, corrections = local(tile, np.int64), local(CORRECTIONS, np.float64)
     hyper = shift(f.arena, load(f.places, HYPER))
     round_, samples = 1, batches.order.size
@@ -101,7 +102,7 @@ def infer(
     """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
     # Variables, for with numbers in the call Numba would compile the way forward once more, for these alone.
     training, seed, step = size < 0, np.uint64(size), size
-    f = frame(net, memory, data, data, data)
+    f = reference(frame(net, memory, data, data, data))
     sources = local(tile, np.int64)
     round_, last = 1, f.n_stages - 1
     outputs, rows, width = stage(f, last, N_OUT), stage(f, last, ROWS), tile.columns
