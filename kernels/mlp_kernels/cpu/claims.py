@@ -23,8 +23,7 @@ which some processors fetch in pairs."""
 PLACE_BITS = 32
 """Bits of a word for the place; the section has the others."""
 LEAST_WORK = 500_000
-"""Operations that make a piece worth claiming, 5 to 10 us: a claim takes a fiftieth of that, and where a share has no
-more than this, each keeps its own."""
+"""Operations that make a piece worth claiming: where a share has no more, each keeps its own."""
 
 
 def board_size(threads: int) -> int:

@@ -1,4 +1,4 @@
-"""What of a step is whose: each thread has features, or panels of weights, and nobody else writes them."""
+"""What of a step is whose: each thread has features, or panels of weights, which only those who help it write, too."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ def owned_outputs(tile: Tile, f: Any, s: int, n: int, thread: int, threads: int)
 def keeps_panels(tile: Tile, f: Any, s: int, threads: int) -> bool:
     """Whether the panels of weights of stage `s` belong to one thread each, forward and back.
 
-    Where no gradient goes on to the stage below, each thread then updates the weights that it reads, and they never
-    change cores.
+    Where no gradient goes on to the stage below, each thread then updates the weights that it reads, and unless another
+    one helps, they never change cores.
     """
     panels = (stage(f, s, N_OUT) + tile.columns - 1) // tile.columns
     return s > 0 and not passes_on(f, s) and panels % threads == 0
