@@ -16,18 +16,17 @@ UNITS = st.sampled_from([1, 4, 8, 32])
 
 
 @njit(nogil=True)
-def claim_all(board, section, edges, unit, times, thread, first, last):
-    """Claim what there is of the shares from `first` to `last`, which lie between `edges`; returns how many pieces."""
+def claim_all(board, section, edges, unit, times, thread):
+    """Claim what there is of all shares, which lie between `edges`; returns how many pieces."""
     owners, found = len(edges) - 1, 0
     for turn in range(owners):
         owner = next_owner(thread, turn, owners)
-        if first <= owner < last:
-            while True:
-                begin, end = claim(pointer_to(board), section, owner, edges[owner], edges[owner + 1], unit, owners)
-                if begin == end:
-                    break
-                times[begin:end] += 1
-                found += 1
+        while True:
+            begin, end = claim(pointer_to(board), section, owner, edges[owner], edges[owner + 1], unit, owners)
+            if begin == end:
+                break
+            times[begin:end] += 1
+            found += 1
     return found
 
 
@@ -37,9 +36,9 @@ def test_who_is_alone_takes_all_shares_in_each_section(sizes, unit, sections):
     edges, board = np.cumsum([0, *sizes]), np.zeros(board_size(len(sizes)), np.int64)
     for section in range(1, sections + 1):
         times = np.zeros(edges[-1], np.int64)
-        claim_all(board, section, edges, unit, times, 1, 0, len(sizes))
+        claim_all(board, section, edges, unit, times, 1)
         assert (times == 1).all()
-        assert claim_all(board, section, edges, unit, times, 0, 0, len(sizes)) == 0
+        assert claim_all(board, section, edges, unit, times, 0) == 0
 
 
 @given(size=st.integers(1, 5000), unit=UNITS)
@@ -68,7 +67,7 @@ def take_part(board, edges, rounds, times, thread):
     """As a thread of a step does: section after section, meeting the others between them."""
     section, threads = 1, len(edges) - 1
     for i in range(rounds):
-        claim_all(board, section, edges, 1, times[i], thread, 0, threads)
+        claim_all(board, section, edges, 1, times[i], thread)
         section = meet(pointer_to(board), section, threads)
 
 
