@@ -43,14 +43,16 @@ def boards(monkeypatch):
     return found
 
 
-def learned(widths, threads, *, n=90, batch=40, activation="relu", batch_norm=False, dtype="float32", frozen=False):
+def learned(
+    widths, threads, *, n=90, batch=40, activation="relu", batch_norm=False, dtype="float32", frozen=False, **more
+):
     """All that a fit of three epochs changes, and what the model then predicts, as bytes."""
     rng = np.random.default_rng([n, *widths])
     X, y = rng.normal(size=(n, widths[0])), rng.normal(size=(n, widths[-1]))
     model = ms.MLP(widths, activation=activation, batch_norm=batch_norm, dropout=0.1, dtype=dtype, seed=1)
     if frozen:
         model.freeze(0)
-    options = {"loss": "mse", "optimizer": "adam", "batch_size": batch, "epochs": 3, "backend": "numba"}
+    options = {"loss": "mse", "optimizer": "adam", "batch_size": batch, "epochs": 3, "backend": "numba"} | more
     # Validation ends a call with each epoch, and the next one begins with the board that it has left.
     model.fit(X, y, validation=(X[:9], y[:9]), threads=threads, progress=False, **options)
     arrays = model.flat, model.buffer_vector, model.training.slots, model.history.losses, model.predict(X)
@@ -95,11 +97,13 @@ def test_a_share_that_is_no_work_is_nobody_s_but_its_owner_s(boards, monkeypatch
 
 
 def test_one_that_comes_late_changes_nothing(monkeypatch):
-    expected, run = learned([40, 96, 70, 3], 1), threading.Thread.run
+    """The other one has gathered the first batch alone by then, several panels at a time: no order has to be drawn."""
+    whole = {"n": 150, "batch": 150, "shuffle": False}
+    expected, run = learned([40, 96, 70, 3], 1, **whole), threading.Thread.run
 
     def run_late(thread):
         sleep(0.02)
         run(thread)
 
     monkeypatch.setattr(threading.Thread, "run", run_late)
-    assert learned([40, 96, 70, 3], 2) == expected
+    assert learned([40, 96, 70, 3], 2, **whole) == expected
