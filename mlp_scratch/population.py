@@ -115,8 +115,6 @@ class Population:
             ArgumentError: for arguments that don't fit, before anything is changed.
             KeyboardInterrupt: for Ctrl-C; every network is at the end of a whole step.
         """
-        from mlp_scratch.backends.numba import usable_threads  # loads Numba
-
         name = get_backend(backend).name
         if name not in ("numba", "cuda"):
             raise ArgumentError(
@@ -128,6 +126,8 @@ class Population:
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)
         shuffle = checks.boolean("shuffle", shuffle)
+        from mlp_scratch.backends.numba import usable_threads  # loads Numba, which `get_backend` has found usable
+
         workers = usable_threads() if threads is None else checks.integer("threads", threads, at_least=1)
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         programs = {id(job.program): job.program for job in jobs}.values()

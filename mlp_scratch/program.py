@@ -1,7 +1,8 @@
 """A program: what a backend runs. The architecture becomes data, so that no backend compiles anything for it.
 
-Lowering a model yields one operation a layer. A backend walks `operations`, or lowers them further to what its kernels
-read; `table` and `constants` are the same as plain numbers, beside the flat vectors that the fields point into:
+Lowering a model yields one operation a layer. A backend walks `operations`, or lowers them further to the tables of its
+kernels; `table` and `constants` are the same as plain numbers, to look at, and to tell architectures apart. Places are
+those in the flat vectors; a dense layer's constant is 1 for a bias.
 
     listing of Sequential([Dense(64, 32), ReLU(), Dense(32, 10)]), cross_entropy, adam
 

@@ -18,7 +18,8 @@ from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence
 from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits, most_samples
-from mlp_scratch.backends.numba_run import Order, Run
+from mlp_scratch.backends.numba_run import CompiledRun, Order
+from mlp_scratch.backends.numba_settings import check_numba_settings
 from mlp_scratch.backends.numba_tables import Tables, is_wide
 from mlp_scratch.backends.refusals import check_statistics, refusal
 from mlp_scratch.layers import Dense
@@ -81,7 +82,7 @@ class NumbaBackend:
             check_statistics(program, n)
         tables = Tables(program, n, self._threads_for(program, n), gradient=True, labels=_are_labels(samples))
         plan = Plan(np.arange(n), n, np.zeros(1), seed)
-        run = Run(tables, tables.memory(), samples, plan, Order.of(plan), step)
+        run = CompiledRun(tables, tables.memory(), samples, plan, Order.of(plan), step)
         run.load(State(state.flat, state.buffers, np.zeros((1, program.n_parameters), program.dtype)))
         run.advance(0, 1, training=training)
         gradient = np.empty(program.n_parameters, program.dtype)
@@ -120,7 +121,7 @@ class NumbaBackend:
         run.save(state)
         raise divergence(program, state, samples, plan, run.taken)
 
-    def _run(self, program: Program, state: State, samples: Samples, plan: Plan, *, in_place: bool) -> Run:
+    def _run(self, program: Program, state: State, samples: Samples, plan: Plan, *, in_place: bool) -> CompiledRun:
         """A call about to begin, on tables and memory of the last one where they fit: a fit makes many calls."""
         size, labels = min(plan.batch_size, len(plan.rows)), _are_labels(samples)
         kept = self._kept and self._kept[0]
@@ -132,7 +133,7 @@ class NumbaBackend:
         assert self._kept
         if self._order is None or not self._order.serves(plan):
             self._order = Order.of(plan)
-        run = Run(*self._kept, samples, plan, self._order, state.step + 1)
+        run = CompiledRun(*self._kept, samples, plan, self._order, state.step + 1)
         run.load(state)
         return run
 
@@ -144,8 +145,9 @@ class NumbaBackend:
 
 def usable_threads() -> int:
     """The cores that this process may use, or `NUMBA_NUM_THREADS` if that is less."""
-    cores, limit = usable_cores(), os.environ.get("NUMBA_NUM_THREADS", "")
-    return max(1, min(cores, int(limit))) if limit.isdigit() else cores
+    check_numba_settings("unset it")
+    limit = os.environ.get("NUMBA_NUM_THREADS")
+    return usable_cores() if limit is None else min(usable_cores(), int(limit))
 
 
 def _are_labels(samples: Samples) -> bool:

@@ -14,19 +14,19 @@ from mlp_scratch._types import Array
 
 Result = TypeVar("Result")
 
-_compiled: set[tuple[str, Tile]] = set()
+_called: set[tuple[str, Tile]] = set()
 
 
-def is_compiled(kernel: Any, tile: Tile) -> bool:
-    """Whether this process has the code of a kernel for the dtype at hand; if not, the caller is about to compile it.
+def is_first_call(kernel: Any, tile: Tile) -> bool:
+    """Whether the call that the caller is about to make compiles the kernel for the dtype at hand, or loads its code.
 
     Numba would have to be asked for all its signatures, which takes as long as a hundred steps of a small network.
     """
     key = kernel.__name__, tile
-    if key in _compiled:
-        return True
-    _compiled.add(key)
-    return any(signature[0] == typeof(tile) for signature in kernel.signatures)
+    if key in _called:
+        return False
+    _called.add(key)
+    return all(signature[0] != typeof(tile) for signature in kernel.signatures)
 
 
 def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memory) -> Result:
@@ -36,7 +36,7 @@ def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memo
     """
     if threads == 1:
         return work(0, 1)
-    memory.meeting[:] = 0
+    memory.board[:] = 0
     others: list[threading.Thread] = []
     together, gate = 0, threading.Lock()
 

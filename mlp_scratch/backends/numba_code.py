@@ -70,14 +70,14 @@ def optimizer_code(optimizer: Optimizer | None, tile: Tile, outputs: Sequence[in
 
 
 def optimizer_constants(optimizer: Optimizer | None) -> Array:
-    """The numbers of an optimiser, (8,), as `updates.set_hyper_parameters` has them; zeros for None."""
-    constants = np.zeros(8)
+    """The numbers of an optimiser, in the order of `updates`; zeros for None."""
+    constants = np.zeros(updates.CONSTANTS)
     if optimizer is None:  # the gradient is that of the loss alone: weight decay is the optimiser's
         return constants
-    constants[:2] = optimizer.weight_decay, optimizer.decoupled
+    constants[[updates.DECAY, updates.DECOUPLED]] = optimizer.weight_decay, optimizer.decoupled
     own = optimizer.constants()[: 1 if isinstance(optimizer, SGD) else None]
-    constants[2 : 2 + len(own)] = own
+    constants[updates.FIRST_BETA : updates.FIRST_BETA + len(own)] = own
     if isinstance(optimizer, Adam):
         with np.errstate(divide="ignore"):  # β = 0 remembers nothing
-            constants[6:] = np.log([optimizer.beta1, optimizer.beta2])
+            constants[updates.LOG_FIRST_BETA :] = np.log([optimizer.beta1, optimizer.beta2])
     return constants

@@ -19,7 +19,7 @@ from mlp_kernels.cpu.gather import describe
 from mlp_kernels.cpu.training_loop import infer
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
-from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads
+from mlp_scratch.backends.numba_calls import is_first_call, is_readable, on_threads
 from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.program import Program
@@ -44,7 +44,7 @@ def many_logits(program: Program, state: State, X: Array, threads: int, packed: 
         rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
         data, order = describe(rows, tables.tile), np.arange(len(rows))
         work = partial(infer, tables.tile, tables.network, memory, data)
-        if not is_compiled(infer, tables.tile):
+        if is_first_call(infer, tables.tile):
             with announcing(f"inference for {program.dtype}"):
                 work(order[:0], size, out[:0], 0, 1)
         on_threads(partial(work, order, size, out[first : first + at_once]), tables.threads, memory)
@@ -72,7 +72,7 @@ class FewSamples:
         self._free = [self._new()]
         examples = self._arguments(*self._free[0], np.empty(0, self.dtype), np.empty((0, self.n_out), self.dtype))
         # To be called as it is: the kernel itself would look up the types of its arguments at every call, for 4 us.
-        with nullcontext() if is_compiled(infer_few, self.tile) else announcing(f"small batches of {self.dtype}"):
+        with announcing(f"small batches of {self.dtype}") if is_first_call(infer_few, self.tile) else nullcontext():
             self._run = infer_few.compile(tuple(map(typeof, (*examples, 0, 1))))
 
     def logits(self, state: State, X: Array) -> Array:

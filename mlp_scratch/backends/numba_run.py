@@ -15,10 +15,10 @@ from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import last_good_step
-from mlp_scratch.backends.numba_calls import is_compiled, is_readable, on_threads, share_out
+from mlp_scratch.backends.numba_calls import is_first_call, is_readable, on_threads, share_out
 from mlp_scratch.backends.numba_tables import Tables
 
-SECONDS_A_CALL = 0.05
+SECONDS_BETWEEN_STOPS = 0.05
 """The compiled loop is handed as many steps at a time as take about this long; then `stop` is asked."""
 
 NUMBERS_FOR_THREADS = 1_000_000
@@ -27,11 +27,11 @@ two, but a thread must be started."""
 
 
 class Order(NamedTuple):
-    """Where the loop draws the orders of epochs: kept from call to call, or each would draw that of its first anew.
+    """Where the loop keeps the order of an epoch, so that a call which begins within one need not draw it again.
 
     Attributes:
         rows: the samples.
-        seed: that the order is drawn from; None for that of `rows`.
+        seed: that orders are drawn from; None where they are taken as `rows` has them.
         order: the samples in the order of an epoch.
         epoch: its number, int64 (1,), or -1.
     """
@@ -53,7 +53,7 @@ class Order(NamedTuple):
         return self.rows is plan.rows and self.seed == (plan.seed if plan.shuffle else None)
 
 
-class Run:
+class CompiledRun:
     """A call of `train` on its way: the memory it works on and the steps it has taken.
 
     Attributes:
@@ -129,7 +129,7 @@ class Run:
             self.refused = self.taken < first + count
             if self.refused or not np.isfinite(self.losses[first : self.taken]).all():
                 break
-            right = int(count * SECONDS_A_CALL / max(elapsed, 1e-6))
+            right = int(count * SECONDS_BETWEEN_STOPS / max(elapsed, 1e-6))
             pace = max(1, min(8 * count, right)) if count == pace else max(1, min(pace, right))
         return pace
 
@@ -178,7 +178,7 @@ class Run:
                 tables.tile, tables.networks[thread], memory, batches, first, count, training, *figures, thread, threads
             )
 
-        if not is_compiled(train, self.tables.tile):
+        if is_first_call(train, self.tables.tile):
             with announcing(f"the training loop for {self.tables.program.dtype}"):
                 work(0, 0, 0, 1)
         return on_threads(partial(work, first, count), self.tables.threads, self.memory)

@@ -52,6 +52,14 @@ class Tables:
         inference: whether only logits are wanted; then nothing is compiled that only training calls.
         few: whether weights are read where they lie in the flat vector, see `few_samples`.
         in_place: whether weights stay there while they are trained, as far as they can, see `in_place`.
+
+    Attributes:
+        tile: the register tile of the program's dtype.
+        panels: of the largest batch.
+        layout: where parameters lie, see `numba_layout`.
+        stages, ops, constants, places: what `network` lists.
+        network: these and what else the loop reads.
+        networks: the same as each thread sees it.
     """
 
     program: Program
@@ -62,7 +70,6 @@ class Tables:
     inference: bool = False
     few: bool = False
     in_place: bool = False
-    _arena_size: int = 0
 
     def __post_init__(self) -> None:
         if unknown := refusal(self.program):
@@ -73,26 +80,28 @@ class Tables:
                 mend="use backend='numpy'",
             )
         self.tile = tile_of(self.program.dtype)
-        width = self.tile.columns
-        self.panels = -(-self.batch_size // width)
-        self._row_multiple = max(self.tile.rows, self.tile.lanes, 4)
-        stages, ops = self._cut()
+        self.panels = -(-self.batch_size // self.tile.columns)
+        self._row_multiple = max(self.tile.rows, self.tile.lanes, 4)  # of masks `dropout` writes four rows at a time
+        stages = self._cut()
         self.places = np.zeros(nw.PLACES, np.int64)
-        ops_in_order = [op for stage in stages for op in stage]
-        self.layout = Layout(self.tile, ops_in_order, self._is_frozen, in_place=self.in_place)
+        self.layout = Layout(self.tile, self.program.operations, self._is_frozen, in_place=self.in_place)
         self.places[nw.IN_PLACE], self.places[nw.N_SLOTS] = self.in_place, self.slots
         self.places[nw.VECTORS], self.places[nw.LEAST] = self.layout.learning, LEAST_WORK
         self.places[nw.PANELS], self.places[nw.LOWEST] = self.panels, self._lowest(stages)
         self.places[nw.PACE] = -(-self.tile.rows // self.panels)
         self.stages = np.zeros((len(stages), nw.STAGE_COLUMNS), np.int64)
+        self._arena_size = 0
         self._staying: dict[int, int] = {}
-        self.ops = np.zeros((max(1, len(ops)), nw.OP_COLUMNS), np.int64)
-        self.constants = np.zeros((max(1, len(ops)), 2))
+        most_ops = max(1, sum(not isinstance(op.layer, Dense) for op in self.program.operations))
+        self.ops = np.zeros((most_ops, nw.OP_COLUMNS), np.int64)
+        self.constants = np.zeros((most_ops, 2))
         self._fill(stages)
         self.layout.finish()
         self.stages[:, nw.SLOTS] = self.layout.size + self.stages[:, nw.WEIGHTS]
         self.stages[:, nw.SLOT_STEP] = self.layout.size
-        self._reserve_gradients()
+        if not self.inference:
+            self._reserve_gradients()
+        self._reserve_scratch()
         inputs = self._inputs(own=self.threads == 2 and self.panels == 1 and not (self.inference or stages[0]))
         self.network = nw.Network(
             self.stages,
@@ -135,15 +144,14 @@ class Tables:
             aligned_zeros(self.program.n_buffers, dtype),
         )
 
-    def _cut(self) -> tuple[list[list[Placed]], list[Placed]]:
+    def _cut(self) -> list[list[Placed]]:
         """The operations in stages: the first one before any dense layer, each other one led by its dense layer."""
         stages: list[list[Placed]] = [[]]
         for op in self.program.operations:
             if isinstance(op.layer, Dense):
                 stages.append([])
             stages[-1].append(op)
-        ops = [op for stage in stages for op in stage if not isinstance(op.layer, Dense)]
-        return stages, ops
+        return stages
 
     def _is_frozen(self, op: Placed) -> bool:
         """Whether nobody asks for the layer's gradient; where gradients are all that is asked for, it counts too."""
@@ -238,21 +246,29 @@ class Tables:
         return found
 
     def _reserve_gradients(self) -> None:
+        """Room for the gradients of products: two places in turn, for each is needed until the one below is there.
+
+        In place there is one for each stage, since all are needed until the last is there.
+        """
         width, rows = self.tile.columns, self.stages[:, nw.ROWS]
-        outputs = -(-rows // width) * width
-        for column, sizes in () if self.inference else ((nw.GRADIENT, rows), (nw.TRANSPOSED, outputs)):
+        for column, sizes in (nw.GRADIENT, rows), (nw.TRANSPOSED, -(-rows // width) * width):
             if self.in_place:
                 self.stages[:, column] = [self._reserve_panels(int(size)) for size in sizes]
             else:
                 self.stages[0::2, column], self.stages[1::2, column] = (
                     self._reserve_panels(int(sizes.max())) for _ in range(2)
                 )
+
+    def _reserve_scratch(self) -> None:
+        """Room for the figures of samples, for the step's hyper-parameters, and for what each thread works on."""
+        width = self.tile.columns
         for place in (nw.SHARES, nw.VALUES, nw.ACCURACIES):
             self.places[place] = self._reserve(self.panels * width)
         self.places[nw.HYPER] = self._reserve(16)
-        self.places[nw.UNUSED] = self._reserve(int(outputs.max()))
-        last = int(self.stages[-1, nw.N_OUT])
-        scratch = max(2, last, (1 + self.slots) * self.tile.rows) * width
+        self.places[nw.UNUSED] = self._reserve(-(-int(self.stages[:, nw.ROWS].max()) // width) * width)
+        targets = int(self.stages[-1, nw.N_OUT])
+        # Two rows of sums, of batch normalisation; a panel of targets; a tile of weights and of slots, in place.
+        scratch = max(2, targets, (1 + self.slots) * self.tile.rows) * width
         self.places[nw.SCRATCH_STEP] = -(-scratch // 64) * 64
         self.places[nw.SCRATCH] = self._reserve(self.threads * int(self.places[nw.SCRATCH_STEP]))
 

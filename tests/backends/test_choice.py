@@ -1,5 +1,8 @@
 """Which backend "auto" takes: the fastest that has code for everything in the model."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,3 +73,12 @@ def test_settings_that_numba_cannot_work_with_are_named(setting, value, backend,
     finally:
         backends._numba_backend.cache_clear()
     ms.MLP([2, 1]).fit([[0.0, 1.0]], [0.0], backend="numpy", epochs=1, progress=False)
+
+
+def test_to_a_population_they_are_named_before_numba_is_imported():
+    """In a process of its own, which has not imported it."""
+    code = "import mlp_scratch as ms; ms.Population(ms.MLP([2, 1]), seeds=[0]).fit([[0.0, 1.0]], [0.0])"
+    settings = os.environ | {"NUMBA_NUM_THREADS": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "ArgumentError: NUMBA_NUM_THREADS: got '0', expected an integer of at least 1" in done.stderr

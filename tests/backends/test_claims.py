@@ -36,7 +36,7 @@ def boards(monkeypatch):
 
     def look(work, threads, memory):
         result = on_threads(work, threads, memory)
-        found.append(memory.meeting[LINE::LINE].copy())
+        found.append(memory.board[LINE::LINE].copy())
         return result
 
     monkeypatch.setattr(numba_run, "on_threads", look)

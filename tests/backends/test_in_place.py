@@ -36,7 +36,7 @@ WIDTHS = st.one_of(st.integers(1, 40), st.sampled_from([8, 32, 64, 96, 128]), st
 @pytest.fixture
 def taken(monkeypatch):
     """How many steps each call took in place, with what it was asked for."""
-    calls, advance = [], numba_run.Run.advance
+    calls, advance = [], numba_run.CompiledRun.advance
 
     def count(run, first, steps, **options):
         done = advance(run, first, steps, **options)
@@ -44,7 +44,7 @@ def taken(monkeypatch):
             calls.append((done, steps))
         return done
 
-    monkeypatch.setattr(numba_run.Run, "advance", count)
+    monkeypatch.setattr(numba_run.CompiledRun, "advance", count)
     return calls
 
 
@@ -177,8 +177,8 @@ def test_nothing_exceeds_its_bound(widths, optimizer, scale, same, lr):
     state = State(model.flat, model.buffer_vector, np.zeros((len(optimizer.slots), model.n_parameters), "float32"))
     backend, plan = NumbaBackend(1), Plan(np.arange(70), 35, np.full(4, lr), 0)
     with all_in_place(), pytest.MonkeyPatch.context() as patch:
-        runs, advance = [], numba_run.Run.advance_until
-        patch.setattr(numba_run.Run, "advance_until", lambda run, *how: runs.append(run) or advance(run, *how))
+        runs, advance = [], numba_run.CompiledRun.advance_until
+        patch.setattr(numba_run.CompiledRun, "advance_until", lambda run, *how: runs.append(run) or advance(run, *how))
         patch.setattr(NumbaBackend, "_train_on_a_copy", lambda *_: 0)  # where training diverges, look no further
         backend.train(program, state, samples, plan, Records(np.empty(4), np.empty(4)), lambda: False)
     for vector, bound in zip((state.flat, *state.slots), runs[0].memory.bounds[PARAMETERS:], strict=False):
@@ -232,15 +232,15 @@ def test_an_error_leaves_the_model_at_the_last_whole_step(after, monkeypatch):
     reference, model = (ms.MLP(widths, seed=9) for _ in range(2))
     if after:
         fitted(reference, X[: after * batch], y[: after * batch], in_place=True, **options)
-    advance, steps = numba_run.Run.advance, iter(range(after))
+    advance, steps = numba_run.CompiledRun.advance, iter(range(after))
 
     def fail(run, first, count, **how):
         if next(steps, None) is None:
             raise MemoryError
         return advance(run, first, 1, **how)
 
-    monkeypatch.setattr(numba_run.Run, "advance", fail)
-    monkeypatch.setattr(numba_run, "SECONDS_A_CALL", 0.0)
+    monkeypatch.setattr(numba_run.CompiledRun, "advance", fail)
+    monkeypatch.setattr(numba_run, "SECONDS_BETWEEN_STOPS", 0.0)
     with pytest.raises(MemoryError):
         fitted(model, X, y, in_place=True, **options)
     assert np.array_equal(model.flat, reference.flat)

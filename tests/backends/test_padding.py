@@ -41,11 +41,11 @@ def memory_of_nan():
         run.memory.arena[...] = np.nan
         return step(run, *arguments)
 
-    new, step = Tables.memory, numba_run.Run._take
+    new, step = Tables.memory, numba_run.CompiledRun._take
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tables, "memory", memory)
-        patch.setattr(numba_run.Run, "_take", take)
-        patch.setattr(numba_run, "SECONDS_A_CALL", 0.0)
+        patch.setattr(numba_run.CompiledRun, "_take", take)
+        patch.setattr(numba_run, "SECONDS_BETWEEN_STOPS", 0.0)
         yield
 
 
@@ -55,7 +55,7 @@ def dense_layers(program):
 
 def test_nan_in_memory_that_is_read_is_seen(monkeypatch):
     """Were the arena not NaN, or NaN without effect, the next test could not fail."""
-    monkeypatch.setattr(numba_run.Run, "load", lambda run, state: None)
+    monkeypatch.setattr(numba_run.CompiledRun, "load", lambda run, state: None)
     model, X = ms.Sequential([ms.Dense(3, 2)], dtype="float64"), np.ones((2, 3))
     with memory_of_nan():
         loss, gradients = model.loss_and_gradients(X, X[:, :2], loss="mse", backend="numba")

@@ -96,7 +96,7 @@ def test_an_error_while_threads_are_started_leaves_none_of_them(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start_one)
     before, done = threading.active_count(), []
     with pytest.raises(KeyboardInterrupt):
-        on_threads(lambda *which: done.append(which), 3, SimpleNamespace(meeting=np.ones(1)))
+        on_threads(lambda *which: done.append(which), 3, SimpleNamespace(board=np.ones(1)))
     while threading.active_count() > before:
         sleep(0.001)
     assert done == []
@@ -175,15 +175,15 @@ class Clock:
 def test_stop_is_asked_many_times_a_second_however_long_a_step_takes(seconds_a_step, monkeypatch):
     clock = Clock(seconds_a_step)
     monkeypatch.setattr(numba_run, "perf_counter", lambda: clock.now)
-    monkeypatch.setattr(numba_run.Run, "advance", clock.advance)
-    run = object.__new__(numba_run.Run)
+    monkeypatch.setattr(numba_run.CompiledRun, "advance", clock.advance)
+    run = object.__new__(numba_run.CompiledRun)
     run.taken = 0
     run.plan, run.losses = compiled.Plan(np.arange(0), 1, np.zeros(3_000_000), 0), np.zeros(3_000_000)
     asked = count()
     run.advance_until(lambda: next(asked) > 200, 1)
     longest = max(clock.calls) * seconds_a_step
-    assert longest <= max(1.01 * numba_run.SECONDS_A_CALL, seconds_a_step)
-    assert numba_run.SECONDS_A_CALL <= 0.25, "Ctrl-C must stop a fit within a second"
+    assert longest <= max(1.01 * numba_run.SECONDS_BETWEEN_STOPS, seconds_a_step)
+    assert numba_run.SECONDS_BETWEEN_STOPS <= 0.25, "Ctrl-C must stop a fit within a second"
 
 
 def test_ctrl_c_in_the_middle_of_compiled_steps_loses_nothing():

@@ -20,7 +20,7 @@ UNITS = {
 DEPTHS, FLAGS = st.integers(1, 80), st.booleans()
 
 FAR = 1 << 60
-"""An address that no process has. What a tile asks for ahead may lie anywhere: asking never faults."""
+"""An address that no process has. What a tile asks for prefetches may lie anywhere: asking never faults."""
 
 
 def a_tile(unit, dtype):

@@ -5,7 +5,8 @@
       thread 0      thread 0     `---- by thread 1, which is done       by whoever comes
 
 A processor that is stolen for a while, or that is slower than the others, would otherwise keep all of them waiting at
-the next meeting. What a piece holds follows from where it lies, so its bits don't depend on who computes it.
+the next meeting. What a piece holds follows from where it lies, so its bits don't depend on who computes it. Within a
+share this is guided self-scheduling (C. Polychronopoulos, D. Kuck, IEEE Transactions on Computers 36, 1987).
 
 A thread's word says how far its share is claimed, and in which section: the number of the meeting at its end. So
 nobody has to reset it, and to claim a piece is one exchange of the word.
@@ -37,10 +38,10 @@ def board_size(threads: int) -> int:
 
 @kernel
 def pieces(features: int, unit: int, work: int, least: int, threads: int) -> Any:
-    """The size of the least piece of a share, and how many threads may claim one: all, or its owner alone.
+    """The smallest size of a piece, and how many threads may claim pieces of a share: all, or its owner alone.
 
-    It is `unit`, a power of two, or twice that, or four times, until it has `least` operations. `features` and `work`,
-    the number of operations, are those of all shares.
+    The size is `unit`, a power of two, or twice that, or four times, until it has `least` operations. `features` and
+    `work`, the number of operations, are those of all shares.
 
     >>> pieces(1024, 8, 8_000_000, 500_000, 2), pieces(1024, 8, 8_000_000, 500_000, 1)
     ((64, 2), (8, 1))
@@ -63,10 +64,11 @@ def next_owner(thread: int, i: int, threads: int) -> int:
 
 @kernel
 def claim(board: Any, section: int, owner: int, begin: int, end: int, unit: int, threads: int) -> Any:
-    """The next piece of `owner`'s share, `begin` to `end`: half of what is left, in whole units; empty if nothing is.
+    """The next piece of `owner`'s share: half of what is left before `end`, in whole units; empty if nothing is.
 
     So the words are seldom looked at, and whoever is done finds the others with no more to do than a unit, or half of
-    what they have. Where nobody else may claim, all that is left is one piece: `begin` is where the last one ended.
+    what they have. `begin` is where the share begins or, after a claim, where the caller's last piece of it ended: only
+    the first claim of a section needs it, and one where nobody else may claim, which gets all that is left.
     """
     if threads == 1:
         return begin, end

@@ -1,17 +1,17 @@
 """A dense layer on panels: forward for the outputs, backward for the inputs that a thread owns.
 
-Each product goes block by block, see `blocks.py`, and while its tiles multiply they ask for the next block, see
-`ahead.py`.
+Each product goes block by block, see `blocks.py`, and while its tiles multiply they prefetch the next block, see
+`prefetch.py`.
 """
 
 from typing import Any
 
 import numpy as np
 
-from mlp_kernels.cpu.ahead import block_ahead, part_ahead
 from mlp_kernels.cpu.blocks import BLOCK_ROWS, DEPTH, even_block
 from mlp_kernels.cpu.column_tiles import column_forward, column_input
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.frame import in_line, stage, weights_of
 from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
@@ -42,10 +42,8 @@ from mlp_kernels.cpu.network import (
     UPDATE_WEIGHTS,
     WEIGHT_ROWS,
     WEIGHTS,
-    in_line,
-    stage,
-    weights_of,
 )
+from mlp_kernels.cpu.prefetch import block_prefetch, part_prefetch
 from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
 from mlp_kernels.cpu.squares import transpose_block, transpose_column, transpose_part
 from mlp_kernels.cpu.tile import Tile
@@ -118,7 +116,7 @@ def _forward_panel(
 ) -> None:
     """`steps` terms of the sums of outputs `begin` to `end`, which lie in one panel, for all samples.
 
-    Meanwhile the tiles ask for as many of the panel `then`, each for its part.
+    Meanwhile the tiles prefetch as many of the panel `then`, each its part.
     """
     width = tile.columns
     panels, part = (n + width - 1) // width, 0
@@ -127,8 +125,8 @@ def _forward_panel(
         z_after = shift(z, ((b + 1 if b + 1 < panels else 0) * rows + begin) * width)
         for i in range(begin, end, tile.rows):
             w_block, z_block, bias_block = shift(w, i % width), shift(z, (b * rows + i) * width), shift(bias, i)
-            next_z = block_ahead(tile, shift(z_block, tile.rows * width) if i + tile.rows < end else z_after)
-            next_w = part_ahead(tile, then, part, steps, pace)
+            next_z = block_prefetch(tile, shift(z_block, tile.rows * width) if i + tile.rows < end else z_after)
+            next_w = part_prefetch(tile, then, part, steps, pace)
             part += 1
             if end - i > tile.few_rows:
                 forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples, next_z, next_w)
@@ -204,9 +202,9 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
             for i in range(begin, end, tile.rows):
                 place = (b * in_rows + i) * width
                 w_block, dx_block, x_block = shift(w, i * width), shift(dx, place), shift(x, place)
-                next_dx = block_ahead(tile, shift(dx_block, tile.rows * width) if i + tile.rows < end else dx_after)
+                next_dx = block_prefetch(tile, shift(dx_block, tile.rows * width) if i + tile.rows < end else dx_after)
                 next_w = shift(w_then, i * width + b * width * pace), pace
-                next_dz = part_ahead(tile, d_then, (i - begin) // tile.rows, steps, d_pace)
+                next_dz = part_prefetch(tile, d_then, (i - begin) // tile.rows, steps, d_pace)
                 if end - i > tile.few_rows:
                     input_tile(
                         tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples, next_dx, next_w, next_dz
@@ -233,8 +231,6 @@ def update_weights(
     thread: int,
 ) -> None:
     """dW = x dzᵀ of stage `s` and the optimiser's step: inputs `begin` to `end`, panels from `panel` to `last`."""
-    if not stage(f, s, LEARNS):
-        return
     width = tile.columns
     x, hyper = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, load(f.places, HYPER))
     hop, dz_step = stage(f, s, INPUT_ROWS) * width, load(f.places, PANELS) * width * width
@@ -243,15 +239,15 @@ def update_weights(
         arguments = (tile, x, hop, dz, stage(f, s, ROWS) * width, begin, end, n, weights, f.slot_step, hyper)
         call(load(f.code, UPDATE_COLUMN), arguments)
         return
-    what, which = (x, hop, transposed, dz_step), (panel, last, begin, end, n)
+    factors, part = (x, hop, transposed, dz_step), (panel, last, begin, end, n)
     if f.in_place:
         room = shift(f.arena, load(f.places, SCRATCH) + thread * load(f.places, SCRATCH_STEP))
-        row, packed = shift(f.stages, s * STAGE_COLUMNS), (f.packed, f.slot_step, hyper)
-        aside = room, load(f.places, N_SLOTS), load(f.code, UPDATE_WEIGHTS)
-        call(load(f.code, UPDATE_IN_PLACE), (tile, row, *what, *which, *packed, *aside))
+        row, vectors = shift(f.stages, s * STAGE_COLUMNS), (f.packed, f.slot_step, hyper)
+        copy = room, load(f.places, N_SLOTS), load(f.code, UPDATE_WEIGHTS)
+        call(load(f.code, UPDATE_IN_PLACE), (tile, row, *factors, *part, *vectors, *copy))
         return
-    memory = weights, w_rows, shift(weights, f.slot_step), f.slot_step, hyper
-    call(load(f.code, UPDATE_WEIGHTS), (tile, *what, outputs, *which, *memory))
+    parameters = weights, w_rows, shift(weights, f.slot_step), f.slot_step, hyper
+    call(load(f.code, UPDATE_WEIGHTS), (tile, *factors, outputs, *part, *parameters))
 
 
 @kernel

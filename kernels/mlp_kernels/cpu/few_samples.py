@@ -14,21 +14,9 @@ import numpy as np
 
 from mlp_kernels.cpu.column_tiles import column_forward
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.frame import frame, stage
 from mlp_kernels.cpu.memory import load, number, pointer_to, shift, store
-from mlp_kernels.cpu.network import (
-    BIAS,
-    CUT,
-    FIRST_OP,
-    INPUT,
-    LAST_OP,
-    N_IN,
-    N_OUT,
-    OUTPUT,
-    PRODUCT,
-    WEIGHTS,
-    frame,
-    stage,
-)
+from mlp_kernels.cpu.network import BIAS, CUT, FIRST_OP, INPUT, LAST_OP, N_IN, N_OUT, OUTPUT, PRODUCT, WEIGHTS
 from mlp_kernels.cpu.operations import run_forward
 from mlp_kernels.cpu.references import reference
 from mlp_kernels.cpu.threads import meet, share
@@ -59,7 +47,7 @@ def infer_few(
     `flat` holds the parameters, and the WEIGHTS of a stage are a place in it. `vectors` are as for `weights.move`:
     biases and the like are so short that they are packed at each call.
     """
-    # Variables, for with numbers in the call Numba would compile the operations once more, for these alone.
+    # As in `training_loop.infer`, no literals: the operations would be compiled once more for those.
     training, seed, step = thread < 0, np.uint64(thread), thread
     no_data = net.places  # nobody looks at what stands for the data set
     f = reference(frame(net, memory, no_data, no_data, no_data))
@@ -70,7 +58,7 @@ def infer_few(
         for k in range(features):
             for j in range(n):
                 store(x, k * width + j, load(source, j * features + k))
-    round_ = meet(f.meeting, 1, threads)
+    round_ = meet(f.board, 1, threads)
     for s in range(f.n_stages):
         if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
             continue
@@ -80,7 +68,7 @@ def infer_few(
         if s > 0:
             _product(tile, f, s, shift(pointer_to(flat), stage(f, s, WEIGHTS)), begin, end, n)
         run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
-        round_ = meet(f.meeting, round_, threads)
+        round_ = meet(f.board, round_, threads)
     if thread == 0:
         z = shift(f.arena, stage(f, last, OUTPUT))
         for j in range(n):
@@ -91,7 +79,7 @@ def infer_few(
 @kernel
 def _product(tile: Tile, f: Any, s: int, weights: Any, begin: int, end: int, n: int) -> None:
     """z = W x + b of stage `s`, outputs `begin` to `end`; `begin` is a multiple of the tile's lanes."""
-    depth, width, group = stage(f, s, N_IN), tile.columns, min(tile.rows, tile.lanes)
+    depth, width, group = stage(f, s, N_IN), tile.columns, min(tile.rows, tile.lanes)  # `turning_tile.at_once`
     x, z = shift(f.arena, stage(f, s, INPUT)), shift(f.arena, stage(f, s, PRODUCT))
     floor = number(f.arena, 0.0 if stage(f, s, CUT) else -np.inf)
     if stage(f, s, N_OUT) == 1:  # in a batch, too, its weights are one vector

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import load, number, pointer_at, pointer_like, shift, size_of, store
 from mlp_kernels.cpu.native import FLOATS, INT, INTS, address, call
-from mlp_kernels.cpu.squares import ask_for, gather_block, gather_row
+from mlp_kernels.cpu.squares import gather_block, gather_row, prefetch
 from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -63,7 +63,7 @@ def gather_of(kind: Callable[..., Any]) -> Callable[..., None]:
         elif step == size:  # one after the other, each line of a sample would have to be waited for
             for j in range(here):
                 for byte in range(begin * size, end * size, LINE):
-                    ask_for(tile, load(sources, j) + byte)
+                    prefetch(tile, load(sources, j) + byte)
         for k in range(done, end):
             if here > SINGLY:
                 for j in range(0, here, lanes):

@@ -73,7 +73,7 @@ def update_in_place(
 
 @kernel
 def _move(weights: Any, slots: Any, slot_step: int, n_slots: int, room: Any, step: int, size: int, back: bool) -> None:
-    """As many weights, and what the optimiser remembers of them, into `room`, `step` elements for each, or `back`."""
+    """Copy `size` weights, and as many elements of each slot, into `room`, where they lie `step` apart; or `back`."""
     for slot in range(-1, n_slots):
         here = weights if slot < 0 else shift(slots, slot * slot_step)
         there = shift(room, (1 + slot) * step)

@@ -8,9 +8,9 @@ With w = tile.columns, everything that training touches again and again lies in 
                              [ceil(H/w)][N'][w]    see `squares`
 
 D', H', N' are rounded up, so that tiles may write whole blocks; what lies there is never read as a result. Every
-step inside a tile is then a constant of the generated code, and every load but the broadcasts is a whole vector:
+stride inside a tile is then a constant of the generated code, and every load but the broadcasts is a whole vector:
 
-    product                  a block of         one step of the sum reads
+    product                  a block of         one term of the sum reads
     z  = W x + b             R outputs x w samples    R neighbours of one row of W,      one row of X
     dx = Wᵀ dz               R inputs  x w samples    one lane of R rows of W,           one row of dZ
     dW = x dzᵀ               R inputs  x w outputs    one lane of R rows of X,           one row of dZ, transposed
@@ -26,8 +26,8 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.ahead import ahead_of, pair_of
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, places, start_of
+from mlp_kernels.cpu.prefetch import pair_of, prefetch_of
 from mlp_kernels.cpu.register_tile import Block, accumulate, narrowest
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
@@ -71,8 +71,8 @@ def _forward_tile(rows_of: Callable[[Tile], int]) -> Any:
 
                 start = start_of(v, (rows, vectors), first, lambda i, _: v.broadcast(bias, i), stored)
                 steps = {"a_rows": range(rows), "a_depth": width, "b_depth": width}
-                ahead = ahead_of(v, next_z, near=True) + ahead_of(v, next_w, near=False)
-                block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start, ahead=ahead)
+                prefetches = prefetch_of(v, next_z, near=True) + prefetch_of(v, next_w, near=False)
+                block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start, prefetches=prefetches)
                 low = v.splat(floor)
                 for i, j, value in places(block, vectors):
                     below = builder.fcmp_ordered("<", value, low)
@@ -91,7 +91,7 @@ forward_tile = _forward_tile(lambda tile: tile.rows)
 
 Where `first` is 0 the sum goes on from what z holds. Results below `floor` become `floor`: 0 for ReLU, -inf for
 nothing; NaN stays. Columns beyond the first `columns` may be left as they are: the last panel of a batch can have few
-samples. `next_z` and `next_w` are what is asked for meanwhile, see `ahead.py`."""
+samples. `next_z` and `next_w` are what is prefetched meanwhile, see `prefetch.py`."""
 
 small_forward_tile = _forward_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows."""
@@ -137,9 +137,9 @@ def _input_tile(rows_of: Callable[[Tile], int]) -> Any:
                     return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
 
                 start = start_of(v, (rows, vectors), first, lambda _i, _j: zero, stored)
-                ahead = ahead_of(v, next_dx, near=True) + ahead_of(v, next_dz, near=False)
-                ahead += ahead_of(v, next_w, near=False, hop=hop)
-                block = accumulate_panels(v, w, hop, dz, depth, start, vectors, ahead=ahead)
+                prefetches = prefetch_of(v, next_dx, near=True) + prefetch_of(v, next_dz, near=False)
+                prefetches += prefetch_of(v, next_w, near=False, hop=hop)
+                block = accumulate_panels(v, w, hop, dz, depth, start, vectors, prefetches=prefetches)
                 block = v.when(builder.icmp_signed("!=", cut, index(0)), block, through_relu)
                 for i, j, value in places(block, vectors):
                     v.store(value, dx, place(v, i, j))
@@ -161,7 +161,7 @@ input_tile = _input_tile(lambda tile: tile.rows)
 w[i, k] lies at lane k % w of row i of panel k // w, the panels `hop` elements apart. Where `first` is 0 the sum goes
 on from what dx holds. Where `cut` is not 0, `x` are the results of a ReLU and dx goes on to its input. Columns beyond
 the first `columns`, which have no gradient, may be set to zero instead of being worked out. `next_dx`, `next_w` and
-`next_dz` are what is asked for meanwhile, see `ahead.py`; `next_w` hops from panel to panel as w does."""
+`next_dz` are what is prefetched meanwhile, see `prefetch.py`; `next_w` hops from panel to panel as w does."""
 
 small_input_tile = _input_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows."""

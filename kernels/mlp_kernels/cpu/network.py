@@ -17,56 +17,101 @@ Memory, in elements; rows are rounded up to a multiple of what tiles write, so t
     arena        one panel set [ceil(N/w)][rows][w] for each output that is kept, and what a step needs besides
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlp_kernels.cpu.compiling import inlined, kernel
-from mlp_kernels.cpu.memory import load, pointer_to, shift
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
 
-# Columns of the stages.
-N_IN, N_OUT, WEIGHTS, WEIGHT_ROWS, WEIGHT_PANELS, REST, SLOTS, SLOT_STEP, BIAS, LEARNS_BIAS, INPUT = range(11)
-INPUT_ROWS, PRODUCT, ROWS, OUTPUT, FIRST_OP, LAST_OP, CUT, LEARNS, GRADIENT, TRANSPOSED = range(11, 21)
+# Columns of the stages. Places of weights and slots are counted from `packed`, though they may lie in the model's own
+# vectors; all other places are in the arena.
 STAGE_COLUMNS = 21
-"""WEIGHTS is where WEIGHT_PANELS panels of WEIGHT_ROWS rows lie, SLOTS where what the optimiser remembers of them does,
-slot after slot SLOT_STEP apart: all counted from `packed`, though they may be the model's own vectors. Then the last
-panel, if its outputs are too few to fill it, lies at REST instead, in `packed`. PRODUCT is where z goes, OUTPUT what
-the next stage reads; FIRST_OP to LAST_OP are its operations, the last not included. Where CUT is not 0 the product
-itself replaces negative values by 0, a ReLU that needs no pass of its own, and CUT is the address of its way back, or 1
-where the product of the next stage is all that needs one. LEARNS is 0 where the dense layer is frozen. GRADIENT is
-where the gradient of the product goes, as panels of samples, TRANSPOSED the same as panels of outputs: two places in
-turn, for it is needed until that of the stage below is there, or one for each stage where all are needed until the last
-is."""
+(
+    N_IN,  # features that the dense layer reads
+    N_OUT,  # features of the stage; of stage 0, those of the samples
+    WEIGHTS,  # where the weights lie,
+    WEIGHT_ROWS,  # the rows of each of their panels,
+    WEIGHT_PANELS,  # and how many panels lie there, one after the other
+    REST,  # where the last panel lies, if it is kept elsewhere for having too few outputs to fill it
+    SLOTS,  # where what the optimiser remembers of the weights lies, slot after slot,
+    SLOT_STEP,  # so many elements apart
+    BIAS,  # where the bias lies among the vectors of parameters
+    LEARNS_BIAS,  # 1 if its gradient is wanted
+    INPUT,  # the panel set that the dense layer reads, OUTPUT of the stage before,
+    INPUT_ROWS,  # and the rows of each of its panels
+    PRODUCT,  # the panel set of z = W x + b
+    ROWS,  # the rows of each panel of PRODUCT and OUTPUT
+    OUTPUT,  # the panel set that the next stage reads
+    FIRST_OP,  # the first operation
+    LAST_OP,  # the first one that is no more of this stage
+    CUT,  # 0, or a ReLU in the product itself: the address of its way back, or 1 where the next product has that in it
+    LEARNS,  # 0 where the dense layer is frozen
+    GRADIENT,  # where the gradient of the product goes: two places in turn for all stages, or in place one for each
+    TRANSPOSED,  # where the same goes as panels of outputs, for dW
+) = range(STAGE_COLUMNS)
 
 # Columns of the operations.
-KIND, FORWARD, BACKWARD, SOURCE, RESULT, KEPT, PARAMETERS, BUFFERS, LAYER, BY_BATCH = range(10)
 OP_COLUMNS = 10
-"""FORWARD and BACKWARD are the addresses of an activation's code, SOURCE and RESULT panel sets, KEPT what the operation
-keeps for its way back: a mask, or a row of features; BY_BATCH is 1 for a batch normalisation that uses the batch's own
-statistics while training, 0 for a frozen one."""
+(
+    KIND,  # one of those below
+    FORWARD,  # the address of an activation's code, forward
+    BACKWARD,  # and back
+    SOURCE,  # the panel set that it reads
+    RESULT,  # and the one that it writes
+    KEPT,  # what it keeps for its way back: a mask, or a row of features
+    PARAMETERS,  # where its parameters lie among the vectors
+    BUFFERS,  # where its running statistics lie
+    LAYER,  # the number of its layer, which its random numbers depend on
+    BY_BATCH,  # 1 for a batch normalisation by the batch's own statistics in training, 0 for a frozen one
+) = range(OP_COLUMNS)
 
 # Kinds of operations.
-ACTIVATION, SLOPE, SLOPES, DROPOUT, BATCH_NORM = range(5)
-"""SLOPE is a PReLU that all features share, SLOPES one for each feature."""
+(
+    ACTIVATION,
+    SLOPE,  # a PReLU that all features share
+    SLOPES,  # one with a slope for each feature
+    DROPOUT,
+    BATCH_NORM,
+) = range(5)
 
-# Places in the arena, and sizes.
-SHARES, VALUES, ACCURACIES, HYPER, SCRATCH, SCRATCH_STEP, PANELS, VECTORS, UNUSED, LOWEST, PACE, OWN_INPUT = range(12)
-IN_PLACE, N_SLOTS, LEAST = 12, 13, 14
+# Numbers of the network as a whole: `Network.places`.
 PLACES = 15
-"""SCRATCH has SCRATCH_STEP elements for each thread; PANELS is the largest number of panels of a batch, VECTORS how
-much of `packed` is vectors that learn; UNUSED takes gradients that nobody wants; LOWEST is the first stage with
-anything that learns, beyond the last if there is none; PACE is how many of the next weights a tile asks for at each
-step, so that those of a batch ask for all; OWN_INPUT is 1 where each thread gathers the whole batch, to where its own
-stages say; IN_PLACE is 1 where weights stay in the model's own vectors, see `in_place.py`; N_SLOTS is how many vectors
-the optimiser remembers; LEAST is `claims.LEAST_WORK`."""
+(
+    SHARES,  # place in the arena: each sample's share of the loss
+    VALUES,  # place: each sample's loss
+    ACCURACIES,  # place: each sample's accuracy
+    HYPER,  # place: `rules.Hyper` of the step
+    SCRATCH,  # place: room for each thread,
+    SCRATCH_STEP,  # so many elements
+    PANELS,  # panels of the largest batch
+    VECTORS,  # how much of `packed` is vectors that learn
+    UNUSED,  # place: takes gradients that nobody wants
+    LOWEST,  # the first stage in which anything learns, beyond the last if nothing does
+    PACE,  # how many of the next weights a tile prefetches at each step, so that the tiles of a batch prefetch all
+    OWN_INPUT,  # 1 where each thread gathers the whole batch, to where its own stages say
+    IN_PLACE,  # 1 where weights stay in the model's own vectors, see `in_place.py`
+    N_SLOTS,  # vectors that the optimiser remembers
+    LEAST,  # `claims.LEAST_WORK`: read from here, so that tests can share pieces of any size without compiling again
+) = range(PLACES)
 
-# What `Network.code` holds.
-LOSS, UPDATE_VECTOR, UPDATE_WEIGHTS, UPDATE_COLUMN, NOTE, JUDGE, UPDATE_IN_PLACE = range(7)
-"""Addresses of the loss, of the three forms of the optimiser, and of what `safe_steps.py` and `in_place.py` have."""
+# Numbers of the loss.
+(
+    LOSS_CONSTANT,  # Huber's delta, say; of class labels their smoothing
+    SMOOTHING,  # of rows of targets
+) = range(2)
+
+# What `Network.code` holds: addresses.
+(
+    LOSS,
+    UPDATE_VECTOR,  # the optimiser's three forms, see `updates.py`
+    UPDATE_WEIGHTS,
+    UPDATE_COLUMN,
+    NOTE,  # what only in place is needed, see `safe_steps.py`
+    JUDGE,
+    UPDATE_IN_PLACE,  # and `in_place.py`
+) = range(7)
 
 
 class Network(NamedTuple):
@@ -75,11 +120,10 @@ class Network(NamedTuple):
     Attributes:
         stages, ops: int64 rows as described above.
         constants: float64, two for each operation.
-        places: int64, where things lie in the arena.
+        places: int64, numbers of the network as a whole, most of them places in the arena.
         code: the loss and the optimiser, int64.
-        loss_constants: the loss's own constant, of class labels their smoothing, then the smoothing of rows of targets;
-            float64 (2,).
-        optimizer_constants: see `updates.set_hyper_parameters`.
+        loss_constants: float64 (2,), as listed above.
+        optimizer_constants: float64, as listed in `updates`.
     """
 
     stages: Ints
@@ -99,7 +143,7 @@ class Memory(NamedTuple):
         gradients: of the vectors among the parameters.
         arena: activations and their gradients.
         buffers: running statistics, as the model keeps them.
-        meeting: int64, 0 at the start: where the threads meet, and claim their pieces; see `claims.board_size`.
+        board: int64, 0 at the start: where the threads meet, and claim their pieces; see `claims.board_size`.
         bounds: where weights stay in the model's own vectors, what no parameter and no element of the optimiser's
             vectors exceeds, and the like; float64, see `safe_steps.py`.
         before: the buffers as they were before the step under way.
@@ -109,7 +153,7 @@ class Memory(NamedTuple):
     gradients: Floats
     arena: Floats
     buffers: Floats
-    meeting: Ints
+    board: Ints
     bounds: npt.NDArray[np.float64]
     before: Floats
 
@@ -144,105 +188,3 @@ class Batches(NamedTuple):
     step: int
     epoch: int
     position: int
-
-
-class Frame(NamedTuple):
-    """The same as pointers: a few words, where a dozen arrays would be a hundred and count references.
-
-    Functions of a step get them as one, see `references.py`.
-
-    Attributes:
-        n_stages: number of stages.
-        slot_step: elements from a parameter to its first slot, and from slot to slot.
-        n_buffers: running statistics.
-        in_place: whether any weights may lie elsewhere than in `packed`: in most networks there is nothing to look up.
-    """
-
-    n_stages: int
-    slot_step: int
-    n_buffers: int
-    in_place: bool
-    stages: Any
-    ops: Any
-    constants: Any
-    places: Any
-    code: Any
-    loss_constants: Any
-    optimizer_constants: Any
-    packed: Any
-    gradients: Any
-    arena: Any
-    buffers: Any
-    meeting: Any
-    bounds: Any
-    before: Any
-    data: Any
-    targets: Any
-    weights: Any
-
-
-@kernel
-def frame(net: Any, memory: Any, data: Any, targets: Any, weights: Any) -> Any:
-    """The pointers that a call works with; the caller keeps the arrays alive."""
-    return Frame(
-        net.stages.shape[0],
-        memory.packed.shape[1],
-        memory.buffers.size,
-        net.places[IN_PLACE] != 0,
-        pointer_to(net.stages),
-        pointer_to(net.ops),
-        pointer_to(net.constants),
-        pointer_to(net.places),
-        pointer_to(net.code),
-        pointer_to(net.loss_constants),
-        pointer_to(net.optimizer_constants),
-        pointer_to(memory.packed),
-        pointer_to(memory.gradients),
-        pointer_to(memory.arena),
-        pointer_to(memory.buffers),
-        pointer_to(memory.meeting),
-        pointer_to(memory.bounds),
-        pointer_to(memory.before),
-        pointer_to(data),
-        pointer_to(targets),
-        pointer_to(weights),
-    )
-
-
-@inlined
-def stage(f: Any, s: int, column: int) -> int:
-    """A number of stage s."""
-    return load(f.stages, s * STAGE_COLUMNS + column)
-
-
-@inlined
-def op(f: Any, o: int, column: int) -> int:
-    """A number of operation o."""
-    return load(f.ops, o * OP_COLUMNS + column)
-
-
-@inlined
-def weights_of(f: Any, s: int, panel: int, width: int) -> Any:
-    """Where a panel of the weights of stage s lies, `width` being a panel's."""
-    if f.in_place and panel == stage(f, s, WEIGHT_PANELS):
-        return shift(f.packed, stage(f, s, REST))
-    return shift(f.packed, stage(f, s, WEIGHTS) + panel * stage(f, s, WEIGHT_ROWS) * width)
-
-
-@inlined
-def in_line(f: Any, s: int, width: int) -> int:
-    """Of how many outputs of stage s the weights lie in panels one after the other; the rest, if any, has one panel."""
-    outputs = stage(f, s, N_OUT)
-    return min(outputs, stage(f, s, WEIGHT_PANELS) * width) if f.in_place else outputs
-
-
-@inlined
-def gradient_of(f: Any, s: int) -> Any:
-    """Where the gradient of the product of stage s lies."""
-    return shift(f.arena, stage(f, s, GRADIENT))
-
-
-@inlined
-def transposed_of(f: Any, s: int) -> Any:
-    """The same, transposed."""
-    return shift(f.arena, stage(f, s, TRANSPOSED))

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlp_kernels.cpu import batch_norm, dropout, slopes
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.frame import op, stage
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
@@ -36,8 +37,6 @@ from mlp_kernels.cpu.network import (
     SOURCE,
     UPDATE_VECTOR,
     VECTORS,
-    op,
-    stage,
 )
 from mlp_kernels.cpu.tile import Tile
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.dense import few_forward
+from mlp_kernels.cpu.frame import stage
 from mlp_kernels.cpu.memory import load
-from mlp_kernels.cpu.network import LOWEST, N_OUT, stage
+from mlp_kernels.cpu.network import LOWEST, N_OUT
 from mlp_kernels.cpu.threads import share
 from mlp_kernels.cpu.tile import Tile
 
@@ -37,7 +38,7 @@ def passes_on(f: Any, s: int) -> bool:
 
 
 @kernel
-def owned_inputs(tile: Tile, features: int, thread: int, threads: int) -> Any:
+def owned_features(tile: Tile, features: int, thread: int, threads: int) -> Any:
     """The features that a thread owns on the way back: whole squares of the transposition."""
     unit = max(tile.rows, tile.lanes)
     begin, end = share((features + unit - 1) // unit, thread, threads)
@@ -51,5 +52,5 @@ def owned_weights(tile: Tile, f: Any, s: int, thread: int, threads: int) -> Any:
     if keeps_panels(tile, f, s, threads):
         first, end = share(panels, thread, threads)
         return 0, inputs, first, end
-    begin, end = owned_inputs(tile, inputs, thread, threads)
+    begin, end = owned_features(tile, inputs, thread, threads)
     return begin, end, 0, panels

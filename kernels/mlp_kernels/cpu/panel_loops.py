@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from llvmlite import ir
 
-from mlp_kernels.cpu.ahead import Ahead
+from mlp_kernels.cpu.prefetch import Prefetch
 from mlp_kernels.cpu.register_tile import Block, accumulate
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
@@ -20,15 +20,15 @@ def accumulate_panels(
     depth: ir.Value,
     start: Block,
     vectors: int,
-    ahead: Sequence[Ahead] = (),
+    prefetches: Sequence[Prefetch] = (),
 ) -> Block:
     """The loop over the panels of A, the register tile's own loop over the lanes of each inside."""
     builder, width = v.builder, v.tile.columns
 
     def one_panel(carried: list[ir.Value]) -> list[ir.Value]:
         left, a_here, b_here, *others = carried
-        lines, block = others[: len(ahead)], others[len(ahead) :]
-        asked = [each._replace(place=line) for each, line in zip(ahead, lines, strict=True)]
+        lines, block = others[: len(prefetches)], others[len(prefetches) :]
+        from_here = [each._replace(place=line) for each, line in zip(prefetches, lines, strict=True)]
         lanes = builder.select(builder.icmp_signed("<", left, index(width)), left, index(width))
         sums = accumulate(
             v,
@@ -40,13 +40,14 @@ def accumulate_panels(
             b_depth=width,
             vectors=vectors,
             start=block,
-            ahead=asked,
+            prefetches=from_here,
         )
-        lines = [v.address(line, builder.mul(lanes, pace) if hop is None else hop) for line, pace, _, hop in asked]
+        lines = [v.address(line, builder.mul(lanes, pace) if hop is None else hop) for line, pace, _, hop in from_here]
         a_next, b_next = v.address(a_here, hop), v.address(b_here, width * width)
         return [builder.sub(left, index(width)), a_next, b_next, *lines, *sums]
 
-    return while_positive(builder, [depth, a, b, *(each.place for each in ahead), *start], one_panel)[3 + len(ahead) :]
+    lines = (each.place for each in prefetches)
+    return while_positive(builder, [depth, a, b, *lines, *start], one_panel)[3 + len(prefetches) :]
 
 
 def while_positive(

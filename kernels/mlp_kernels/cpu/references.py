@@ -18,6 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
+from numba.core.errors import TypingError
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, register_model
@@ -54,7 +55,13 @@ def _field(context: Any, builder: ir.IRBuilder, kind: Any, place: ir.Value, name
 
 @intrinsic  # type: ignore[untyped-decorator]
 def reference(_context: Any, fields: Any) -> Any:
-    """A named tuple, put on the stack of the function that asks for it: it is there until that returns."""
+    """A named tuple of numbers and pointers, put on the stack of the function that asks for it until that returns.
+
+    No references are counted: an array could be freed while its field is still read, so there may be none.
+    """
+    for name, kind in zip(fields.fields, fields.types, strict=True):
+        if isinstance(kind, types.Array):
+            raise TypingError(f"reference: expected numbers and pointers, got an array, {name}; pass its pointer")
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         stored = context.data_model_manager[signature.args[0]].as_data(builder, arguments[0])

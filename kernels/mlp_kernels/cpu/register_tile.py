@@ -27,7 +27,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.ahead import Ahead, Step
+from mlp_kernels.cpu.prefetch import Prefetch, Step
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index, unroll
 
@@ -58,13 +58,13 @@ def accumulate(
     b_depth: Step,
     vectors: int,
     start: Block,
-    ahead: Sequence[Ahead] = (),
+    prefetches: Sequence[Prefetch] = (),
 ) -> Block:
     """Emit the loop over k; returns the accumulators, row by row, `vectors` a row.
 
     `a` and `b` point to elements; `a_rows` are the offsets of the rows of A from the first, `a_depth` and
     `b_depth` the steps from one k to the next, all in elements, constants where they can be. `depth` is at
-    least 1. The sums begin at `start`. Each step asks for a line of each of `ahead`.
+    least 1. The sums begin at `start`. Each step prefetches a line of each of `prefetches`.
     """
     builder = v.builder
     before = builder.block
@@ -77,11 +77,11 @@ def accumulate(
         value.add_incoming(start, before)
         return value
 
-    k, a_here, b_here, *lines = (carried(value) for value in (index(0), a, b, *(each.place for each in ahead)))
+    k, a_here, b_here, *lines = (carried(value) for value in (index(0), a, b, *(each.place for each in prefetches)))
     block = [carried(value) for value in start]
 
-    for line, asked in zip(lines, ahead, strict=True):
-        v.prefetch(line, to_write=asked.near, near=asked.near)
+    for line, each in zip(lines, prefetches, strict=True):
+        v.prefetch(line, to_write=each.near, near=each.near)
     row_of_b = [v.load(b_here, j * v.lanes) for j in range(vectors)]
     results = []
     for i, offset in enumerate(a_rows):
@@ -89,7 +89,7 @@ def accumulate(
         results += [v.multiply_add(element, row_of_b[j], block[i * vectors + j]) for j in range(vectors)]
 
     k_next = builder.add(k, index(1))
-    lines_next = [v.address(line, asked.pace) for line, asked in zip(lines, ahead, strict=True)]
+    lines_next = [v.address(line, each.pace) for line, each in zip(lines, prefetches, strict=True)]
     for value, following in zip(
         [k, a_here, b_here, *lines, *block],
         [k_next, v.address(a_here, a_depth), v.address(b_here, b_depth), *lines_next, *results],
@@ -109,7 +109,7 @@ def accumulate(
 
 
 C_STEPS = 192
-"""C is asked for so many steps before the sums end. Of what is asked for at the first step, what passes through the
+"""C is prefetched so many steps before the sums end. Of what is prefetched at the first step, what passes through the
 caches until the last pushes a part out again, most of all where rows of C lie a power of two apart, for those share
 few places of a cache."""
 
@@ -140,7 +140,7 @@ class Destination:
         )
 
     def prefetch(self) -> None:
-        """Ask for the block while the multiply-adds run; rows beyond the last do no harm."""
+        """Prefetch the block while the multiply-adds run; rows beyond the last do no harm."""
         for row in self.row:
             for j in range(self.vectors):
                 self.v.prefetch_for_write(row, j * self.v.lanes + self.v.lanes - 1)

@@ -16,6 +16,7 @@ from mlp_kernels.cpu.dense import (
     product,
     update_weights,
 )
+from mlp_kernels.cpu.frame import gradient_of, stage, transposed_of
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
 from mlp_kernels.cpu.memory import load, shift
 from mlp_kernels.cpu.native import call
@@ -26,8 +27,10 @@ from mlp_kernels.cpu.network import (
     IN_PLACE,
     JUDGE,
     LAST_OP,
+    LEARNS,
     LEAST,
     LOSS,
+    LOSS_CONSTANT,
     LOWEST,
     N_IN,
     N_OUT,
@@ -39,18 +42,17 @@ from mlp_kernels.cpu.network import (
     SCRATCH,
     SCRATCH_STEP,
     SHARES,
+    SMOOTHING,
     VALUES,
     VECTORS,
-    gradient_of,
-    stage,
-    transposed_of,
 )
 from mlp_kernels.cpu.operations import run_backward, run_forward
-from mlp_kernels.cpu.owners import keeps_panels, owned_inputs, owned_outputs, owned_weights, passes_on
+from mlp_kernels.cpu.owners import keeps_panels, owned_features, owned_outputs, owned_weights, passes_on
 from mlp_kernels.cpu.safe_steps import IS_SAFE
 from mlp_kernels.cpu.small_batch import MOST_FORWARD
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.updates import is_adam
 
 GATHERING = 8
 """Operations that gathering a number counts as."""
@@ -75,10 +77,10 @@ def gather_batch(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: i
     unit, claimants = pieces(panels, 1, GATHERING * n * features, load(f.places, LEAST), threads)
     for i in range(claimants):
         owner = next_owner(thread, i, threads)
-        end, last = share(panels, owner, threads)
-        while end < last:
-            begin, end = claim(f.meeting, round_, owner, end, last, unit, claimants)
-            for b in range(begin, end):
+        done, last = share(panels, owner, threads)
+        while done < last:
+            begin, done = claim(f.board, round_, owner, done, last, unit, claimants)
+            for b in range(begin, done):
                 call(load(f.data, GATHER), (tile, f.data, 0, features, order, n, rows, b, x, sources))
 
 
@@ -95,13 +97,13 @@ def forward(
         unit, claimants = pieces(outputs, unit, work, load(f.places, LEAST), threads)
         for i in range(claimants):
             owner = next_owner(thread, i, threads)
-            end, last = owned_outputs(tile, f, s, n, owner, threads)
-            while end < last:
-                begin, end = claim(f.meeting, round_, owner, end, last, unit, claimants)
+            done, last = owned_outputs(tile, f, s, n, owner, threads)
+            while done < last:
+                begin, done = claim(f.board, round_, owner, done, last, unit, claimants)
                 if s > 0:
-                    product(tile, f, s, begin, end, n)
-                run_forward(tile, f, s, begin, end, n, training, seed, step, thread)
-        round_ = meet(f.meeting, round_, threads)
+                    product(tile, f, s, begin, done, n)
+                run_forward(tile, f, s, begin, done, n, training, seed, step, thread)
+        round_ = meet(f.board, round_, threads)
     return round_
 
 
@@ -116,12 +118,12 @@ def loss_gradient(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: 
     for b in range(begin, end):
         shares = shift(f.arena, load(f.places, SHARES) + b * width)
         gather_shares(tile, f.weights, order, n, b, largest, total, shares)
-        gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, 1), t, sources)
+        gather_targets(tile, f.targets, outputs, order, n, b, load(f.loss_constants, SMOOTHING), t, sources)
         panel = b * rows * width
         z, dz = shift(f.arena, stage(f, last, OUTPUT) + panel), shift(gradient_of(f, last), panel)
         values = shift(f.arena, load(f.places, VALUES) + b * width)
         accuracies = shift(f.arena, load(f.places, ACCURACIES) + b * width)
-        constant, samples = load(f.loss_constants, 0), min(width, n - b * width)
+        constant, samples = load(f.loss_constants, LOSS_CONSTANT), min(width, n - b * width)
         call(load(f.code, LOSS), (tile, z, t, dz, outputs, samples, shares, values, accuracies, constant))
 
 
@@ -129,14 +131,15 @@ def loss_gradient(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: 
 def backward(tile: Tile, f: Any, n: int, loss: float, training: bool, thread: int, threads: int, round_: int) -> int:
     """All stages down to the lowest that learns, with the updates; returns the number of the next meeting.
 
-    In place it is all gradients of activations first, then all updates: or none, and 0 is returned.
+    With weights in place the gradients of all activations come first. If the step then turns out not to be safe, no
+    weight is updated and 0 is returned, which is the number of no meeting.
     """
     last, in_place = f.n_stages - 1, load(f.places, IN_PLACE) != 0
-    begin, end = owned_inputs(tile, stage(f, last, N_OUT), thread, threads)
+    begin, end = owned_features(tile, stage(f, last, N_OUT), thread, threads)
     dz = gradient_of(f, last)
     run_backward(tile, f, last, dz, begin, end, n, training, thread)
     finish_gradient(tile, f, last, dz, transposed_of(f, last), begin, end, n)
-    round_ = meet(f.meeting, round_, threads)
+    round_ = meet(f.board, round_, threads)
     for part in range(2 if in_place else 1):
         gradients, updates = part == 0, part == 1 or not in_place
         if part == 1:
@@ -153,25 +156,25 @@ def _stages_backward(
 ) -> int:
     """The gradients of activations, the updates of weights, or both, of all stages; returns the next meeting."""
     for s in range(f.n_stages - 1, max(load(f.places, LOWEST), 1) - 1, -1):
-        inputs, goes_on = stage(f, s, N_IN), passes_on(f, s)
+        inputs, goes_on, learns = stage(f, s, N_IN), gradients and passes_on(f, s), updates and stage(f, s, LEARNS) != 0
         shared = inputs * threads if threads > 1 and keeps_panels(tile, f, s, threads) else inputs
-        work = (4 if goes_on else 2) * n * inputs * stage(f, s, N_OUT)
+        work = (4 if goes_on and learns else 2) * n * inputs * stage(f, s, N_OUT)
         unit, claimants = pieces(shared, max(tile.rows, tile.lanes), work, load(f.places, LEAST), threads)
-        for i in range(claimants):
+        for i in range(claimants if goes_on or learns else 0):
             owner = next_owner(thread, i, threads)
-            end, last, panel, last_panel = owned_weights(tile, f, s, owner, threads)
-            while end < last:
-                begin, end = claim(f.meeting, round_, owner, end, last, unit, claimants)
+            done, last, panel, last_panel = owned_weights(tile, f, s, owner, threads)
+            while done < last:
+                begin, done = claim(f.board, round_, owner, done, last, unit, claimants)
                 # Blocks share what their rows of weights or samples leave in the caches; of a few that is nothing.
-                rows = BLOCK_ROWS if goes_on or n > MOST_FORWARD else max(1, end - begin)
-                for row in range(begin, end, rows):
-                    stop = min(row + rows, end)
-                    if goes_on and gradients:
+                rows = BLOCK_ROWS if goes_on or n > MOST_FORWARD else max(1, done - begin)
+                for row in range(begin, done, rows):
+                    stop = min(row + rows, done)
+                    if goes_on:
                         _input_gradient(tile, f, s, row, stop, n, training, thread)
-                    if updates:
-                        dz, whose = (gradient_of(f, s), transposed_of(f, s)), (panel, last_panel, row, stop)
-                        update_weights(tile, f, s, *dz, *whose, n, thread)
-        round_ = meet(f.meeting, round_, threads)
+                    if learns:
+                        dz, dz_transposed = gradient_of(f, s), transposed_of(f, s)
+                        update_weights(tile, f, s, dz, dz_transposed, panel, last_panel, row, stop, n, thread)
+        round_ = meet(f.board, round_, threads)
     return round_
 
 
@@ -192,11 +195,11 @@ def _judge(tile: Tile, f: Any, n: int, loss: float, thread: int, threads: int, r
 
     The first thread knows the loss.
     """
-    sizes, whose = (load(f.places, LOWEST), f.n_stages), (n, thread, threads)
-    call(load(f.code, NOTE), (tile, f.stages, *sizes, f.arena, f.bounds, *whose))
-    round_ = meet(f.meeting, round_, threads)
+    lowest = load(f.places, LOWEST)
+    call(load(f.code, NOTE), (tile, f.stages, lowest, f.n_stages, f.arena, f.bounds, n, thread, threads))
+    round_ = meet(f.board, round_, threads)
     if thread == 0:
         gradients, buffers = (f.gradients, load(f.places, VECTORS)), (f.buffers, f.before, f.n_buffers)
-        hyper, is_adam = shift(f.arena, load(f.places, HYPER)), 1 if load(f.optimizer_constants, 6) < 0.0 else 0
-        call(load(f.code, JUDGE), (tile, f.bounds, n, threads, loss, *gradients, *buffers, hyper, is_adam))
-    return meet(f.meeting, round_, threads)
+        hyper, adam = shift(f.arena, load(f.places, HYPER)), 1 if is_adam(f.optimizer_constants) else 0
+        call(load(f.code, JUDGE), (tile, f.bounds, n, threads, loss, *gradients, *buffers, hyper, adam))
+    return meet(f.board, round_, threads)

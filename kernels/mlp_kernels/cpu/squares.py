@@ -107,11 +107,11 @@ def turn_block(_context: Any, tile: Any, source: Any, step: Any, destination: An
 
 
 AHEAD = 256
-"""Bytes ahead of which a sample's next numbers are asked for: of sixteen rows the CPU reads not all ahead by itself."""
+"""Bytes ahead of which a sample's next numbers are prefetched: the hardware prefetcher does not follow sixteen rows."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-def ask_for(_context: Any, tile: Any, address: Any) -> Any:
+def prefetch(_context: Any, tile: Any, address: Any) -> Any:
     """Have the cache line of an integer address fetched, and wait for nothing."""
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:

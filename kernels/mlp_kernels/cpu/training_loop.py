@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.frame import frame, stage
 from mlp_kernels.cpu.memory import load, local, pointer_to, shift
-from mlp_kernels.cpu.network import ACCURACIES, HYPER, N_OUT, OUTPUT, ROWS, SHARES, VALUES, frame, stage
+from mlp_kernels.cpu.network import ACCURACIES, HYPER, N_OUT, OUTPUT, ROWS, SHARES, VALUES
 from mlp_kernels.cpu.operations import update_vectors
 from mlp_kernels.cpu.references import reference
 from mlp_kernels.cpu.sections import backward, forward, gather_batch, loss_gradient
@@ -45,8 +46,8 @@ def train(
     """Take `steps` steps from number `first` of `batches`, as one of `threads` threads; returns how many were taken.
 
     `losses` and `accuracies` get the figures of each step, measured before its update. `training` is False for a
-    gradient in inference mode. All steps are taken, but of weights that stay where the model has them: see
-    `safe_steps.py`.
+    gradient in inference mode. Fewer than `steps` are taken only where weights are trained in place, and the next step
+    is not safe (`safe_steps.py`).
     """
     f = reference(frame(net, memory, batches.data, batches.targets, batches.weights))
     sources, corrections = local(tile, np.int64), local(CORRECTIONS, np.float64)
@@ -61,7 +62,7 @@ def train(
         if batches.shuffle and (i == first or position == 0):
             if thread == 0:
                 _draw_order(batches, epoch)
-            round_ = meet(f.meeting, round_, threads)
+            round_ = meet(f.board, round_, threads)
         order = shift(pointer_to(batches.order), position * batches.size)
         n = min(batches.size, samples - position * batches.size)
         position += 1
@@ -73,10 +74,10 @@ def train(
             correction = shift(corrections, ahead)
             set_hyper_parameters(f.optimizer_constants, batches.lr[i], correction, hyper)
         gather_batch(tile, f, order, n, sources, thread, threads, round_)
-        round_ = meet(f.meeting, round_, threads)
+        round_ = meet(f.board, round_, threads)
         round_ = forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
         loss_gradient(tile, f, order, n, sources, thread, threads)
-        round_ = meet(f.meeting, round_, threads)
+        round_ = meet(f.board, round_, threads)
         if thread == 0:
             losses[i], accuracies[i] = _figures(tile, f, n)
         round_ = backward(tile, f, n, losses[i], training, thread, threads, round_)
@@ -100,7 +101,8 @@ def infer(
     tile: Tile, net: Any, memory: Any, data: Any, order: Any, size: int, out: Any, thread: int, threads: int
 ) -> None:
     """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
-    # Variables, for with numbers in the call Numba would compile the way forward once more, for these alone.
+    # False, and two numbers that inference does not look at. Not literals, for which Numba has types of their own: the
+    # way forward would be compiled once more for those.
     training, seed, step = size < 0, np.uint64(size), size
     f = reference(frame(net, memory, data, data, data))
     sources = local(tile, np.int64)
@@ -110,7 +112,7 @@ def infer(
     for first in range(0, order.size, size):
         n = min(size, order.size - first)
         gather_batch(tile, f, shift(pointer_to(order), first), n, sources, thread, threads, round_)
-        round_ = meet(f.meeting, round_, threads)
+        round_ = meet(f.board, round_, threads)
         round_ = forward(tile, f, n, training, seed, step, thread, threads, round_)
         begin, end = share(n, thread, threads)
         for j in range(begin, end):

@@ -9,12 +9,12 @@ from functools import cache
 from math import sqrt
 from typing import Any, TypeAlias
 
-from mlp_kernels.cpu.ahead import part_ahead
 from mlp_kernels.cpu.blocks import BLOCK_ROWS
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import expm1
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
+from mlp_kernels.cpu.prefetch import part_prefetch
 from mlp_kernels.cpu.rules import (
     BETA1,
     BETA2,
@@ -33,10 +33,23 @@ from mlp_kernels.cpu.weight_tiles import small_weights_tile, update_lanes, weigh
 Update: TypeAlias = Callable[..., None]
 
 AHEAD_HALVES = 3
-"""Halves of a block of weights that are asked for while the multiply-adds of a block run: its own in two thirds of
-the time, and half of the next one. Evenly, since a core that asks for a whole block at once, and as much again for each
-slot, has no place left to note what else it waits for."""
+"""Halves of a block of weights that are prefetched while the multiply-adds of a block run: its own in two thirds of
+the time, and half of the next one. Evenly, since a whole block at once, and as much again for each slot, would leave
+no line-fill buffer for anything else."""
 
+
+# The numbers of an optimiser, float64, as the backend has them.
+CONSTANTS = 8
+(
+    DECAY,  # weight decay
+    DECOUPLED,  # 1 if that shrinks the weights and not through the gradient
+    FIRST_BETA,  # μ of momentum; of Adam β₁, and what follows
+    SECOND_BETA,
+    EPSILON,
+    EPSILON_FIRST,  # 1 if eps is added before the correction of v (Keras), 0 if after it (PyTorch)
+    LOG_FIRST_BETA,  # less than 0: it is Adam
+    LOG_SECOND_BETA,
+) = range(CONSTANTS)
 
 STEPS_AT_ONCE = 16
 """Steps whose corrections are worked out together, in vectors that LLVM makes of the loop: one by one they would be a
@@ -46,16 +59,21 @@ CORRECTIONS = 2 * STEPS_AT_ONCE
 
 
 @kernel
+def is_adam(constants: Any) -> bool:
+    """Whether the numbers are Adam's."""
+    return load(constants, LOG_FIRST_BETA) < 0.0
+
+
+@kernel
 def set_corrections(constants: Any, step: int, corrections: Any) -> None:
     """What undoes that Adam's averages start at zero, for `STEPS_AT_ONCE` steps from `step` on, counted from 1.
 
     m̂ / (√v̂ + eps) = (√(1 - β₂ᵗ) / (1 - β₁ᵗ)) m / (√v + eps √(1 - β₂ᵗ)): first the factor of m of each step, then
-    that of eps. `constants` are as in `set_hyper_parameters`. 1 - βᵗ is worked out from the logarithm: a power of
-    integers is a loop with a branch in it.
+    that of eps. 1 - βᵗ is worked out from the logarithm: a power of integers is a loop with a branch in it.
     """
-    log_beta1, log_beta2 = load(constants, 6), load(constants, 7)
-    if log_beta1 == 0.0:  # not Adam
+    if not is_adam(constants):
         return
+    log_beta1, log_beta2 = load(constants, LOG_FIRST_BETA), load(constants, LOG_SECOND_BETA)
     for i in range(STEPS_AT_ONCE):
         root = sqrt(-expm1((step + i) * log_beta2))
         store(corrections, i, -root / expm1((step + i) * log_beta1))
@@ -64,24 +82,20 @@ def set_corrections(constants: Any, step: int, corrections: Any) -> None:
 
 @kernel
 def set_hyper_parameters(constants: Any, lr: float, correction: Any, hyper: Any) -> None:
-    """Fill the row of `rules.Hyper` for the step that `correction`, one of `set_corrections`, belongs to.
-
-    `constants` is weight decay, whether it is decoupled, then μ; or for Adam β₁, β₂, eps, whether eps is added before
-    the correction of v (1, Keras) or after it (0, PyTorch), log β₁ and log β₂.
-    """
-    decay, decoupled = load(constants, 0), load(constants, 1) != 0.0
+    """Fill the row of `rules.Hyper` for the step that `correction`, one of `set_corrections`, belongs to."""
+    decay, decoupled = load(constants, DECAY), load(constants, DECOUPLED) != 0.0
     store(hyper, LR, number(hyper, lr))
     store(hyper, L2, number(hyper, 0.0 if decoupled else decay))
     store(hyper, SHRINK, number(hyper, 1.0 - lr * decay if decoupled else 1.0))
-    store(hyper, BETA1, number(hyper, load(constants, 2)))
-    if load(constants, 6) < 0.0:  # log β₁, so it is Adam
-        beta1, beta2, eps = load(constants, 2), load(constants, 3), load(constants, 4)
+    store(hyper, BETA1, number(hyper, load(constants, FIRST_BETA)))
+    if is_adam(constants):
+        beta1, beta2 = load(constants, FIRST_BETA), load(constants, SECOND_BETA)
         store(hyper, ONE_MINUS_BETA1, number(hyper, 1.0 - beta1))
         store(hyper, BETA2, number(hyper, beta2))
         store(hyper, ONE_MINUS_BETA2, number(hyper, 1.0 - beta2))
         store(hyper, STEP_SIZE, number(hyper, lr * load(correction, 0)))
-        before = load(constants, 5) != 0.0
-        store(hyper, EPS, number(hyper, eps if before else eps * load(correction, STEPS_AT_ONCE)))
+        eps, first = load(constants, EPSILON), load(constants, EPSILON_FIRST) != 0.0
+        store(hyper, EPS, number(hyper, eps if first else eps * load(correction, STEPS_AT_ONCE)))
 
 
 @cache
@@ -136,7 +150,7 @@ def weights_update_of(rule: Rule) -> Update:
             for i in range(begin, end, tile.rows):
                 rows, place = shift(x, i * width), (panel * w_rows + i) * width
                 w, s = shift(weights, place), shift(slots, place)
-                next_dz = part_ahead(tile, below, (i - begin) // tile.rows, n, dz_pace)
+                next_dz = part_prefetch(tile, below, (i - begin) // tile.rows, n, dz_pace)
                 if end - i > tile.few_rows:
                     weights_tile(tile, rule, rows, hop, d, n, w, s, slot_step, hyper, columns, pace, next_dz)
                 else:

@@ -139,7 +139,7 @@ class Vectors:
         self.builder.call(function, [vector, place, ir.Constant(_INT32, 1), mask])
 
     def prefetch(self, pointer: ir.Value, *, to_write: bool = False, near: bool = True) -> None:
-        """Ask for the cache line of an address, into L1 or, where it is not needed so near, into L2; never faults."""
+        """Prefetch the cache line of an address, into L1 or, where it is not needed so near, into L2; never faults."""
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
         locality, of_data = (3 if near else 2), 1
@@ -147,7 +147,7 @@ class Vectors:
         self.builder.call(function, [self.bytes(pointer), *flags])
 
     def prefetch_for_write(self, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
-        """Ask for a cache line that will be written soon."""
+        """Prefetch a cache line that will be written soon."""
         self.prefetch(self.address(pointer, offset), to_write=True)
 
     def transpose(self, rows: list[ir.Value]) -> list[ir.Value]:

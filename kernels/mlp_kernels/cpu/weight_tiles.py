@@ -15,9 +15,9 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.extending import intrinsic
 
-from mlp_kernels.cpu.ahead import Ahead, ahead_of, pair_of
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, while_positive
+from mlp_kernels.cpu.prefetch import Prefetch, pair_of, prefetch_of
 from mlp_kernels.cpu.register_tile import Block, narrowest
 from mlp_kernels.cpu.rules import Hyper, Rule
 from mlp_kernels.cpu.tile import Tile
@@ -56,12 +56,12 @@ def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
             def emit(v: Vectors, vectors: int) -> None:
                 targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
                 memory = _with_slots(v, rule.value, weights, slots, slot_step)
-                ahead = []
+                prefetches = []
                 if v.lanes == v.tile.lanes:  # of fewer outputs there is little, in the caches for the most part
-                    ahead += [Ahead(v.bytes(block), pace, near=True) for block in memory]
-                    ahead += ahead_of(v, next_dz, near=False)
+                    prefetches += [Prefetch(v.bytes(block), pace, near=True) for block in memory]
+                    prefetches += prefetch_of(v, next_dz, near=False)
                 zeros = [v.constant(0.0)] * len(targets)
-                block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, ahead=ahead)
+                block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, prefetches=prefetches)
                 h = _hyper(v, hyper)
                 for value, target in zip(block, targets, strict=True):
                     _update(v, rule.value, h, value, [v.address(each, target) for each in memory])
@@ -80,8 +80,8 @@ weights_tile = _weights_tile(lambda tile: tile.rows)
 x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
 rule remembers of it lies at `slots`, slot after slot. At least `columns` outputs of each row are
 worked out: where one vector or half of one is enough, no more. While the multiply-adds run, the block of weights and of
-each slot is asked for, so that it is near when they end: `pace` bytes further at each step; and `next_dz`, see
-`ahead.py`. Where half a vector is enough, nothing is."""
+each slot is prefetched, so that it is near when they end: `pace` bytes further at each step; and `next_dz`, see
+`prefetch.py`. Where half a vector is enough, nothing is."""
 
 small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
 """The same for `tile.few_rows` rows: a network of two inputs has no more."""

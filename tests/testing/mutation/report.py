@@ -145,8 +145,8 @@ def published() -> int:
 NAMES = {
     "gradient code": "to layers, losses and optimisers",
     "rest of the engine": "to initialisers, random numbers and the gradient check",
-    "kernels, as plain Python": "to the CPU kernels run as plain Python",
-    "kernels, compiled": "to the compiled ones",
+    "kernels, as plain Python": "to the formulas of the CPU kernels run as plain Python",
+    "kernels, compiled": "to the same compiled",
 }
 """What a reader calls the groups."""
 

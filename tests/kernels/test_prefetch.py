@@ -1,4 +1,4 @@
-"""What tiles ask for ahead: all of it, by those tiles that have instructions to spare."""
+"""What tiles prefetch: all of it, by those tiles that have instructions to spare."""
 
 import re
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.ahead import LEAST_ROWS, part_ahead
 from mlp_kernels.cpu.memory import load, pointer_to
+from mlp_kernels.cpu.prefetch import LEAST_ROWS, part_prefetch
 from mlp_scratch import MLP
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.losses import LOSSES
@@ -20,7 +20,7 @@ from tests.kernels.tiles import forward, normal
 
 @njit
 def first_of_part(tile, numbers, part, steps, pace):
-    place, same = part_ahead(tile, pointer_to(numbers), part, steps, pace)
+    place, same = part_prefetch(tile, pointer_to(numbers), part, steps, pace)
     return load(place, 0), same
 
 
@@ -31,7 +31,7 @@ def test_the_next_part_begins_where_one_ends(tile, part, steps, pace):
 
 
 @given(batch=st.integers(1, 999), dtype=st.sampled_from(["float32", "float64"]))
-def test_the_tiles_of_a_batch_ask_for_all_of_a_panel(batch, dtype):
+def test_the_tiles_of_a_batch_prefetch_all_of_a_panel(batch, dtype):
     tables = Tables(lower(MLP([3, 4, 2], dtype=dtype), LOSSES["cross_entropy"], SGD(0.1)), batch, 1, inference=True)
     tiles = tables.panels * tables.tile.columns // tables.tile.rows
     assert tiles * tables.places[nw.PACE] >= tables.tile.columns

@@ -1,9 +1,9 @@
-"""Asking memory, while multiply-adds run, for what the next tiles will read.
+"""Software prefetching: tiles ask, while their multiply-adds run, for the memory that the next tiles will touch.
 
 A core looks some dozen steps ahead by itself, and an answer from memory, or from a cache that cores share, takes
-longer than those: at every new block of weights or results it would stand still. Asking is one instruction a step, of
-which a core has many to spare beside its multiply-adds, and changes no number. It is done evenly, a little each step,
-since a core can note only so many lines that it waits for.
+longer than those: at every new block of weights or results it would stand still. A prefetch is one instruction, of
+which a core has many to spare beside its multiply-adds, and changes no number. They are spread over the steps of the
+sum, since a core has only so many line-fill buffers, one for each line that it waits for.
 
     near     what the tile itself, or the next one, writes: into L1
     far      what tiles read that come later: into L2, for L1 is just large enough for what is read now
@@ -25,11 +25,11 @@ from mlp_kernels.cpu.vector_ir import Vectors
 Step: TypeAlias = ir.Value | int
 
 LEAST_ROWS = 8
-"""Of the register tile: a step of fewer multiply-adds, on CPUs with 16 registers, has nothing to spare for asking."""
+"""Of the register tile: a step of fewer multiply-adds, on CPUs with 16 registers, has nothing to spare for it."""
 
 
-class Ahead(NamedTuple):
-    """Lines that are asked for step by step.
+class Prefetch(NamedTuple):
+    """Lines that are prefetched step by step.
 
     Attributes:
         place: where they begin.
@@ -49,25 +49,25 @@ def pair_of(element: Any) -> Any:
     return types.Tuple((element, types.int64))
 
 
-def ahead_of(v: Vectors, pair: ir.Value, *, near: bool, hop: ir.Value | None = None) -> list[Ahead]:
-    """The lines that a pair stands for, if they are to be asked for."""
+def prefetch_of(v: Vectors, pair: ir.Value, *, near: bool, hop: ir.Value | None = None) -> list[Prefetch]:
+    """The lines that a pair stands for, if they are to be prefetched."""
     if v.tile.rows < LEAST_ROWS:
         return []
     place, pace = cgutils.unpack_tuple(v.builder, pair, 2)
-    return [Ahead(place, pace, near, hop)]
+    return [Prefetch(place, pace, near, hop)]
 
 
 NEAR_STEPS = 128
-"""In so many steps a tile asks for a block of results."""
+"""In so many steps a tile prefetches a block of results."""
 
 
 @kernel
-def block_ahead(tile: Tile, block: Any) -> Any:
-    """How a block of results is asked for. In a constant pace: to divide by the steps takes as long as a small tile."""
+def block_prefetch(tile: Tile, block: Any) -> Any:
+    """How a block of results is prefetched: in a constant pace, for a division takes as long as a small tile."""
     return block, max(1, tile.rows * tile.columns // NEAR_STEPS)
 
 
 @kernel
-def part_ahead(tile: Tile, block: Any, part: int, steps: int, pace: int) -> Any:
-    """How tile number `part` asks in `steps` steps for its part of a block that several tiles share."""
+def part_prefetch(tile: Tile, block: Any, part: int, steps: int, pace: int) -> Any:
+    """How tile number `part` prefetches, in `steps` steps, its part of a block that several tiles share."""
     return shift(block, part * steps * pace), pace
