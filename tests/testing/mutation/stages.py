@@ -70,6 +70,7 @@ KERNELS = (
     "elementary.py",
     "rules.py",
     "shuffling.py",
+    "updates.py::is_adam",
     "updates.py::set_corrections",
     "updates.py::set_hyper_parameters",
     "naive.py",
