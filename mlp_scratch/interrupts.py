@@ -27,7 +27,7 @@ def deferred_interrupts() -> Iterator[Callable[[], bool]]:
     signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
     try:
         yield lambda: bool(received)
-    finally:
+    finally:  # also where the block ends with an error of its own
         signal.signal(signal.SIGINT, handler)
-    if received:
-        handler(*received[-1])
+        if received:
+            handler(*received[-1])

@@ -206,6 +206,7 @@ class Model:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self.flat, self.buffer_vector = owned(self.flat), owned(self.buffer_vector)
         self.parameters = self.named(self.flat)
         self.buffers = NamedViews(self.buffer_vector, self._buffer_fields, "buffer")
 
@@ -217,6 +218,14 @@ class Model:
     def n_parameters(self) -> int:
         """P, the number of learned numbers."""
         return int(self.flat.size)
+
+
+def owned(array: Array) -> Array:
+    """An array that came in a pickle, or a copy where it is only a view: of a file that nobody may write to, say.
+
+    joblib hands large arrays to its workers like that.
+    """
+    return np.require(np.asarray(array), requirements=["C", "ALIGNED", "WRITEABLE", "OWNDATA"])
 
 
 def place(layers: Sequence[Layer]) -> tuple[Placed, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from mlp_scratch.callbacks import Callback, Checkpoint, Run
 from mlp_scratch.history import Epoch, History
 from mlp_scratch.interrupts import deferred_interrupts
 from mlp_scratch.losses import Loss
+from mlp_scratch.model import owned
 from mlp_scratch.optimizers import Optimizer
 from mlp_scratch.program import Program
 from mlp_scratch.progress import ProgressBar
@@ -68,6 +69,10 @@ class Training:
     n_samples: int = 0
     batch_size: int = 0
     shuffle: bool = True
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.slots = owned(self.slots)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -168,7 +173,8 @@ class Course:
         training = self.training
         until = self.epochs_a_call * training.steps_an_epoch - training.position
         count = min(self.steps_a_call, self.steps_left, until)
-        lr, records = np.full(count, training.optimizer.lr), Records(np.full(count, np.nan), np.full(count, np.nan))
+        lr = np.full(count, training.optimizer.lr, np.float64)
+        records = Records(np.full(count, np.nan), np.full(count, np.nan))
         plan = replace(self._plan, lr=lr, epoch=training.epoch, position=training.position)
         before, start = self.state.step, perf_counter()
         try:

@@ -153,6 +153,17 @@ def test_the_handler_is_put_back_after_an_error():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_is_not_lost_where_the_block_ends_with_an_error():
+    def fail():
+        with deferred_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            _ = 1 / 0
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        fail()
+    assert isinstance(raised.value.__context__, ZeroDivisionError)
+
+
 def test_where_ctrl_c_is_ignored_a_fit_ignores_it_too():
     """As in a job that a shell started in the background: the terminal's Ctrl-C is meant for others."""
 

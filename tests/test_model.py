@@ -50,6 +50,22 @@ def test_views_alias_the_flat_vector_both_ways():
             assert not view.any(), name
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_model_that_came_as_views_of_read_only_memory_trains(backend):
+    """As joblib hands large arrays to its workers."""
+    X, y = np.random.default_rng(0).normal(size=(20, 5)), np.arange(20) % 3
+    model = Sequential(BIG)
+    model.fit(X, y, optimizer="adam", epochs=1, backend=backend, progress=False)
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(model, protocol=5, buffer_callback=buffers.append)
+    sent = [bytes(buffer.raw()) for buffer in buffers]
+    assert sum(map(len, sent)) >= model.flat.nbytes + model.training.slots.nbytes
+    received = pickle.loads(pickled, buffers=sent)
+    for each in (model, received):
+        each.fit(X, y, optimizer="adam", epochs=1, backend=backend, progress=False)
+    assert np.array_equal(received.flat, model.flat)
+
+
 @pytest.mark.parametrize("way", ["deepcopy", "pickle", "load"])
 def test_copies_keep_their_views_in_their_own_vector(way, tmp_path):
     model = Sequential(BIG)

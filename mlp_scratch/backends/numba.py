@@ -10,6 +10,7 @@ training diverges, is taken on a copy after all.
 """
 
 import os
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mlp_kernels.cpu import network as nw
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence
+from mlp_scratch.backends.numba_calls import out_of_reach
 from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits, most_samples
 from mlp_scratch.backends.numba_run import CompiledRun, Order
 from mlp_scratch.backends.numba_settings import check_numba_settings
@@ -91,18 +93,34 @@ class NumbaBackend:
 
     def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
         taken = 0
-        if is_wide(program):
-            run = self._run(program, state, samples, plan, in_place=True)
-            try:
-                self._pace = run.advance_until(stop, self._pace)
-            finally:  # whatever has happened, the model is in panels now
-                run.save(state)
-            run.write_down(records)
+        while is_wide(program):
+            run = out_of_reach(partial(self._train_in_place, program, state, samples, plan, records, stop))
+            taken, plan = taken + run.taken, plan.part(run.taken, len(plan.lr) - run.taken)
             if not run.refused:
-                return run.taken
-            taken, plan = run.taken, plan.part(run.taken, len(plan.lr) - run.taken)
-            records = Records(records.losses[taken:], records.accuracies[taken:])
+                return taken
+            records = Records(records.losses[run.taken :], records.accuracies[run.taken :])
+            if not run.taken:
+                break  # else what the step was judged by was a bound, and the next call begins with what is there
         return taken + self._train_on_a_copy(program, state, samples, plan, records, stop)
+
+    def _train_in_place(
+        self,
+        program: Program,
+        state: State,
+        samples: Samples,
+        plan: Plan,
+        records: Records,
+        stop: Stop,
+        is_broken_off: Stop,
+    ) -> CompiledRun:
+        """As many steps as are safe on the model's own vectors, which are panels meanwhile."""
+        run = self._run(program, state, samples, plan, in_place=True)
+        try:
+            self._pace = run.advance_until(lambda: stop() or is_broken_off(), self._pace)
+        finally:  # whatever has happened
+            run.save(state)
+            run.write_down(records)
+        return run
 
     def _train_on_a_copy(
         self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop

@@ -2,6 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,8 +14,15 @@ from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.gather import TYPES
 from mlp_kernels.cpu.tile import Tile
 from mlp_scratch._types import Array
+from mlp_scratch.backends.base import Stop
 
 Result = TypeVar("Result")
+
+EVERY_MEETING = 2**62
+"""On the counter of `threads.meet`: more threads than anyone waits for have come, to every meeting there will be."""
+
+SECONDS_A_LOOK = 0.05
+"""While threads are waited for, signal handlers run at least so often, on systems where waiting holds them back."""
 
 _called: set[tuple[str, Tile]] = set()
 
@@ -37,44 +47,108 @@ def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memo
     if threads == 1:
         return work(0, 1)
     memory.board[:] = 0
-    others: list[threading.Thread] = []
-    together, gate = 0, threading.Lock()
-
-    def once_all_have_started(thread: int) -> None:
-        with gate:
-            pass
-        if together:  # else starting them has ended in an error, and nobody would meet them
-            work(thread, together)
-
-    with gate:
-        for thread in range(1, threads):
-            other = threading.Thread(target=once_all_have_started, args=(thread,), daemon=True)
-            try:
-                other.start()
-            except RuntimeError:
-                break
-            others.append(other)
-        together = 1 + len(others)
-    result = work(0, together)
-    for other in others:
-        other.join()
-    return result
+    crew = Crew(work)
+    try:
+        return work(0, crew.start(threads))
+    except BaseException:  # Ctrl-C may come before the compiled code is reached
+        memory.board[0] = EVERY_MEETING
+        raise
+    finally:
+        crew.wait()
 
 
 def share_out(work: Callable[[int, int], None], threads: int) -> None:
     """The same of work that needs no meeting, so that what no thread can be started for is done here."""
-    others = []
-    for thread in range(1, threads):
-        other = threading.Thread(target=work, args=(thread, threads), daemon=True)
+    crew = Crew(lambda thread, _together: work(thread, threads))
+    try:
+        for missing in range(crew.start(threads), threads):
+            work(missing, threads)
+        work(0, threads)
+    finally:
+        crew.wait()
+
+
+def out_of_reach(work: Callable[[Stop], Result]) -> Result:
+    """Call `work` where no signal handler can break it off, and wait until it ends, whatever one raises meanwhile.
+
+    That is raised afterwards; `work` is handed a function that says whether there is such an error. Python runs signal
+    handlers on the main thread alone: where this is it, `work` gets another one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work(lambda: False)
+    result: Future[Result] = Future()
+
+    surroundings = copy_context()
+
+    def run() -> None:
         try:
-            other.start()
-        except RuntimeError:
-            work(thread, threads)
-        else:
-            others.append(other)
-    work(0, threads)
-    for other in others:
-        other.join()
+            result.set_result(work(lambda: bool(crew.raised)))
+        except BaseException as error:
+            result.set_exception(error)
+
+    crew = Crew(lambda _thread, _together: surroundings.run(run))
+    try:
+        if crew.start(2) == 1:  # no thread can be started
+            return work(lambda: False)
+    finally:
+        crew.wait()
+    return result.result()
+
+
+class Crew:
+    """Threads that are waited for whatever signal handlers raise meanwhile: `Thread.join` would take that for the end.
+
+    Args:
+        work: called with the number of a thread, from 1 on, and that of all together, the caller included.
+
+    Attributes:
+        raised: what signal handlers have raised while the threads were waited for.
+    """
+
+    def __init__(self, work: Callable[[int, int], object]) -> None:
+        self._work, self._together, self._gate = work, 0, threading.Lock()
+        self._started: list[int] = []
+        self._ended: set[int] = set()
+        self._end = threading.Lock()
+        self._end.acquire()
+        self.raised: list[BaseException] = []
+
+    def start(self, most: int) -> int:
+        """Start threads until there are `most` with the caller, or no more can be; returns how many there are.
+
+        None begins before all have started, nor at all if an error comes before that.
+        """
+        with self._gate:
+            for thread in range(1, most):
+                try:
+                    threading.Thread(target=self._run, args=(thread,), daemon=True).start()
+                except RuntimeError:
+                    break
+                self._started.append(thread)
+            self._together = 1 + len(self._started)
+        return self._together
+
+    def _run(self, thread: int) -> None:
+        with self._gate:
+            pass
+        try:
+            if self._together:
+                self._work(thread, self._together)
+        finally:
+            self._ended.add(thread)
+            if len(self._ended) == len(self._started):
+                with suppress(RuntimeError):  # another one may have seen the last one end, too
+                    self._end.release()
+
+    def wait(self) -> None:
+        """Wait until all threads have ended, then raise what a signal handler has raised meanwhile."""
+        while self._together and len(self._ended) < len(self._started):
+            try:
+                self._end.acquire(timeout=SECONDS_A_LOOK)
+            except BaseException as error:
+                self.raised.append(error)
+        if self.raised:
+            raise self.raised[-1]
 
 
 _READABLE = frozenset(np.dtype(name) for name in TYPES)

@@ -49,8 +49,8 @@ def loss_code(loss: Loss, tile: Tile, labels: bool) -> int:
 def loss_constants(loss: Loss) -> Array:
     """The two numbers of a loss, zeros where it has none."""
     if isinstance(loss, CrossEntropy):
-        return np.array([loss.label_smoothing] * 2)
-    return np.array([*loss.constants(), 0.0, 0.0][:2])
+        return np.array([loss.label_smoothing] * 2, np.float64)
+    return np.array([*loss.constants(), 0.0, 0.0][:2], np.float64)
 
 
 def optimizer_code(optimizer: Optimizer | None, tile: Tile, outputs: Sequence[int]) -> tuple[int, int, int]:

@@ -69,6 +69,8 @@ class CompiledRun:
         self.samples, self.plan, self.first_step = samples, plan, first_step
         self.losses, self.accuracies = np.empty(len(plan.lr)), np.empty(len(plan.lr))
         self.taken, self.refused = 0, False
+        # For panels that are turned where they lie: had now, since the way back from there must not fail.
+        self._room = np.empty((tables.threads, tables.layout.longest), tables.program.dtype)
         self._whole = self._batches(samples, plan, order) if is_readable(samples.X) else None
 
     def load(self, state: State) -> None:
@@ -93,13 +95,12 @@ class CompiledRun:
     def _move(self, state: State, *, back: bool) -> None:
         """All vectors of `state` to where the kernels work on them, or `back`."""
         layout = self.tables.layout
-        room = np.empty((self.tables.threads, layout.longest), self.tables.program.dtype)
 
         def work(thread: int, threads: int) -> None:
             for vector, row in zip((state.flat, *state.slots), self.memory.packed, strict=True):
                 (layout.unpack if back else layout.pack)(vector, row, thread, threads)
                 if layout.longest:
-                    layout.turn(vector, room[thread], back, thread, threads)
+                    layout.turn(vector, self._room[thread], back, thread, threads)
 
         share_out(work, self._threads_to_move(state))
 

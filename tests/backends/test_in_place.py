@@ -223,6 +223,20 @@ def test_only_what_is_large_is_trained_in_place(taken, monkeypatch):
     assert [fit("sgd"), fit(OPTIMIZERS["momentum"]), fit("adam")] == [False, False, True]
 
 
+def test_a_bound_that_grows_is_no_reason_to_copy(taken, monkeypatch):
+    """Adam's, with decay as a part of the gradient: from what is there it is found anew."""
+    widths = [16, 64, 64, 3]
+    X, y = data(100, widths)
+    options = {"optimizer": ms.Adam(1e-3, weight_decay=1e-2), "batch_size": 2, "epochs": 1}
+    reference, model = (ms.MLP(widths, seed=9) for _ in range(2))
+    fitted(reference, X, y, in_place=False, **options)
+    monkeypatch.setattr(NumbaBackend, "_train_on_a_copy", None)
+    fitted(model, X, y, in_place=True, **options)
+    assert sum(done for done, _ in taken) == 50
+    assert any(done < steps for done, steps in taken), "some step was refused"
+    assert held(model) == held(reference)
+
+
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_error_leaves_the_model_at_the_last_whole_step(after, monkeypatch):
     """Its weights are in panels when it comes."""

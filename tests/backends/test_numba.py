@@ -246,7 +246,16 @@ def test_nothing_is_compiled_for_another_architecture_batch_size_layout_or_hyper
     compiled_before = len(train.signatures)
     trained(np.asfortranarray(X[:, ::2]), y, layers=[ms.Dense(3, 50), ms.ReLU(), ms.Dense(50, 3)], batch_size=7)
     trained(X, y, optimizer=ms.SGD(0.01), epochs=1)
+    trained(X, y, optimizer=ms.SGD(1), loss=ms.CrossEntropy(label_smoothing=0), epochs=1)
     assert len(train.signatures) == compiled_before
+
+
+@pytest.mark.parametrize("loss", [ms.CrossEntropy(label_smoothing=0), ms.CrossEntropy(label_smoothing=1)])
+def test_a_number_given_as_an_integer_is_the_same_number(loss, rng):
+    X, y = rng.normal(size=(40, 6)), rng.integers(0, 5, 40)
+    model = ms.MLP([6, 5], dtype="float64")
+    losses = [model.loss_and_gradients(X, y, loss=loss, backend=backend)[0] for backend in ("numpy", "numba")]
+    assert_parity(losses[1], losses[0])
 
 
 # JAX, where another test has imported it, warns at every fork of the process.

@@ -118,6 +118,17 @@ def test_damaged_entries_are_compiled_anew(package, tmp_path):
     assert run(package, tmp_path / "cache") == f"{PRODUCT} 2"
 
 
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.999])
+def test_an_entry_with_one_bit_changed_is_compiled_anew(place, package, tmp_path):
+    """It may still be a pickle, and machine code that crashes."""
+    run(package, tmp_path / "cache")
+    for entry in (tmp_path / "cache").rglob("*.nbc"):
+        code = bytearray(entry.read_bytes())
+        code[int(place * len(code))] ^= 4
+        entry.write_bytes(code)
+    assert run(package, tmp_path / "cache") == f"{PRODUCT} 0"
+
+
 def test_the_key_tells_types_and_sources_apart(monkeypatch):
     @compiling.kernel
     def double(x):

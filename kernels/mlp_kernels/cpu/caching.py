@@ -3,7 +3,8 @@
 Numba's own cache looks at the file that a function is written in and not at the intrinsics and functions it
 calls, so changed generators would leave stale code; its index can't be read once a type in it has moved to
 another module; and two processes that compile for two types at once may leave one's code under the other's
-name. Here an entry is one file, named after everything that the code depends on, and nothing else is kept.
+name. Here an entry is one file, named after everything that the code depends on, and nothing else is kept. It begins
+with a digest of the rest: machine code in which a disk has changed a bit would crash, in every process anew.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ import llvmlite
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
+
+DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 @cache
@@ -57,8 +60,11 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
 
     def _load_overload(self, signature: Any, target_context: Any) -> Any:
         try:
-            data = pickle.loads(self.path(signature, target_context.codegen()).read_bytes())
-            return self._impl.rebuild(target_context, data)
+            entry = self.path(signature, target_context.codegen()).read_bytes()
+            digest, code = entry[:DIGEST_SIZE], entry[DIGEST_SIZE:]
+            if hashlib.sha256(code).digest() != digest:
+                return None
+            return self._impl.rebuild(target_context, pickle.loads(code))
         except FileNotFoundError:
             return None
         except Exception:  # whatever a damaged or unreadable entry raises, the answer is to compile
@@ -72,7 +78,8 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
         try:
             self._impl.locator.ensure_cache_path()
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-                file.write(dumps(self._impl.reduce(result)))
+                code = dumps(self._impl.reduce(result))
+                file.write(hashlib.sha256(code).digest() + code)
             os.replace(file.name, path)
             for old in path.parent.glob(f"{self._stem}-*.nbc"):
                 if not old.name.startswith(f"{self._stem}-{source_digest()}-"):

@@ -257,6 +257,8 @@ def finish_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, begin:
     `begin` is a multiple of the tile's lanes. Lanes beyond the last sample may hold anything.
     Of a frozen stage only `small_batch` reads the transposed gradient, on the way to dx.
     """
+    if end <= begin:  # another thread's dz may not be there yet
+        return
     if not (stage(f, s, LEARNS) or few_backward(f, s, n)):
         return
     width, lanes = tile.columns, tile.lanes
