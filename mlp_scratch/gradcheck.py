@@ -19,6 +19,7 @@ from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program, lower
 from mlp_scratch.samples import prepare
 from mlp_scratch.sequential import Sequential
+from mlp_scratch.standard_json import standard
 
 EVERY_PARAMETER_UP_TO = 2_000
 """Models of more parameters are checked along random directions instead of one parameter at a time."""
@@ -102,7 +103,7 @@ class Report:
         return max(self.entries, key=lambda entry: entry.error)
 
     def to_json(self) -> str:
-        """The report as JSON, in full precision."""
+        """The report as JSON, in full precision; infinities and NaN become the texts "Infinity" and "NaN"."""
         summary = {
             "passed": self.passed,
             "max_error": self.max_error,
@@ -113,7 +114,8 @@ class Report:
             "loss": self.loss,
             "checked": len(self.entries),
         }
-        return json.dumps(summary | {"entries": [asdict(entry) for entry in self.entries]})
+        record = summary | {"entries": [asdict(entry) for entry in self.entries]}
+        return json.dumps(standard(record), allow_nan=False)
 
     def __str__(self) -> str:
         names = list(dict.fromkeys(entry.parameter for entry in self.entries))
@@ -188,18 +190,17 @@ def gradcheck(
     samples = prepare(double, chosen, X, y, sample_weight)
     differentiate = complex_step if _method(method, program) == "complex" else central_difference
     state = State(double.flat, double.buffer_vector, np.empty((0, double.n_parameters)))
+    runner = get_backend(backend, program)
     entries = []
     # What is not finite makes an infinite error below; NumPy's warnings would only say it less clearly.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        value, gradient = get_backend(backend, program).loss_and_gradient(
-            program, state, samples, seed=seed, step=STEP, training=True
-        )
+        value, gradient = runner.loss_and_gradient(program, state, samples, seed=seed, step=STEP, training=True)
         for parameter, index, direction in _directions(double, directions, seed):
             numeric = differentiate(_line(program, state, samples, direction, seed))
             own = direction != 0  # not 0 · NaN: what is not finite elsewhere is another parameter's error
             analytic = float(gradient[own] @ direction[own])
             entries.append(_entry(parameter, index, analytic, numeric, tolerance))
-    return Report(tuple(entries), tolerance, _method(method, program), backend, value)
+    return Report(tuple(entries), tolerance, _method(method, program), runner.name, value)
 
 
 def _method(method: str, program: Program) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch.errors import MissingDependencyError
+from mlp_scratch.standard_json import standard
 
 FIGURES = {"loss": ".5f", "accuracy": ".4f", "val_loss": ".5f", "val_accuracy": ".4f"}
 """What an epoch says about how good the model was, and in how many digits it is shown."""
@@ -103,7 +104,7 @@ class History:
             },
             "stopped": self.stopped,
         }
-        text = json.dumps(json.loads(json.dumps(record), parse_constant=str), allow_nan=False)
+        text = json.dumps(standard(record), allow_nan=False)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text

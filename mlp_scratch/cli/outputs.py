@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlp_scratch.errors import ArgumentError, MissingDependencyError
+from mlp_scratch.standard_json import standard
 
 
 def check_outputs(outputs: Mapping[str, str | None], *, inputs: Sequence[str | None] = ()) -> None:
@@ -59,5 +60,4 @@ def check_image(option: str, path: str) -> None:
 
 def write_json(path: str, record: Mapping[str, Any]) -> None:
     """Write `record`; NaN and infinities, which JSON does not have, become the texts "NaN" and "Infinity"."""
-    standard = json.loads(json.dumps(record), parse_constant=str)
-    Path(path).write_text(json.dumps(standard, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    Path(path).write_text(json.dumps(standard(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")

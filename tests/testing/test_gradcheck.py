@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
-from mlp_scratch.backends import State
+from mlp_scratch.backends import State, get_backend
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.derivatives import Derivative
 from mlp_scratch.errors import ArgumentError
@@ -42,6 +42,12 @@ def test_what_is_assumed():
     assert (TOLERANCE, STEP, module.EVERY_PARAMETER_UP_TO) == (1e-7, 1, 2_000)
     r = gradcheck(model(), X, Y)
     assert (r.tolerance, r.backend) == (1e-7, "numpy")
+
+
+def test_the_report_names_the_backend_that_auto_stands_for():
+    assert gradcheck(model(), X, Y, backend="auto").backend == get_backend("auto").name
+    # A layer of one's own has no kernels, and is NumPy's on every machine.
+    assert gradcheck(model(SoftSign()), X, Y, backend="auto").backend == "numpy"
 
 
 @pytest.mark.parametrize(

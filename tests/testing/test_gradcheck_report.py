@@ -1,6 +1,7 @@
 """What a gradient check reports: entries, reports of them, and both as text and JSON."""
 
 import json
+import math
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_a_report_as_json():
              "resolved": False},
         ],
     }  # fmt: skip
+
+
+def test_a_report_as_json_has_texts_for_infinity_and_nan():
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    lost = Entry("0.bias", (0,), math.nan, -math.inf, math.inf, False, False)
+    record = json.loads(Report((lost,), 1e-7, "central", "numpy", math.nan).to_json(), parse_constant=refuse)
+    assert (record["loss"], record["max_error"]) == ("NaN", "Infinity")
+    assert [record["entries"][0][name] for name in ("analytic", "numeric", "error")] == ["NaN", "-Infinity", "Infinity"]
 
 
 def test_a_report_as_text():
