@@ -16,12 +16,13 @@ from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.data import read_features
 from mlp_scratch.errors import unknown_name
+from mlp_scratch.losses import BinaryCrossEntropy
 from mlp_scratch.sequential import Sequential, load
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions (N,) or (N, K), class names where there are any, and probabilities (N, C) if asked for."""
+    """Predictions (N,) or (N, K), names of classes or labels, if any, and probabilities (N, C) if asked for."""
 
     values: Array
     probabilities: Array | None
@@ -105,8 +106,14 @@ def _predict(network: Sequential, data: str, target: str | None, proba: bool, ba
     if known.class_names:
         if probabilities is not None and probabilities.shape[1] == 1:  # of the second of two classes
             probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
-        values = np.array(known.class_names)[values]
+        if not _gives_labels(network):
+            values = np.array(known.class_names)[values]
     return Predictions(values, probabilities, known.class_names)
+
+
+def _gives_labels(network: Sequential) -> bool:
+    """Whether each output is a label of its own, for which a prediction says 0 or 1 and names no class."""
+    return isinstance(network.task, BinaryCrossEntropy) and network.n_outputs > 1
 
 
 def _record(predictions: Predictions, model: str, data: str) -> dict[str, object]:

@@ -1,11 +1,14 @@
 """What a model file keeps about its data, so that a prediction treats new samples as training did."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
+from mlp_scratch import checks
 from mlp_scratch.data import Dataset, Scaler
-from mlp_scratch.errors import MlpScratchError, ModelFileError
+from mlp_scratch.errors import ArgumentError, ModelFileError
 from mlp_scratch.sequential import Sequential
 
 
@@ -16,7 +19,7 @@ class Preparation:
     Attributes:
         data: what the model was trained on, as `--data` named it.
         scaler: fitted on the training part; None leaves features as they are.
-        feature_names, class_names: empty where there are none.
+        feature_names, class_names: empty where there are none; so are class names where the model is of quantities.
         target: the name of the target's column, if one was given.
     """
 
@@ -51,30 +54,58 @@ class Preparation:
     def of_model(cls, model: Sequential) -> "Preparation":
         """What a model's metadata say; one that was saved without such a record has its features left as they are.
 
-        Raises `ModelFileError` for metadata that are something else.
+        Raises `ModelFileError` for a scaler or names that are something else: metadata may be anything of the user's.
         """
         record = model.metadata
-        try:
-            names = tuple(record.get("class_names", ()))
-            if len(names) not in (0, max(2, model.n_outputs)):
-                raise ModelFileError(f"{len(names)} class names for {model.n_outputs} outputs")
-            features = tuple(record.get("feature_names", ()))
-            if len(features) not in (0, model.n_inputs) or not all(isinstance(name, str) for name in features):
-                raise ModelFileError(f"{len(features)} feature names for {model.n_inputs} inputs")
-            scaler = record.get("scaler")
-            return cls(
-                data=record.get("data"),
-                scaler=None if scaler is None else Scaler.from_dict(scaler),
-                feature_names=features,
-                class_names=names,
-                target=record.get("target"),
-            )
-        except (MlpScratchError, AttributeError, TypeError) as error:
-            raise ModelFileError(
-                f"metadata: got a record of the data that can't be used ({error}), expected one that "
-                "'mlp-scratch train --out' wrote; train anew"
-            ) from error
+        classes = max(2, model.n_outputs)
+        return cls(
+            data=_text(record, "data"),
+            scaler=_scaler(record, model.n_inputs),
+            feature_names=_names(record, "feature_names", model.n_inputs, str),
+            class_names=_names(record, "class_names", classes, str | int | float) if model.task.classifies else (),
+            target=_text(record, "target"),
+        )
 
     def target_in(self, data: str) -> str | None:
         """The name of the target's column in a file of samples; None where such data have no columns with names."""
         return self.target if Path(data).suffix.lower() == ".csv" else None
+
+
+def _text(record: Mapping[str, Any], key: str) -> str | None:
+    """The text under `key`; anything else names neither data nor a column."""
+    value = record.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _scaler(record: Mapping[str, Any], n_inputs: int) -> Scaler | None:
+    value = record.get("scaler")
+    if value is None:
+        return None
+    expected = f"what Scaler.to_dict() gives, for {n_inputs} features"
+    try:
+        scaler = Scaler.from_dict(value)
+    except ArgumentError as error:
+        raise _unusable("scaler", checks.describe(value), expected) from error
+    if scaler.shift.shape not in ((), (n_inputs,)):
+        raise _unusable("scaler", f"one of {scaler.shift.size} features", expected)
+    return scaler
+
+
+def _names(record: Mapping[str, Any], key: str, count: int, kind: type | UnionType) -> tuple[str, ...]:
+    """The text of the `count` names under `key`, which are of `kind`; none where there are none."""
+    value = record.get(key)
+    if value is None or value == []:
+        return ()
+    expected = f"a list of {count} names"
+    if not isinstance(value, list) or not all(isinstance(name, kind) for name in value):
+        raise _unusable(key, checks.describe(value), expected)
+    if len(value) != count:
+        raise _unusable(key, f"{len(value)} names", expected)
+    return tuple(map(str, value))
+
+
+def _unusable(key: str, given: str, expected: str) -> ModelFileError:
+    return ModelFileError(
+        f"metadata[{key!r}]: got {given}, expected {expected}, which is what 'mlp-scratch train' keeps under this key; "
+        "load the model in Python, mend this in model.metadata or give it another key, and save the model again"
+    )

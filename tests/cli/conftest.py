@@ -1,5 +1,7 @@
 """What the tests of the command line share."""
 
+import csv
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +17,14 @@ COMMAND = [sys.executable, "-c", "import sys; from mlp_scratch.cli import main; 
 
 QUICK = ("--hidden", 8, "--epochs", 2)
 """Options of a training that takes no time."""
+
+ANIMALS = "4100,0.24\n29000,0.61\n3800,0.26\n"
+"""A cat, a dog and a cat, without their kinds."""
+
+
+def table(text: str) -> list[list[str]]:
+    """The rows of a CSV file."""
+    return list(csv.reader(io.StringIO(text)))
 
 
 @dataclass(frozen=True)
@@ -80,4 +90,12 @@ def trained(run: Run, pets: Path) -> Path:
     path = pets.with_name("pets.safetensors")
     result = run("train", "--data", pets, "--hidden", 8, "--epochs", 30, "--lr", 0.01, "--out", path)
     assert result.code == 0, result.err
+    return path
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Path:
+    """A CSV file of `ANIMALS`."""
+    path = tmp_path / "animals.csv"
+    path.write_text(ANIMALS)
     return path

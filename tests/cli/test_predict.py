@@ -1,6 +1,5 @@
 """`mlp-scratch predict`."""
 
-import csv
 import io
 import json
 
@@ -10,20 +9,7 @@ from safetensors.numpy import save_file
 
 import mlp_scratch as ms
 from mlp_scratch.data import Scaler
-
-ANIMALS = "4100,0.24\n29000,0.61\n3800,0.26\n"
-
-
-@pytest.fixture
-def animals(tmp_path):
-    """A cat, a dog and a cat, without their kinds."""
-    path = tmp_path / "animals.csv"
-    path.write_text(ANIMALS)
-    return path
-
-
-def table(text):
-    return list(csv.reader(io.StringIO(text)))
+from tests.cli.conftest import ANIMALS, table
 
 
 def test_class_names_come_back(run, trained, animals):
@@ -178,13 +164,38 @@ def test_a_model_that_carries_no_scaler_takes_features_as_they_are(run, animals)
     assert [int(row[0]) for row in rows] == expected.tolist()
 
 
-@pytest.mark.parametrize("metadata", [{"scaler": 3}, {"class_names": ["one"]}, {"class_names": 7},
-                                      {"feature_names": ["one"]}, {"feature_names": [1, 2]}])  # fmt: skip
-def test_metadata_of_another_kind(run, animals, metadata):
-    model = ms.MLP([2, 3, 2])
-    model.metadata = metadata
-    model.save("odd")
-    run("predict", "odd", "--data", animals).refused("metadata")
+class TestNamesWithoutClasses:
+    """Class names that stay with a model whose predictions are something else."""
+
+    @pytest.fixture
+    def predicted(self, run, animals):
+        def of(model, names, *options):
+            model.metadata = {"class_names": names}
+            model.save("m")
+            result = run("predict", "m", "--data", animals, *options, "--json", "p.json")
+            assert (result.code, result.err) == (0, "")
+            with open("p.json") as file:
+                return table(result.out), json.load(file)
+
+        return of
+
+    @pytest.mark.parametrize("n_outputs", [1, 2])
+    def test_quantities(self, predicted, n_outputs):
+        model = ms.MLP([2, 3, n_outputs])
+        model.fit(np.eye(2), np.eye(2)[:, :n_outputs], loss="mse", epochs=1)
+        _, record = predicted(model, ["cat", "dog"])
+        assert record["predictions"] == model.predict(np.loadtxt(io.StringIO(ANIMALS), delimiter=",")).tolist()
+        assert record["class_names"] == []
+
+    def test_several_labels_a_sample(self, predicted):
+        model = ms.MLP([2, 3])
+        model.fit(np.eye(2), np.eye(2, 3), loss="binary_cross_entropy", epochs=1)
+        model.flat[...] = [0, 0, 0, 0, 0, 0, 1, -1, 2]  # the weights, and a bias for each label
+        (header, *rows), record = predicted(model, ["cat", "dog", "bird"], "--proba")
+        assert header[:3] == ["prediction_0", "prediction_1", "prediction_2"]
+        assert header[3:] == ["probability_cat", "probability_dog", "probability_bird"]
+        assert [row[:3] for row in rows] == [["1", "0", "1"]] * 3
+        assert record["predictions"] == [[1, 0, 1]] * 3
 
 
 @pytest.mark.parametrize("content", ["1\n2\n", "1,2,3,4\n", "1,2\n3\n", "1,2\nx,3\n", ""])
