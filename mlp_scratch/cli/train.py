@@ -12,6 +12,7 @@ from mlp_scratch.cli.recipes import recipe_for, recipe_table
 from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.cli.train_report import Report, score
 from mlp_scratch.data import load_dataset
+from mlp_scratch.errors import DivergedError
 from mlp_scratch.losses import LOSSES
 from mlp_scratch.mlp import MLP
 from mlp_scratch.optimizers import OPTIMIZERS
@@ -68,8 +69,8 @@ from mlp_scratch.optimizers import OPTIMIZERS
 def train_command(**options: Any) -> int:
     """Train a network on a data set and score it on samples that it has not seen.
 
-    Features are scaled by what the training samples say. Ctrl-C ends the training after the step under way, saves
-    to --out, and exits with 130.
+    Features are scaled by what the training samples say. Ctrl-C ends the training after the step under way, and exits
+    with 130; a divergence ends it before the step that is not finite, and exits with 1. Both write --out and --json.
     """
     return _train(Options(**options))
 
@@ -107,7 +108,9 @@ def _train(options: Options) -> int:
             precision=options.precision,
         )
     except KeyboardInterrupt:
-        return _interrupted(model, options.out)
+        return _interrupted(model, report)
+    except DivergedError as error:
+        return _diverged(model, report, error)
     # Before the scores, so that neither Ctrl-C nor a reader that leaves the pipe costs what was learnt.
     if options.out:
         model.save(options.out)
@@ -124,14 +127,28 @@ def _train(options: Options) -> int:
     return 0
 
 
-def _interrupted(model: MLP, out: str | None) -> int:
+def _interrupted(model: MLP, report: Report) -> int:
     if model.training is None:
         click.echo("mlp-scratch: interrupted before the first step", err=True)
         return INTERRUPTED
-    kept = ""
-    if out:
-        model.save(out)
-        kept = f"; the model is saved to {out}"
     steps, epochs = model.training.step, model.training.epoch
-    click.echo(f"mlp-scratch: interrupted at step {steps}, after {epochs} whole epochs{kept}", err=True)
+    click.echo(f"mlp-scratch: interrupted at step {steps}, after {epochs} whole epochs{_keep(model, report)}", err=True)
     return INTERRUPTED
+
+
+def _diverged(model: MLP, report: Report, error: DivergedError) -> int:
+    model.history.stopped = f"diverged: the {error.quantity} of {error.layer} is not finite at step {error.step}"
+    click.echo(f"mlp-scratch: {error}{_keep(model, report)}", err=True)
+    return 1
+
+
+def _keep(model: MLP, report: Report) -> str:
+    """Save the model of a training that was cut short, and its record, where they were asked for; says where."""
+    kept = ""
+    if report.options.out:
+        model.save(report.options.out)
+        kept = f"; the model is saved to {report.options.out}"
+    if report.options.json:
+        write_json(report.options.json, report.record({}))
+        kept += f"; --json written to {report.options.json}"
+    return kept

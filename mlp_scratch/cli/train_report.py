@@ -62,7 +62,7 @@ class Report(Callback):
             click.echo(f"{part:<8}" + "".join(f"{row[name]:>12.6f}" for name in names))
 
     def record(self, scores: Scores) -> dict[str, Any]:
-        """All that was said, in JSON's types and full precision."""
+        """All that was said, in JSON's types and full precision; no scores where the training was cut short."""
         data, options, choices = self.dataset, self.options, self.choices
         return {
             "data": {

@@ -1,8 +1,11 @@
 """`mlp-scratch train` that ends early: for want of patience, at a divergence, with Ctrl-C."""
 
+import json
 import os
+import re
 import signal
 
+import numpy as np
 import pytest
 
 import mlp_scratch as ms
@@ -10,18 +13,48 @@ from mlp_scratch.cli.train_report import Report
 from tests.cli.conftest import QUICK
 
 
+def recorded(path):
+    with open(path) as file:
+        return json.load(file)
+
+
 def test_patience_ends_the_training(run):
     result = run("train", "--data", "xy", "--lr", 0.5, "--validation", 0.2, "--patience", 1, "--epochs", 50)
     assert "stopped: val_loss has not improved for 1 epochs" in result.out
 
 
-def test_divergence_is_told_and_destroys_nothing(run, tmp_path):
-    (tmp_path / "m.safetensors").write_bytes(b"an earlier model")
-    result = run("train", "--data", "xy", "--lr", 1e30, "--epochs", 1, "--out", "m.safetensors")
-    assert result.code == 1
-    assert result.err.startswith("mlp-scratch: training diverged")
-    assert result.err.count("\n") == 1
-    assert (tmp_path / "m.safetensors").read_bytes() == b"an earlier model"
+class TestDivergence:
+    """Steps so large that training diverges; what was finite before is kept."""
+
+    OPTIONS = ("train", *QUICK, "--optimizer", "sgd", "--lr", 1e30)
+
+    def test_is_told_and_saves_nothing_unasked(self, run, tmp_path):
+        result = run(*self.OPTIONS)
+        assert result.code == 1
+        assert re.fullmatch(r"mlp-scratch: training diverged: [^\n]* or scaled features\n", result.err)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_saves_the_last_finite_model_and_the_record(self, run):
+        result = run(*self.OPTIONS, "--out", "m.safetensors", "--json", "run.json")
+        assert result.code == 1
+        assert result.err.endswith("; the model is saved to m.safetensors; --json written to run.json\n")
+        assert result.err.count("\n") == 1
+        step = int(re.search(r"not finite at step (\d+);", result.err)[1])
+        model = ms.load("m.safetensors")
+        assert model.training.step == step - 1 > 0
+        assert np.isfinite(model.flat).all()
+        assert model.metadata["class_names"] == list("0123456789")
+        record = recorded("run.json")
+        assert record["training"]["optimizer"]["lr"] == 1e30
+        assert len(record["history"]["steps"]["loss"]) == step - 1
+        assert re.fullmatch(rf"diverged: .* is not finite at step {step}", record["history"]["stopped"])
+        assert record["scores"] == {}
+
+    def test_at_the_first_step_saves_the_initial_parameters(self, run, tmp_path):
+        np.savez(tmp_path / "huge.npz", X=np.eye(50), y=np.linspace(-1e38, 1e38, 50))
+        assert run("train", "--data", "huge.npz", *QUICK, "--out", "m", "--json", "run.json").code == 1
+        assert ms.load("m").training.step == 0
+        assert recorded("run.json")["history"]["steps"]["loss"] == []
 
 
 class TestCtrlC:
@@ -40,6 +73,13 @@ class TestCtrlC:
         model = ms.load("m.safetensors")
         assert (model.training.step, model.training.epoch) == (45, 1)
         assert model.metadata["class_names"] == list("0123456789")
+
+    def test_writes_the_record(self, run):
+        result = run("train", *QUICK, "--json", "run.json")
+        assert result.code == 130
+        assert result.err == "mlp-scratch: interrupted at step 45, after 1 whole epochs; --json written to run.json\n"
+        history = recorded("run.json")["history"]
+        assert (len(history["steps"]["loss"]), len(history["epochs"]), history["stopped"]) == (45, 1, "interrupted")
 
     def test_saves_nothing_unasked(self, run, tmp_path):
         result = run("train", *QUICK)
