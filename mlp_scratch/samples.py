@@ -87,10 +87,15 @@ def hold_out(
     return rows, samples.batch(held_out, samples.X.dtype)
 
 
+def normalises_batches(model: Model) -> bool:
+    """Whether a training step needs the statistics of its batch, which one sample has not."""
+    return any(isinstance(layer, BatchNorm) and layer.trainable for layer in model.layers)
+
+
 def refuse_batches_of_one(model: Model, n_samples: int, batch_size: int) -> None:
     """Batch normalisation can't train on one sample: say so before the first step, not in the middle of an epoch."""
     alone = batch_size == 1 or n_samples % batch_size == 1
-    if alone and any(isinstance(layer, BatchNorm) and layer.trainable for layer in model.layers):
+    if alone and normalises_batches(model):
         raise ArgumentError(
             "batch_size",
             given=f"{batch_size}, which cuts {n_samples} samples so that a batch has one sample",

@@ -268,8 +268,12 @@ def test_options_of_fit(mistake, trained):
 
 
 def test_a_single_sample_in_a_gradient_with_batch_norm(trained):
-    message = r"batch_size: got a training batch of one sample, expected at least 2 samples where .*"
+    message = (
+        r"X: got one sample, expected at least 2 samples where the model has batch normalisation; "
+        r"one sample is its own mean: every feature would become 0; pass more samples"
+    )
     assert_refused(lambda: trained.loss_and_gradients(X[:1], Y[:1]), ArgumentError, message, trained)
+    assert_refused(lambda: ms.gradcheck(trained, X[:1], Y[:1]), ArgumentError, message, trained)
 
 
 def test_training_mode_as_text(trained):

@@ -29,6 +29,7 @@ from mlp_scratch.data.dataset import Dataset, Task
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.mlp import MLP
+from mlp_scratch.samples import normalises_batches
 from mlp_scratch.sequential import Sequential, load
 
 NEW_HIDDEN = (16,)
@@ -106,6 +107,13 @@ def _gradcheck(options: Options) -> int:
     loss = None if options.loss is None else checks.named("loss", options.loss, LOSSES, Loss)
     backend = get_backend(options.backend).name
     subject = _new(options, loss) if options.model is None else _saved(options, options.model, loss)
+    if len(subject.X) == 1 and normalises_batches(subject.network):
+        raise ArgumentError(
+            "samples",
+            given=f"one sample of {subject.samples_of}",
+            expected="at least 2 where the network has batch normalisation",
+            mend="one sample is its own mean: every feature would become 0",
+        )
     report = gradcheck(subject.network, subject.X, subject.y, loss=subject.loss, backend=backend, seed=options.seed)
     if options.json:
         write_json(options.json, json_text.loads(report.to_json()))

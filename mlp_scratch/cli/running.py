@@ -9,13 +9,14 @@
 """
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import click
 
-from mlp_scratch.errors import ArgumentError, DivergedError, MlpScratchError, unknown_name
+from mlp_scratch.errors import ArgumentError, BackendUnavailableError, DivergedError, MlpScratchError, unknown_name
 
 INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended: 128 + SIGINT."""
@@ -34,13 +35,32 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ArgumentError as error:
+        except (ArgumentError, BackendUnavailableError) as error:
             command = self.commands.get(ctx.invoked_subcommand or "")
             options = {spelling for p in command.params for spelling in p.opts} if command else set()
-            spelled = "--" + error.argument.replace("_", "-")
-            if spelled not in options:
-                raise
-            raise click.ClickException(spelled + str(error).removeprefix(error.argument)) from error
+            raise click.ClickException(_as_typed(error, options)) from error
+
+
+def _as_typed(error: ArgumentError | BackendUnavailableError, options: Set[str]) -> str:
+    """The message with the argument that it names, and those of its mend, as the options that they are.
+
+    >>> error = ArgumentError("batch_size", given=0, expected="32", mend="or use backend='numpy'")
+    >>> _as_typed(error, {"--batch-size", "--backend"})
+    '--batch-size: got 0, expected 32; or use --backend numpy'
+    """
+
+    def spelled(found: re.Match[str]) -> str:
+        option = _option(found[1])
+        return f"{option} {found[2]}" if option in options else found[0]
+
+    message = str(error)
+    if isinstance(error, ArgumentError) and _option(error.argument) in options:
+        message = _option(error.argument) + message.removeprefix(error.argument)
+    return re.sub(r"\b(\w+)='([^']*)'", spelled, message)
+
+
+def _option(argument: str) -> str:
+    return "--" + argument.replace("_", "-")
 
 
 def run(commands: click.Group, program: str, arguments: Sequence[str] | None) -> int:

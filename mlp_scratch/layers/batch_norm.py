@@ -73,10 +73,10 @@ class BatchNorm(Layer):
             n = len(x)
             if n == 1:
                 raise ArgumentError(
-                    "batch_size",
-                    given="a training batch of one sample",
+                    "X",
+                    given="one sample",
                     expected="at least 2 samples where the model has batch normalisation",
-                    mend="one sample is its own mean: every feature would become 0; choose another batch_size",
+                    mend="one sample is its own mean: every feature would become 0; pass more samples",
                 )
             mean = x.mean(axis=0)
             centred = x - mean

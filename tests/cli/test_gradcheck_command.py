@@ -126,6 +126,7 @@ def test_a_wrong_gradient_fails(run, monkeypatch, tmp_path):
         (["--data", ""], ["--data: got ''"]),
         (["--hidden", "0"], ["--hidden: got '0'"]),
         (["--samples", 0], ["--samples: got 0"]),
+        (["--samples", 1, "--batch-norm"], ["--samples: got one sample of digits, expected at least 2"]),
         (["--seed", -1], ["--seed: got -1"]),
         (["--json", "missing/report.json"], ["--json"]),
         (["none.safetensors"], ["none.safetensors"]),
@@ -133,6 +134,18 @@ def test_a_wrong_gradient_fails(run, monkeypatch, tmp_path):
 )
 def test_bad_options(run, arguments, words):
     run("gradcheck", *arguments).refused(*words)
+
+
+@pytest.mark.parametrize("source", [["--samples", 1], ["--samples", 9, "--data", "one.npz"]])
+def test_a_single_sample_and_batch_norm(run, tmp_path, source):
+    one = {"X_train": np.ones((1, 2)), "y_train": [0.5], "X_test": np.ones((1, 2)), "y_test": [0.5]}
+    np.savez(tmp_path / "one.npz", **one)
+    model = ms.MLP([2, 4, 1], batch_norm=True)
+    model.save("m")
+    run("gradcheck", "m", *source).refused("--samples: got one sample of ", "expected at least 2")
+    model.freeze(1)
+    model.save("frozen")
+    assert run("gradcheck", "frozen", *source).code == 0
 
 
 @pytest.mark.parametrize("option", [("--hidden", "4"), ("--activation", "relu"), ("--dropout", 0.0), ("--batch-norm",)])

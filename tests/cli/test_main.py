@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import mlp_scratch
+from mlp_kernels.cuda import availability
 from mlp_scratch.backends import BACKENDS
 from mlp_scratch.cli import commands, main
 from mlp_scratch.layers import ACTIVATIONS
@@ -87,6 +88,12 @@ def test_an_error_of_the_operating_system_is_one_line(run, monkeypatch, trained)
 
     monkeypatch.setattr("mlp_scratch.cli.predict.write_json", full)
     run("predict", trained, "--data", "pets.csv", "--json", "full.json").refused("full.json", "No space left")
+
+
+@pytest.mark.parametrize("command", ["train", "gradcheck"])
+def test_what_python_spells_in_another_way_is_spelled_as_an_option(run, monkeypatch, command):
+    monkeypatch.setattr(availability, "unavailability", lambda: "no GPU")
+    run(command, "--backend", "cuda").refused("can't run here: no GPU; use --backend numba\n")
 
 
 def test_too_little_memory_is_one_line(run):
