@@ -20,6 +20,7 @@ from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence
 from mlp_scratch.backends.numba_calls import out_of_reach
 from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits, most_samples
+from mlp_scratch.backends.numba_pace import Pace
 from mlp_scratch.backends.numba_run import CompiledRun, Order
 from mlp_scratch.backends.numba_settings import check_numba_settings
 from mlp_scratch.backends.numba_tables import Tables, is_wide
@@ -49,7 +50,7 @@ class NumbaBackend:
         self._most_threads = threads
         self._kept: tuple[Tables, nw.Memory] | None = None
         self._order: Order | None = None
-        self._pace = 1
+        self._pace = Pace(1)
 
     @property
     def _threads(self) -> int:
@@ -116,7 +117,7 @@ class NumbaBackend:
         """As many steps as are safe on the model's own vectors, which are panels meanwhile."""
         run = self._run(program, state, samples, plan, in_place=True)
         try:
-            self._pace = run.advance_until(lambda: stop() or is_broken_off(), self._pace)
+            run.advance_until(lambda: stop() or is_broken_off(), self._pace)
         finally:  # whatever has happened
             run.save(state)
             run.write_down(records)
@@ -127,7 +128,7 @@ class NumbaBackend:
     ) -> int:
         """The same on panels, while `state` stays what it was until all steps are known to be finite."""
         run = self._run(program, state, samples, plan, in_place=False)
-        self._pace = run.advance_until(stop, self._pace)
+        run.advance_until(stop, self._pace)
         if run.is_finite(run.taken):
             run.save(state)
             run.write_down(records)
@@ -147,7 +148,7 @@ class NumbaBackend:
         if not (kept and kept.program is program and (kept.batch_size, kept.labels, kept.in_place) == wanted):
             self._kept = None  # before there is another: of wide networks there is no room for both
             tables = Tables(program, size, self._threads_for(program, size), labels=labels, in_place=in_place)
-            self._kept, self._pace = (tables, tables.memory()), 1
+            self._kept, self._pace = (tables, tables.memory()), Pace(tables.threads)
         assert self._kept
         if self._order is None or not self._order.serves(plan):
             self._order = Order.of(plan)

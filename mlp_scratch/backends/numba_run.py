@@ -16,10 +16,8 @@ from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import last_good_step
 from mlp_scratch.backends.numba_calls import is_first_call, is_readable, on_threads, share_out
+from mlp_scratch.backends.numba_pace import Pace
 from mlp_scratch.backends.numba_tables import Tables
-
-SECONDS_BETWEEN_STOPS = 0.05
-"""The compiled loop is handed as many steps at a time as take about this long; then `stop` is asked."""
 
 NUMBERS_FOR_THREADS = 1_000_000
 """How many must be brought into panels for a second thread to pay: one core can't wait for as much memory at once as
@@ -117,31 +115,28 @@ class CompiledRun:
     def _threads_to_move(self, state: State) -> int:
         return self.tables.threads if state.flat.size + state.slots.size >= NUMBERS_FOR_THREADS else 1
 
-    def advance_until(self, stop: Stop, pace: int) -> int:
-        """Take the plan's steps until it ends, `stop` says so, a loss is not finite, or a step is refused.
-
-        `pace` is how many steps to begin with. Returns the pace that has turned out right.
-        """
+    def advance_until(self, stop: Stop, pace: Pace) -> None:
+        """Take the plan's steps until it ends, `stop` says so, a loss is not finite, or a step is refused."""
         while self.taken < len(self.plan.lr) and not stop():
-            first, count = self.taken, min(pace, len(self.plan.lr) - self.taken)
+            steps, threads = pace.next_call()
+            first, count = self.taken, min(steps, len(self.plan.lr) - self.taken)
             start = perf_counter()
-            self.taken += self.advance(first, count)
+            self.taken += self.advance(first, count, threads=threads)
             elapsed = perf_counter() - start
             self.refused = self.taken < first + count
             if self.refused or not np.isfinite(self.losses[first : self.taken]).all():
                 break
-            right = int(count * SECONDS_BETWEEN_STOPS / max(elapsed, 1e-6))
-            pace = max(1, min(8 * count, right)) if count == pace else max(1, min(pace, right))
-        return pace
+            pace.learn(count, threads, elapsed)
 
-    def advance(self, first: int, count: int, *, training: bool = True) -> int:
-        """Take `count` steps from number `first` of the plan; returns how many were taken."""
+    def advance(self, first: int, count: int, *, training: bool = True, threads: int | None = None) -> int:
+        """Take `count` steps from number `first` of the plan, on `threads` or all; returns how many were taken."""
+        threads = self.tables.threads if threads is None else threads
         if self._whole is not None:
-            return self._take(self._whole, 0, first, count, training)
+            return self._take(self._whole, 0, first, count, training, threads)
         for i in range(first, first + count):  # of a type that the kernels don't know: batch by batch through NumPy
             batch = self.samples.batch(self._rows(i), self.tables.program.dtype)
             one = Plan(np.arange(len(batch.X)), len(batch.X), self.plan.lr[i : i + 1], self.plan.seed)
-            if not self._take(self._batches(batch, one, Order.of(one), i), i, 0, 1, training):
+            if not self._take(self._batches(batch, one, Order.of(one), i), i, 0, 1, training, threads):
                 return i - first
         return count
 
@@ -167,7 +162,7 @@ class CompiledRun:
             plan.position,
         )
 
-    def _take(self, batches: nw.Batches, skipped: int, first: int, count: int, training: bool) -> int:
+    def _take(self, batches: nw.Batches, skipped: int, first: int, count: int, training: bool, threads: int) -> int:
         """Steps `first` to `first + count` of `batches`, which begin at step `skipped` of the plan.
 
         Returns how many were taken.
@@ -182,7 +177,7 @@ class CompiledRun:
         if is_first_call(train, self.tables.tile):
             with announcing(f"the training loop for {self.tables.program.dtype}"):
                 work(0, 0, 0, 1)
-        return on_threads(partial(work, first, count), self.tables.threads, self.memory)
+        return on_threads(partial(work, first, count), threads, self.memory)
 
     def is_finite(self, taken: int) -> bool:
         """Whether all losses so far are finite, and all that has been learned."""

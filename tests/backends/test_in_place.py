@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import mlp_scratch as ms
 from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_scratch.backends import numba as compiled
-from mlp_scratch.backends import numba_run, numba_tables
+from mlp_scratch.backends import numba_pace, numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State
 from mlp_scratch.backends.numba import NumbaBackend
 from mlp_scratch.backends.numba_memory import tile_of
@@ -254,7 +254,7 @@ def test_an_error_leaves_the_model_at_the_last_whole_step(after, monkeypatch):
         return advance(run, first, 1, **how)
 
     monkeypatch.setattr(numba_run.CompiledRun, "advance", fail)
-    monkeypatch.setattr(numba_run, "SECONDS_BETWEEN_STOPS", 0.0)
+    monkeypatch.setattr(numba_pace, "SECONDS_BETWEEN_STOPS", 0.0)
     with pytest.raises(MemoryError):
         fitted(model, X, y, in_place=True, **options)
     assert np.array_equal(model.flat, reference.flat)

@@ -13,7 +13,7 @@ from hypothesis import given
 
 import mlp_scratch as ms
 from mlp_kernels.cpu import network as nw
-from mlp_scratch.backends import numba_run
+from mlp_scratch.backends import numba_pace, numba_run
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.layers import Dense
 from mlp_scratch.testing import check_backend, strategies
@@ -45,7 +45,7 @@ def memory_of_nan():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tables, "memory", memory)
         patch.setattr(numba_run.CompiledRun, "_take", take)
-        patch.setattr(numba_run, "SECONDS_BETWEEN_STOPS", 0.0)
+        patch.setattr(numba_pace, "SECONDS_BETWEEN_STOPS", 0.0)
         yield
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mlp_scratch.backends import numba as compiled
-from mlp_scratch.backends import numba_run
+from mlp_scratch.backends import numba_pace, numba_run
 from mlp_scratch.backends.numba_calls import on_threads, share_out
 from tests.backends.fits import digest, few_startable
 
@@ -165,7 +165,8 @@ class Clock:
     def __init__(self, seconds_a_step):
         self.now, self.seconds_a_step, self.calls = 0.0, seconds_a_step, []
 
-    def advance(self, _first, steps):
+    def advance(self, _first, steps, threads):
+        assert threads == 1
         self.calls.append(steps)
         self.now += steps * self.seconds_a_step
         return steps
@@ -180,10 +181,10 @@ def test_stop_is_asked_many_times_a_second_however_long_a_step_takes(seconds_a_s
     run.taken = 0
     run.plan, run.losses = compiled.Plan(np.arange(0), 1, np.zeros(3_000_000), 0), np.zeros(3_000_000)
     asked = count()
-    run.advance_until(lambda: next(asked) > 200, 1)
+    run.advance_until(lambda: next(asked) > 200, numba_pace.Pace(1))
     longest = max(clock.calls) * seconds_a_step
-    assert longest <= max(1.01 * numba_run.SECONDS_BETWEEN_STOPS, seconds_a_step)
-    assert numba_run.SECONDS_BETWEEN_STOPS <= 0.25, "Ctrl-C must stop a fit within a second"
+    assert longest <= max(1.01 * numba_pace.SECONDS_BETWEEN_STOPS, seconds_a_step)
+    assert numba_pace.SECONDS_BETWEEN_STOPS <= 0.25, "Ctrl-C must stop a fit within a second"
 
 
 def test_ctrl_c_in_the_middle_of_compiled_steps_loses_nothing():
