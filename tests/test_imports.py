@@ -38,7 +38,8 @@ ORDER: list[set[str]] = [
     {"mlp_scratch.io"},
     {"mlp_scratch.sequential"},
     {"mlp_scratch.mlp"},
-    {"mlp_scratch.gradcheck", "mlp_scratch.population"},
+    {"mlp_scratch.gradcheck", "mlp_scratch.jobs"},
+    {"mlp_scratch.population"},
     {"mlp_scratch.testing"},
     {"mlp_scratch"},  # the package's own __init__, which names what is public
     {"mlp_scratch.cli"},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
+from mlp_scratch import jobs
 from mlp_scratch.errors import ArgumentError
 from tests.backends.fits import few_startable
 
@@ -74,15 +75,13 @@ def test_every_architecture_has_the_bits_of_training_it_alone(threads, data):
 
 
 def test_the_largest_are_trained_first(data, monkeypatch):
-    from mlp_scratch import population
-
-    order, run = [], population._Job.run
+    order, run = [], jobs.Job.run
 
     def noted(job, *arguments):
         order.append([op.n_out for op in job.model.placed if isinstance(op.layer, ms.Dense)])
         return run(job, *arguments)
 
-    monkeypatch.setattr(population._Job, "run", noted)
+    monkeypatch.setattr(jobs.Job, "run", noted)
     ms.Population([ms.MLP([3, *hidden, 1]) for hidden in ([4], [100], [2] * 20)], seeds=[0]).fit(
         *data, epochs=1, threads=1
     )

@@ -43,8 +43,8 @@ def test_auto_trains_a_population_that_the_gpu_has_no_kernels_for(monkeypatch, r
     X, y = rng.normal(size=(4, 2)), rng.normal(size=4)
     for layer, name in (ms.ReLU(), "cuda"), (ms.ScalarActivation("square", np.square, np.abs), "numba"):
         used = []
-        monkeypatch.setattr(population, "_on_gpu", lambda *_, used=used: used.append("cuda"))
-        monkeypatch.setattr(population, "_on_threads", lambda *_, used=used: used.append("numba"))
+        monkeypatch.setattr(population, "on_gpu", lambda *_, used=used: used.append("cuda"))
+        monkeypatch.setattr(population, "on_threads", lambda *_, used=used: used.append("numba"))
         ms.Population(ms.Sequential([ms.Dense(2, 2), layer, ms.Dense(2, 1)]), seeds=[0]).fit(X, y, epochs=1)
         assert used == [name]
 
