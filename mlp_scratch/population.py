@@ -124,6 +124,13 @@ class Population:
         programs = {id(job.program): job.program for job in jobs}.values()
         if backend == "auto" and any(get_backend("auto", program).name != "cuda" for program in programs):
             name = "numba"  # a GPU that there is may have no kernel for one of them
+        if unknown := next((reason for program in programs if (reason := get_backend(name).refusal(program))), ""):
+            raise ArgumentError(
+                "backend",
+                given=f"{backend!r} for a model with {unknown}",
+                expected="layers, losses and optimisers of the package itself",
+                mend="fit single models with backend='numpy'",
+            )
         (on_gpu if name == "cuda" else partial(on_threads, workers))(jobs, count, shuffle)
         self.errors = [job.error for job in jobs]
         return self

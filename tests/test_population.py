@@ -13,6 +13,7 @@ import mlp_scratch as ms
 from mlp_scratch import jobs
 from mlp_scratch.errors import ArgumentError
 from tests.backends.fits import few_startable
+from tests.refusals import assert_refused, snapshot
 
 
 def alone(X, y, seed, lr=None, init=None, **options):
@@ -219,3 +220,39 @@ def test_data_that_fit_one_architecture_and_not_the_next_train_none(model, data)
 def test_a_backend_that_trains_one_network_at_a_time_is_refused(model, data):
     with pytest.raises(ArgumentError, match="backend: got 'numpy', expected 'auto', 'numba' or 'cuda'"):
         ms.Population(model, seeds=[0]).fit(*data, backend="numpy")
+
+
+class OwnOptimizer(ms.SGD):
+    """A subclass of a known optimiser, which may compute something else."""
+
+
+class OwnLayer(ms.ReLU):
+    """The same of a layer."""
+
+
+SPELLED = ms.ScalarActivation("spelled", lambda x: float(str(x)), lambda x: 1.0)
+SPELLED_LOSS = ms.ScalarLoss("spelled_loss", lambda z, t: float(str(z - t)), lambda z, t: 1.0)
+
+
+@pytest.mark.parametrize("backend", ["auto", "numba"])
+@pytest.mark.parametrize(
+    ("last", "options", "named"),
+    [
+        (ms.ReLU(), {"optimizer": OwnOptimizer()}, "OwnOptimizer"),
+        (ms.ReLU(), {"loss": SPELLED_LOSS}, "spelled_loss, whose f Numba can't compile: .*"),
+        (OwnLayer(), {}, "OwnLayer"),
+        (SPELLED, {}, "spelled, whose f Numba can't compile: .*"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_before_any_network_is_changed(last, options, named, backend, data):
+    """Even where the first ones of a list can be compiled."""
+    nets = ms.Population([ms.MLP([3, 4, 1]), ms.Sequential([ms.Dense(3, 1), last])], seeds=range(2))
+    for network in nets.models:
+        network.fit(*data, loss="mse", epochs=1, backend="numpy", progress=False)
+    before = [snapshot(network) for network in nets.models]
+    message = (
+        rf"backend: got '{backend}' for a model with {named}, expected layers, losses and optimisers of the package "
+        r"itself; fit single models with backend='numpy'"
+    )
+    assert_refused(lambda: nets.fit(*data, epochs=1, backend=backend, **options), ArgumentError, message)
+    assert [snapshot(network) for network in nets.models] == before
