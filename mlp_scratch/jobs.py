@@ -75,7 +75,7 @@ def on_threads(workers: int, jobs: list[Job], epochs: int, shuffle: bool) -> Non
 
         def train_one_after_the_other() -> None:
             backend, pace = NumbaBackend(threads=1), 1  # it keeps its tables for the next network of a kind
-            while not stop():
+            while True:  # when to stop, each network asks; even one that takes no step any more has to say so
                 try:
                     job = queue.popleft()
                 except IndexError:
@@ -92,6 +92,7 @@ def on_threads(workers: int, jobs: list[Job], epochs: int, shuffle: bool) -> Non
                 future.result()
         except BaseException:
             failed.set()
+            train_one_after_the_other()  # no step: those that nobody has come to are marked as interrupted
             raise
 
 

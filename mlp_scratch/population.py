@@ -104,7 +104,8 @@ class Population:
 
         Raises:
             ArgumentError: for arguments that don't fit, before anything is changed.
-            KeyboardInterrupt: for Ctrl-C; every network is at the end of a whole step.
+            KeyboardInterrupt: for Ctrl-C; every network is at the end of a whole step. One that was not begun has its
+                parameters as they were and a history of no steps, like the others that were "interrupted".
         """
         name = get_backend(backend).name
         if name not in ("numba", "cuda"):
@@ -131,8 +132,10 @@ class Population:
                 expected="layers, losses and optimisers of the package itself",
                 mend="fit single models with backend='numpy'",
             )
-        (on_gpu if name == "cuda" else partial(on_threads, workers))(jobs, count, shuffle)
-        self.errors = [job.error for job in jobs]
+        try:
+            (on_gpu if name == "cuda" else partial(on_threads, workers))(jobs, count, shuffle)
+        finally:
+            self.errors = [job.error for job in jobs]
         return self
 
     def _jobs(

@@ -256,3 +256,45 @@ def test_what_cannot_be_compiled_is_refused_before_any_network_is_changed(last, 
     )
     assert_refused(lambda: nets.fit(*data, epochs=1, backend=backend, **options), ArgumentError, message)
     assert [snapshot(network) for network in nets.models] == before
+
+
+def test_after_ctrl_c_no_network_has_figures_of_the_fit_before(data):
+    X, y = data
+    nets = ms.Population([ms.MLP([3, width, 1]) for width in (5, 20)], seeds=range(2))
+    nets.fit(X * 1e30, y, loss="mse", epochs=1, threads=1)
+    assert all(nets.errors)
+    for network in nets.models:
+        network.initialize(0)
+        network.fit(X, y, epochs=1, backend="numba", progress=False)
+    first, *others = sorted(nets.models, key=lambda network: -network.n_parameters)
+    former = first.training
+
+    def press():
+        while first.training is former or first.training.step < 100:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        nets.fit(X, y, batch_size=4, epochs=10**7, threads=1)
+    presser.join()
+    assert nets.errors == [None] * 4
+    assert [network.history.stopped for network in nets.models] == ["interrupted"] * 4
+    assert first.training.step == len(first.history.losses) >= 100
+    assert [(network.training.step, len(network.history.losses)) for network in others] == [(0, 0)] * 3
+    assert [np.isfinite(losses).any() for losses in nets.losses] == [network is first for network in nets.models]
+
+
+def test_after_an_error_the_others_are_interrupted(data, monkeypatch):
+    """An error of this package or of the machine, that is, not one that belongs to a network."""
+    nets = ms.Population(ms.MLP([3, 4, 1]), seeds=range(3)).fit(*data, epochs=1)
+
+    def fail(course, stop):
+        raise MemoryError
+
+    monkeypatch.setattr(jobs.Course, "take_some_steps", fail)
+    with pytest.raises(MemoryError):
+        nets.fit(*data, epochs=1, threads=1, backend="numba")
+    assert [network.history.stopped for network in nets.models] == ["", "interrupted", "interrupted"]
+    assert np.isnan(nets.losses).all()
