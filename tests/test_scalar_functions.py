@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from types import ModuleType
 
 import numba
 import numpy as np
@@ -28,6 +29,9 @@ def times(k):
 def rendered(x):
     return float(str(x))  # nothing that Numba compiles
 
+
+FACTOR = 0.5
+"""What functions read below, until a test changes it."""
 
 CUBE = ms.ScalarActivation("cube", cube, cube_slope)
 QUARTIC = ms.ScalarLoss("quartic", lambda z, t: (z - t) ** 4, lambda z, t: 4 * (z - t) ** 3)
@@ -87,6 +91,71 @@ def test_closures_over_other_numbers_are_other_functions(data):
     for one, other in (scaled, closed):
         a, b = (network(activation).logits(X, backend="numba") for activation in (one, other))
         np.testing.assert_allclose(b, 2 * a, rtol=1e-12)
+
+
+def reading(where, monkeypatch):
+    """A function that reads the number 0.5 somewhere, and what makes that 2."""
+    k, pair, array, settings = 0.5, (1, 0.5), np.array([0.0, 0.5]), ModuleType("settings")
+    settings.k, settings.own = 0.5, settings
+
+    def change():
+        nonlocal k, pair
+        k, pair, array[1], settings.k = 2.0, (1, 2.0), 2.0, 2.0
+        monkeypatch.setitem(globals(), "FACTOR", 2.0)
+
+    functions = {
+        "a global": lambda x: FACTOR * x,
+        "a closure": lambda x: k * x,
+        "a tuple": lambda x: pair[1] * x,
+        "an array": lambda x: array[1] * x,
+        "a module": lambda x: settings.own.k * x,
+        "a function inside": lambda x: (lambda t: k * t * FACTOR)(x) / k,
+    }
+    return functions[where], change
+
+
+@pytest.mark.parametrize("where", ["a global", "a closure", "a tuple", "an array", "a module", "a function inside"])
+def test_what_a_function_reads_counts_as_it_is_at_the_call(where, monkeypatch, data):
+    """Also for a model that has predicted before, a few samples or many."""
+    X, _ = data
+    f, change = reading(where, monkeypatch)
+    model = network(ms.ScalarActivation("scaled", f, lambda x: 1.0))
+    before = [model.logits(rows, backend="numba") for rows in (X[:2], X)]
+    change()
+    for network_now in (model, network(ms.ScalarActivation("scaled", f, lambda x: 1.0))):
+        for rows, old in zip((X[:2], X), before, strict=True):
+            now = network_now.logits(rows, backend="numba")
+            np.testing.assert_allclose(now, network_now.logits(rows, backend="numpy"), rtol=0, atol=1e-12)
+            np.testing.assert_allclose(now, 4 * old, rtol=1e-12)  # there are no biases yet
+
+
+@pytest.mark.parametrize("read", ["f", "df"])
+def test_what_a_loss_reads_counts_as_it_is_at_the_call(read, monkeypatch, data):
+    functions = {"f": lambda z, t: (z - t) ** 2 / 2, "df": lambda z, t: z - t}
+    functions[read] = {"f": lambda z, t: FACTOR * (z - t) ** 2, "df": lambda z, t: 2 * FACTOR * (z - t)}[read]
+    model, loss = network("tanh"), ms.ScalarLoss("scaled", **functions)
+    value, grads = model.loss_and_gradients(*data, loss=loss, backend="numba")
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+    value_now, grads_now = model.loss_and_gradients(*data, loss=loss, backend="numba")
+    assert value_now == pytest.approx(4 * value if read == "f" else value, rel=1e-12)
+    times = 4 if read == "df" else 1
+    np.testing.assert_allclose(grads_now["2.bias"], times * grads["2.bias"], rtol=1e-12)
+
+
+def test_a_compiled_fit_keeps_to_what_functions_read_as_it_began(monkeypatch, data):
+    """In its steps and in its validation."""
+
+    class Change(ms.Callback):
+        def on_epoch_end(self, run):
+            monkeypatch.setitem(globals(), "FACTOR", 2.0)
+
+    activation = ms.ScalarActivation("scaled", lambda x: FACTOR * x, lambda x: FACTOR)
+    options = {"loss": "mse", "epochs": 3, "validation": 0.5, "backend": "numba"}
+    kept, changing = network(activation), network(activation)
+    expected = kept.fit(*data, **options)
+    history = changing.fit(*data, callbacks=[Change()], **options)
+    assert np.array_equal(kept.flat, changing.flat)
+    assert history.column("val_loss") == expected.column("val_loss")
 
 
 def test_float32_is_worked_out_in_float64_and_rounded(data):

@@ -10,6 +10,7 @@ training diverges, is taken on a copy after all.
 """
 
 import os
+from collections.abc import Hashable
 from functools import partial
 
 import numpy as np
@@ -24,7 +25,7 @@ from mlp_scratch.backends.numba_pace import Pace
 from mlp_scratch.backends.numba_run import CompiledRun, Order
 from mlp_scratch.backends.numba_settings import check_numba_settings
 from mlp_scratch.backends.numba_tables import Tables, is_wide
-from mlp_scratch.backends.refusals import check_statistics, refusal
+from mlp_scratch.backends.refusals import check_statistics, constants, refusal
 from mlp_scratch.layers import Dense
 from mlp_scratch.machine import usable_cores
 from mlp_scratch.program import Program
@@ -51,6 +52,7 @@ class NumbaBackend:
         self._kept: tuple[Tables, nw.Memory] | None = None
         self._order: Order | None = None
         self._pace = Pace(1)
+        self._read: tuple[Program, Hashable] | None = None
 
     @property
     def _threads(self) -> int:
@@ -58,7 +60,7 @@ class NumbaBackend:
         return min(self._most_threads or most, most)
 
     def refusal(self, program: Program) -> str:
-        return program.keep("refusal", lambda: refusal(program))
+        return program.keep(("refusal", self._constants(program)), lambda: refusal(program))
 
     def logits(self, program: Program, state: State, X: Array) -> Array:
         few, packed = most_samples(program.dtype), None
@@ -70,12 +72,14 @@ class NumbaBackend:
                     [self._few_logits(program, state, X[first : first + few]) for first in range(0, len(X), few)]
                 )
             packed = self._kept[1].packed[:1]  # panels that the next call of `train` loads anew
-        return many_logits(program, state, X, self._threads_for(program, min(BATCH, len(X))), packed)
+        threads = self._threads_for(program, min(BATCH, len(X)))
+        return many_logits(program, state, X, threads, self._constants(program), packed)
 
     def _few_logits(self, program: Program, state: State, X: Array) -> Array:
         work = program.n_parameters * (len(X) + 8)
         threads = self._threads if work >= FEW_WORK_FOR_THREADS else 1
-        return program.keep(("few samples", threads), lambda: FewSamples(program, threads)).logits(state, X)
+        key = "few samples", threads, self._constants(program)
+        return program.keep(key, lambda: FewSamples(program, threads)).logits(state, X)
 
     def loss_and_gradient(
         self, program: Program, state: State, samples: Samples, *, seed: int, step: int, training: bool
@@ -155,6 +159,12 @@ class NumbaBackend:
         run = CompiledRun(*self._kept, samples, plan, self._order, state.step + 1)
         run.load(state)
         return run
+
+    def _constants(self, program: Program) -> Hashable:
+        """What a user's functions read, as it was at the first call with a program: for the whole of a fit."""
+        if self._read is None or self._read[0] is not program:
+            self._read = program, constants(program)
+        return self._read[1]
 
     def _threads_for(self, program: Program, batch_size: int) -> int:
         """How many threads a step is worth; the choice changes no number."""

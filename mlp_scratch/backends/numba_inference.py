@@ -4,6 +4,7 @@ What follows from the architecture alone is worked out once and stays with the p
 whoever owns the model may write into its flat vector at any time, and nothing would tell.
 """
 
+from collections.abc import Hashable
 from contextlib import nullcontext
 from functools import cache, partial
 from typing import Any
@@ -28,13 +29,19 @@ BATCH = 256
 """Samples that go through the network together."""
 
 
-def many_logits(program: Program, state: State, X: Array, threads: int, packed: Array | None = None) -> Array:
-    """Logits (N, K) of any number of samples, with the weights packed first, into `packed` where there is such."""
+def many_logits(
+    program: Program, state: State, X: Array, threads: int, constants: Hashable, packed: Array | None = None
+) -> Array:
+    """Logits (N, K) of any number of samples, with the weights packed first, into `packed` where there is such.
+
+    `constants` are those of the user's functions, without which tables of the same program are others.
+    """
     out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
     size = min(BATCH, len(X))
     width = tile_of(program.dtype).columns
     room = -(-size // width) * width  # whole panels, so that only a few tables are ever kept
-    tables = program.keep(("tables", room, threads), lambda: Tables(program, room, threads, inference=True))
+    key = "tables", room, threads, constants
+    tables = program.keep(key, lambda: Tables(program, room, threads, inference=True))
     memory = tables.memory(packed)
     memory.buffers[...] = state.buffers
     tables.layout.pack(state.flat, memory.packed[0])

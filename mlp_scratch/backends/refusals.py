@@ -1,8 +1,11 @@
 """What every compiled backend refuses, in words: a program without kernels, and a batch without statistics."""
 
+from collections.abc import Hashable
+
 import numpy as np
 
 from mlp_kernels.cpu import given
+from mlp_kernels.cpu.captured import captured
 from mlp_scratch.layers import (
     ELU,
     GELU,
@@ -46,9 +49,7 @@ def refusal(program: Program, *, functions: bool = True) -> str:
     >>> refusal(lower(Model([Dense(2, 1)]), MSE(), SGD()))
     ''
     """
-    parts: list[Layer | Loss | Optimizer] = [op.layer for op in program.operations]
-    parts += [program.loss, program.optimizer]
-    return next((reason for part in parts if (reason := _refused(part, functions))), "")
+    return next((reason for part in _parts(program) if (reason := _refused(part, functions))), "")
 
 
 def _refused(part: Layer | Loss | Optimizer, functions: bool) -> str:
@@ -58,6 +59,26 @@ def _refused(part: Layer | Loss | Optimizer, functions: bool) -> str:
         return type(part).__name__
     faults = {name: given.fault(getattr(part, name), GIVEN[type(part)]) for name in ("f", "df")}
     return next((f"{part.kind}, whose {name} Numba can't compile: {why}" for name, why in faults.items() if why), "")
+
+
+def constants(program: Program) -> Hashable:
+    """What a user's functions in `program` read besides numbers that they are given; empty where there are none.
+
+    >>> from mlp_scratch.model import Model
+    >>> from mlp_scratch.program import lower
+    >>> constants(lower(Model([Dense(2, 1)]), MSE(), SGD()))
+    ()
+    """
+    functions = program.keep("functions", lambda: [f for part in _parts(program) for f in _functions(part)])
+    return tuple(map(captured, functions))
+
+
+def _functions(part: Layer | Loss | Optimizer) -> tuple[given.Scalar, ...]:
+    return (part.f, part.df) if isinstance(part, ScalarActivation | ScalarLoss) else ()
+
+
+def _parts(program: Program) -> list[Layer | Loss | Optimizer]:
+    return [*(op.layer for op in program.operations), program.loss, program.optimizer]
 
 
 def check_statistics(program: Program, n_samples: int) -> None:

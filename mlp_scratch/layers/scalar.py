@@ -19,6 +19,12 @@ class ScalarActivation(Activation):
     (arithmetic, conditions, `math` and NumPy functions, closures over numbers), else `backend="auto"` trains on
     NumPy. Both see a float64 whatever the model's dtype is, and what they return is rounded to it.
 
+    What the functions read besides, in globals, a closure or a module, NumPy looks up whenever it calls them. For the
+    compiled backend it is constant: during a fit as it was when that began, elsewhere as it is at the call. Where a
+    number, an array or a tuple of those has changed since the last time, they are compiled anew, which takes a moment;
+    of anything else it counts only whether it is the same object. A function inside them that `numba.njit` has
+    compiled keeps the constants that it was compiled with.
+
     Args:
         name: what messages, listings and model files call it.
         f: the function.
