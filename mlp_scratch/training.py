@@ -249,14 +249,18 @@ def reported(loss: Loss, validation: Samples | None) -> tuple[str, ...]:
 def score(backend: Backend, program: Program, state: State, samples: Samples) -> dict[str, float]:
     """The loss of all samples, and their accuracy where the task has one, in inference mode.
 
-    The loss is the weighted mean over all samples, as if they were one batch; the accuracy is the plain mean.
+    The loss is the weighted mean over all samples, as if they were one batch; the accuracy is the plain mean, and NaN
+    where any output is.
     """
     losses, accuracies = [], []
     for start in range(0, len(samples.X), SCORED_AT_ONCE):
         rows = slice(start, start + SCORED_AT_ONCE)
-        z, t = backend.logits(program, state, samples.X[rows]), samples.targets[rows]
-        losses.append(program.loss.sample_values(z, t))
-        accuracies.append(program.loss.accuracies(z, t))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows shows in the scores
+            z, t = backend.logits(program, state, samples.X[rows]), samples.targets[rows]
+            losses.append(program.loss.sample_values(z, t))
+            accuracies.append(program.loss.accuracies(z, t))
+        if accuracies[-1] is not None:
+            accuracies[-1] = np.where(np.isnan(z).any(axis=1), np.nan, accuracies[-1])
     values = np.concatenate(losses, dtype=np.float64)
     weights = None if samples.weights is None else samples.weights.astype(np.float64)
     scores = {"loss": float(program.loss.shares(values, weights) @ values)}

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, SGD, Adam
+from mlp_scratch import MLP, SGD, Adam, EarlyStopping
 from mlp_scratch.backends import BACKENDS
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.random import permutation
@@ -216,3 +216,23 @@ def test_epoch_figures_are_means_over_samples():
         assert epoch.loss == pytest.approx(history.losses[steps] @ sizes / 23, rel=1e-14)
         assert epoch.accuracy == pytest.approx(history.accuracies[steps] @ sizes / 23, rel=1e-14)
         assert epoch.samples_per_second > 0
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_where_an_output_is_no_number_neither_is_the_accuracy(loss, each_backend):
+    """And NumPy has nothing to warn of, which the tests would take for an error."""
+    X, y = data()
+    targets, far = np.eye(3)[y], np.where(X > 0, 3e38, -3e38)
+    model = MLP([4, 8, 3], seed=0)
+    model.flat *= 100
+    stopping = EarlyStopping(2, monitor="val_accuracy")
+    history = model.fit(
+        X, targets, loss=loss, optimizer=SGD(1e-30), epochs=9, validation=(far, targets), callbacks=[stopping]
+    )
+    assert np.isnan(history.column("val_accuracy")).all()
+    assert history.stopped == "val_accuracy has not improved for 2 epochs"
+    assert len(history.epochs) == 2
+    scores = model.evaluate(np.concatenate([X, far[:1]]), np.concatenate([targets, targets[:1]]))
+    assert np.isnan(scores["accuracy"])
+    assert not np.isfinite(scores["loss"])
+    assert np.isfinite(list(model.evaluate(X, targets).values())).all()
