@@ -174,10 +174,16 @@ def features(argument: str, X: object, *, n_features: int | None = None) -> Arra
     return array
 
 
-def numeric(argument: str, value: object, *, mend: str = "convert it with .astype(float)") -> Array:
+def numeric(
+    argument: str,
+    value: object,
+    *,
+    mend: str = "convert it with .astype(float)",
+    item: str = "value",
+) -> Array:
     """`value` as an array of a float, integer or boolean dtype; lists are converted, arrays are not copied.
 
-    `mend` is what to do about text and objects.
+    `mend` is what to do about text and objects, `item` what is missing where an object says that something is.
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ArgumentError(
@@ -188,12 +194,21 @@ def numeric(argument: str, value: object, *, mend: str = "convert it with .astyp
         )
     try:
         array = np.asarray(value)
-    except ValueError as error:  # ragged lists
-        raise ArgumentTypeError(argument, given="rows of different lengths", expected="an array") from error
+    except (TypeError, RuntimeError, ValueError) as error:
+        if isinstance(error, ValueError) and not hasattr(value, "__array__"):  # ragged lists
+            raise ArgumentTypeError(argument, given="rows of different lengths", expected="an array") from error
+        raise ArgumentTypeError(
+            argument,
+            given=f"{type(value).__name__} that is no array ({' '.join(str(error).split())})",
+            expected="an array of numbers",
+            mend="make it one of NumPy's first",
+        ) from error
     if array.dtype.kind not in "fiub":
         if array.ndim == 0 and not isinstance(value, np.ndarray):  # NumPy takes whatever it does not know for a scalar
             dense = "convert it with .toarray()" if hasattr(value, "toarray") else ""
             raise ArgumentTypeError(argument, given=describe(value), expected="an array of numbers", mend=dense)
+        if array.dtype.kind == "O":
+            none_missing(argument, array, item)
         raise ArgumentTypeError(
             argument,
             given=f"dtype {array.dtype}",
@@ -201,6 +216,23 @@ def numeric(argument: str, value: object, *, mend: str = "convert it with .astyp
             mend=mend if array.dtype.kind in "OUS" else "",
         )
     return array
+
+
+def none_missing(argument: str, array: Array, item: str) -> None:
+    """Raise where an array of objects or floats has None, NaN or the NA of pandas in the place of an `item`.
+
+    >>> none_missing("y", np.array([0.0, np.nan]), "label")
+    Traceback (most recent call last):
+    mlp_scratch.errors.ArgumentError: y: got nan at position 1, expected no missing label; drop or fill such samples
+    """
+    for where, value in np.ndenumerate(array):
+        if value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ == "NAType":
+            raise ArgumentError(
+                argument,
+                given=f"{value} at position {where[0] if len(where) == 1 else where}",
+                expected=f"no missing {item}",
+                mend="drop or fill such samples",
+            )
 
 
 @cache

@@ -97,7 +97,7 @@ SOFTMAX_TARGETS = {
     "real labels": (Y.astype(float), ArgumentTypeError,
         r"y: got labels of dtype float64, expected integer class indices, \(N,\), or probability rows, \(N, C\); "
         r"convert whole-numbered labels with \.astype\(int\); for real targets use loss='mse'"),
-    "NaN labels": (changed(Y, 3, np.nan), ArgumentTypeError, r"y: got labels of dtype float64, expected .*"),
+    "NaN labels": (changed(Y, 3, np.nan), ArgumentError, r"y: got nan at position 3, expected no missing label; .*"),
     "names": (np.array(["cat", "dog", "eel"])[Y], ArgumentTypeError,
         r"y: got dtype <U3, expected a float or integer dtype; "
         r"number the classes with numpy\.unique\(y, return_inverse=True\)\[1\]"),

@@ -45,7 +45,8 @@ class CrossEntropy(Loss):
                 expected="a model of as many outputs as there are classes",
                 mend="use binary_cross_entropy for one output",
             )
-        array = checks.numeric("y", y, mend="number the classes with numpy.unique(y, return_inverse=True)[1]")
+        mend = "number the classes with numpy.unique(y, return_inverse=True)[1]"
+        array = checks.numeric("y", y, mend=mend, item="label")
         return _class_indices(array, n_outputs) if array.ndim == 1 else _probabilities(array, n_outputs, dtype)
 
     def sample_values(self, z: Array, t: Array) -> Array:
@@ -79,6 +80,7 @@ class CrossEntropy(Loss):
 
 def _class_indices(y: Array, n_classes: int) -> Array:
     if y.dtype.kind == "f":
+        checks.none_missing("y", y.astype(float), "label")
         raise ArgumentTypeError(
             "y",
             given=f"labels of dtype {y.dtype}",
