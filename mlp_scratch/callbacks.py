@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentError, unknown_name
+from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
 from mlp_scratch.history import History
 
 
@@ -28,7 +28,7 @@ class Run:
         history: what was reported so far.
         figures: the names of the figures that each epoch will report, such as "val_loss".
         check_savable: raises what `model.save` would raise of this fit, whatever the path.
-        stopped: the reason given to `stop`; empty while the fit goes on.
+        stopped: the reason that `stop` was called for; empty while the fit goes on.
     """
 
     def __init__(
@@ -37,9 +37,17 @@ class Run:
         self.model, self.history, self.figures, self.check_savable = model, history, figures, check_savable
         self.stopped = ""
 
-    def stop(self, reason: str) -> None:
-        """End the fit after this epoch's callbacks."""
-        self.stopped = reason
+    def stop(self, reason: str = "") -> None:
+        """End the fit after this epoch's callbacks; `History.stopped` is the reason, "by a callback" for an empty one.
+
+        Raises:
+            ArgumentTypeError: for a reason that is no text.
+        """
+        if not isinstance(reason, str):
+            raise ArgumentTypeError(
+                "reason", given=checks.describe(reason), expected="a text", mend="leave it out if there is none"
+            )
+        self.stopped = reason or "by a callback"
 
 
 class Callback:

@@ -58,6 +58,24 @@ def test_a_callback_can_end_the_fit():
     assert MLP([4, 3]).fit(X, Y, epochs=2).stopped == ""
 
 
+@pytest.mark.parametrize("reason", [(), ("",)])
+def test_a_fit_ends_whatever_the_reason_is(reason):
+    class Stop(Callback):
+        def on_epoch_end(self, run):
+            run.stop(*reason)
+
+    history = MLP([4, 3]).fit(X, Y, epochs=5, callbacks=[Stop()])
+    assert (len(history.epochs), history.stopped) == (1, "by a callback")
+
+
+@pytest.mark.parametrize("reason", [None, 0, ValueError("enough")])
+def test_a_reason_that_is_no_text_is_refused(reason):
+    run = Run(FakeModel(), History(), ("loss",), lambda: None)
+    with pytest.raises(ArgumentTypeError, match=r"^reason: got .*, expected a text; leave it out if there is none"):
+        run.stop(reason)
+    assert run.stopped == ""
+
+
 def test_on_fit_end_is_not_called_after_an_error():
     diary, model = Diary(), MLP([4, 8, 1])
     with pytest.raises(DivergedError):
