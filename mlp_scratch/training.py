@@ -250,7 +250,7 @@ def score(backend: Backend, program: Program, state: State, samples: Samples) ->
     """The loss of all samples, and their accuracy where the task has one, in inference mode.
 
     The loss is the weighted mean over all samples, as if they were one batch; the accuracy is the plain mean, and NaN
-    where any output is.
+    where an output or the loss of a sample is.
     """
     losses, accuracies = [], []
     for start in range(0, len(samples.X), SCORED_AT_ONCE):
@@ -260,7 +260,8 @@ def score(backend: Backend, program: Program, state: State, samples: Samples) ->
             losses.append(program.loss.sample_values(z, t))
             accuracies.append(program.loss.accuracies(z, t))
         if accuracies[-1] is not None:
-            accuracies[-1] = np.where(np.isnan(z).any(axis=1), np.nan, accuracies[-1])
+            unknown = np.isnan(z).any(axis=1) | np.isnan(losses[-1])  # that of infinite outputs is NaN, too
+            accuracies[-1] = np.where(unknown, np.nan, accuracies[-1])
     values = np.concatenate(losses, dtype=np.float64)
     weights = None if samples.weights is None else samples.weights.astype(np.float64)
     scores = {"loss": float(program.loss.shares(values, weights) @ values)}

@@ -236,3 +236,7 @@ def test_where_an_output_is_no_number_neither_is_the_accuracy(loss, each_backend
     assert np.isnan(scores["accuracy"])
     assert not np.isfinite(scores["loss"])
     assert np.isfinite(list(model.evaluate(X, targets).values())).all()
+    model.flat[:] = 3e38
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert np.isinf(model.logits(np.abs(X))).all()
+    assert np.isnan(list(model.evaluate(np.abs(X), targets).values())).all()
