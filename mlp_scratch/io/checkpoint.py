@@ -41,7 +41,8 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], header: Map
     if old is not None and not stat.S_ISREG(old):
         raise ArgumentError("path", given=f"{target}, a device or pipe", expected="a file", mend="choose another name")
     text = json.dumps(header, allow_nan=False)
-    contents = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # np.ascontiguousarray would give an axis to a number that has none.
+    contents = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     data = save(contents, {"format": FORMAT, "header": text, "sha256": _checksum(contents, text)})
     # In the same folder, so that the final rename never crosses a file system, and short whatever the target's name is.
     temporary = target.with_name(f".mlp-scratch-{os.urandom(8).hex()}.tmp")
