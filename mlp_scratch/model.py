@@ -50,6 +50,11 @@ class Placed:
     parameters: tuple[Field, ...]
     buffers: tuple[Field, ...]
 
+    @property
+    def called(self) -> str:
+        """How messages name it."""
+        return f"layer {self.index} ({getattr(self.layer, 'kind', type(self.layer).__name__)})"
+
 
 class NamedViews(Mapping[str, Array]):
     """A mapping from name to view into one flat vector; assigning to a name copies into the vector.
@@ -262,8 +267,21 @@ def place(layers: Sequence[Layer]) -> tuple[Placed, ...]:
         parameter_start = parameters[-1].stop if parameters else parameter_start
         buffer_start = buffers[-1].stop if buffers else buffer_start
         placed.append(Placed(layer, index, width, layer.out_features(width), parameters, buffers))
+        _refuse_one_name_for_two(placed[-1])
         width = layer.out_features(width)
     return tuple(placed)
+
+
+def _refuse_one_name_for_two(op: Placed) -> None:
+    learned = {field.name for field in op.parameters}
+    for field in op.buffers:
+        if field.name in learned:
+            raise ArgumentError(
+                "layers",
+                given=f"{op.called} with a parameter and a buffer of the name {field.name!r}",
+                expected="a name for each, by which a model file finds it",
+                mend="rename one of them",
+            )
 
 
 def _fields(shapes: Mapping[str, tuple[int, ...]], start: int) -> tuple[Field, ...]:

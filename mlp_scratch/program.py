@@ -187,7 +187,20 @@ def lower(model: Model, loss: Loss, optimizer: Optimizer, *, precision: str | No
         0  dense    64     32           0        0  1
         1  relu     32     32        2080        0
         2  dense    32     10        2080        0  1
+
+    Raises:
+        ArgumentError: for an optimiser with two slots of one name, of which a model file would hold one, and for a
+            precision that does not fit.
     """
+    names = tuple(optimizer.slots)
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError(
+                "optimizer",
+                given=f"{type(optimizer).__name__} with {names.count(name)} slots of the name {name!r}",
+                expected="a name for each, by which a model file finds it",
+                mend="rename them",
+            )
     return Program(
         model.placed,
         loss,

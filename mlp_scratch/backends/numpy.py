@@ -9,7 +9,7 @@ from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.blas import single_blas_thread
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.layers import Context
-from mlp_scratch.model import Field, Placed
+from mlp_scratch.model import Field
 from mlp_scratch.program import Program
 
 ROWS_AT_ONCE = 4096
@@ -126,16 +126,12 @@ def _diverged(
     """The error that names the first quantity of this step that was not finite."""
     for op, y in zip(program.operations, outputs, strict=True):
         if not np.isfinite(y).all():
-            return DivergedError(step, _called(op), "output")
+            return DivergedError(step, op.called, "output")
         if any(not np.isfinite(field.view(buffers)).all() for field in op.buffers):
-            return DivergedError(step, _called(op), "running statistic")
+            return DivergedError(step, op.called, "running statistic")
     if not np.isfinite(loss):
         return DivergedError(step, f"the loss ({program.loss.kind})", "value")
     for op in reversed(program.operations):
         if any(not np.isfinite(field.view(g)).all() for field in op.parameters):
-            return DivergedError(step, _called(op), "gradient")
+            return DivergedError(step, op.called, "gradient")
     return DivergedError(step, f"the optimiser ({program.optimizer.kind})", "update")
-
-
-def _called(op: Placed) -> str:
-    return f"layer {op.index} ({op.layer.kind})"
