@@ -6,7 +6,7 @@ views are PyTorch's: "0.weight" (H, D) and "0.bias" (H,) for a dense layer at po
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -14,46 +14,10 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.errors import ArgumentError, ArgumentTypeError, UnknownNameError, unknown_name
+from mlp_scratch.errors import ArgumentError, UnknownNameError, unknown_name
 from mlp_scratch.initializers import Glorot, Initializer
 from mlp_scratch.layers import Dense, Layer
-
-MAX_LAYERS = 1 << 16  # a layer's position must fit the random generator's counter
-MAX_PARAMETERS = 1 << 40  # 4 TB in float32: beyond it sizes overflow before memory runs out
-
-
-@dataclass(frozen=True)
-class Field:
-    """Where one named array lies in a flat vector."""
-
-    name: str
-    start: int
-    shape: tuple[int, ...]
-
-    @property
-    def stop(self) -> int:
-        return self.start + prod(self.shape)
-
-    def view(self, flat: Array) -> Array:
-        """The array itself, as a view into `flat`."""
-        return flat[self.start : self.stop].reshape(self.shape)
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A layer, its widths, and where its parameters and buffers lie in the model's two vectors."""
-
-    layer: Layer
-    index: int
-    n_in: int
-    n_out: int
-    parameters: tuple[Field, ...]
-    buffers: tuple[Field, ...]
-
-    @property
-    def called(self) -> str:
-        """How messages name it."""
-        return f"layer {self.index} ({getattr(self.layer, 'kind', type(self.layer).__name__)})"
+from mlp_scratch.placing import Field, fill, place
 
 
 class NamedViews(Mapping[str, Array]):
@@ -143,15 +107,16 @@ class Model:
         """Draw all parameters anew; each layer has a random stream of its own, from (seed, position).
 
         Raises:
-            ArgumentError: for a seed that is no integer of at least 0, before anything is changed.
+            ArgumentError: before anything is changed, for a seed that is no integer of at least 0, and for a layer
+                whose `initial_parameters` are not those of its `parameter_shapes`.
         """
         seed = checks.integer("seed", seed, at_least=0)
+        flat, buffers = np.empty_like(self.flat), np.empty_like(self.buffer_vector)
         for placed, default in zip(self.placed, default_initializers(self.layers), strict=True):
             rng = np.random.default_rng([seed, placed.index])
-            for name, value in placed.layer.initial_parameters(rng, default).items():
-                self.parameters[f"{placed.index}.{name}"] = value
-            for name, value in placed.layer.initial_buffers().items():
-                self.buffers[f"{placed.index}.{name}"] = value
+            fill(flat, placed, "parameters", placed.layer.initial_parameters(rng, default))
+            fill(buffers, placed, "buffers", placed.layer.initial_buffers())
+        self.flat[...], self.buffer_vector[...] = flat, buffers
 
     def freeze(self, *positions: int) -> None:
         """Keep layers as they are in every `fit` from now on: those at `positions`, counted as in `layers`, or all.
@@ -231,65 +196,6 @@ def owned(array: Array) -> Array:
     joblib hands large arrays to its workers like that.
     """
     return np.require(np.asarray(array), requirements=["C", "ALIGNED", "WRITEABLE", "OWNDATA"])
-
-
-def place(layers: Sequence[Layer]) -> tuple[Placed, ...]:
-    """Bind each layer to the width before it and give its arrays their places in the flat vectors."""
-    if not isinstance(layers, Sequence) or isinstance(layers, str):
-        raise ArgumentTypeError("layers", given=checks.describe(layers), expected="a list of layers")
-    for member in layers:
-        if not isinstance(member, Layer):
-            raise ArgumentTypeError("layers", given=checks.describe(member), expected="layers only")
-    if not 1 <= len(layers) <= MAX_LAYERS:
-        raise ArgumentError("layers", given=f"{len(layers)} layers", expected=f"1 to {MAX_LAYERS} layers")
-    # Layers before the first one that states its width keep the width, so that one is the model's.
-    width = next((n for layer in layers if (n := layer.in_features()) is not None), None)
-    if width is None:
-        raise ArgumentError(
-            "layers",
-            given="no layer that states its width",
-            expected="at least one Dense layer",
-            mend="start with Dense(n_in, n_out)",
-        )
-    placed = []
-    parameter_start = buffer_start = 0
-    for index, unbound in enumerate(layers):
-        layer = unbound.bind(width)
-        parameters = _fields(layer.parameter_shapes(), parameter_start)
-        if parameters and parameters[-1].stop > MAX_PARAMETERS:
-            raise ArgumentError(
-                "layers",
-                given=f"{parameters[-1].stop} parameters up to layer {index}",
-                expected=f"at most {MAX_PARAMETERS}",
-                mend="make the layers narrower",
-            )
-        buffers = _fields({k: v.shape for k, v in layer.initial_buffers().items()}, buffer_start)
-        parameter_start = parameters[-1].stop if parameters else parameter_start
-        buffer_start = buffers[-1].stop if buffers else buffer_start
-        placed.append(Placed(layer, index, width, layer.out_features(width), parameters, buffers))
-        _refuse_one_name_for_two(placed[-1])
-        width = layer.out_features(width)
-    return tuple(placed)
-
-
-def _refuse_one_name_for_two(op: Placed) -> None:
-    learned = {field.name for field in op.parameters}
-    for field in op.buffers:
-        if field.name in learned:
-            raise ArgumentError(
-                "layers",
-                given=f"{op.called} with a parameter and a buffer of the name {field.name!r}",
-                expected="a name for each, by which a model file finds it",
-                mend="rename one of them",
-            )
-
-
-def _fields(shapes: Mapping[str, tuple[int, ...]], start: int) -> tuple[Field, ...]:
-    fields = []
-    for name, shape in shapes.items():
-        fields.append(Field(name, start, shape))
-        start = fields[-1].stop
-    return tuple(fields)
 
 
 def default_initializers(layers: Sequence[Layer]) -> list[Initializer]:

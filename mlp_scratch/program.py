@@ -26,8 +26,9 @@ from mlp_scratch._types import Array, IntArray
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import LAYERS, Dense
 from mlp_scratch.losses import Loss
-from mlp_scratch.model import Model, Placed
+from mlp_scratch.model import Model
 from mlp_scratch.optimizers import Optimizer
+from mlp_scratch.placing import Placed
 
 T = TypeVar("T")
 

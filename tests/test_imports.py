@@ -29,6 +29,7 @@ ORDER: list[set[str]] = [
      "mlp_scratch.derivatives", "mlp_scratch.scalars",
      "mlp_scratch.data"},
     {"mlp_scratch.layers", "mlp_scratch.losses", "mlp_scratch.optimizers"},
+    {"mlp_scratch.placing"},
     {"mlp_scratch.model"},
     {"mlp_scratch.program"},
     {"mlp_scratch.backends"},

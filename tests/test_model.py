@@ -10,7 +10,8 @@ from mlp_scratch import MLP, SGD, Adam, BatchNorm, Dense, Dropout, Identity, PRe
 from mlp_scratch.errors import ArgumentError, UnknownNameError
 from mlp_scratch.layers import LAYERS
 from mlp_scratch.losses import LOSSES, Huber
-from mlp_scratch.model import Model, place
+from mlp_scratch.model import Model
+from mlp_scratch.placing import place
 from mlp_scratch.program import MAX_CONSTANTS, Column, lower
 from tests import examples
 

@@ -16,8 +16,8 @@ from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import GELU, BatchNorm, Dense, Dropout, Identity, PReLU
 from mlp_scratch.losses import CrossEntropy
-from mlp_scratch.model import Placed
 from mlp_scratch.optimizers import SGD, Adam
+from mlp_scratch.placing import Placed
 from mlp_scratch.program import Program
 
 

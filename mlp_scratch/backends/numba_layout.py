@@ -14,7 +14,7 @@ from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.weights import move, turn
 from mlp_scratch._types import Array
 from mlp_scratch.layers import Dense
-from mlp_scratch.model import Field, Placed
+from mlp_scratch.placing import Field, Placed
 
 
 class Vector(NamedTuple):

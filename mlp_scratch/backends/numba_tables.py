@@ -27,7 +27,7 @@ from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
 from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
-from mlp_scratch.model import Placed
+from mlp_scratch.placing import Placed
 from mlp_scratch.program import Program
 
 MOST_COPIED = 24e6

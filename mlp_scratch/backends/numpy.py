@@ -7,9 +7,9 @@ import numpy as np
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.blas import single_blas_thread
-from mlp_scratch.errors import DivergedError
+from mlp_scratch.errors import ArgumentError, DivergedError
 from mlp_scratch.layers import Context
-from mlp_scratch.model import Field
+from mlp_scratch.placing import Field, Placed
 from mlp_scratch.program import Program
 
 ROWS_AT_ONCE = 4096
@@ -103,8 +103,22 @@ def backward(program: Program, state: State, caches: list[Any], dz: Array) -> Ar
     for op, cache in zip(reversed(program.operations), reversed(caches), strict=True):
         dy, grads = op.layer.backward(_views(op.parameters, state.flat), cache, dy)
         for field in op.parameters:
-            field.view(g)[...] = grads[field.name]
+            gradient: Any = grads.get(field.name)
+            if getattr(gradient, "shape", None) != field.shape:  # one of another shape might be spread out, in silence
+                _check_gradient(op, field, gradient)
+            field.view(g)[...] = gradient
     return g
+
+
+def _check_gradient(op: Placed, field: Field, given: Any) -> None:
+    """Raise unless `given` are numbers of the parameter's shape, a list or a number for one."""
+    if given is None or np.shape(given) != field.shape:
+        said = f"no {field.name!r}" if given is None else f"{field.name!r} of shape {np.shape(given)}"
+        raise ArgumentError(
+            "layers",
+            given=f"{said} from backward of {op.called}",
+            expected=f"the gradient of each parameter, here of shape {field.shape}",
+        )
 
 
 def _next_buffers(program: Program, state: State, caches: list[Any]) -> Array:
