@@ -122,10 +122,10 @@ class Model:
         """Keep layers as they are in every `fit` from now on: those at `positions`, counted as in `layers`, or all.
 
         Neither a frozen layer's parameters nor what the optimiser remembers of them change at all, whatever momentum
-        or weight decay there is; after `unfreeze` both go on from where they were. Adam's count of steps is the
-        model's, as in Keras: it runs on. The gradient passes through a frozen layer to those before it, and
-        `loss_and_gradients` and `gradcheck` report the layer's own like any other: freezing is about `fit` alone.
-        Frozen batch normalisation stays at its running statistics, see `BatchNorm`.
+        or weight decay there is, nor do its buffers, the running statistics; after `unfreeze` all go on from where
+        they were. Adam's count of steps is the model's, as in Keras: it runs on. The gradient passes through a frozen
+        layer to those before it, and `loss_and_gradients` and `gradcheck` report the layer's own like any other:
+        freezing is about `fit` alone. Frozen batch normalisation stays at its running statistics, see `BatchNorm`.
 
         A layer is an immutable record, which models may share, so this puts another one in its place:
         `layers[0].trainable` tells, and `Dense(2, 3, trainable=False)` makes a layer frozen from the start.
@@ -140,7 +140,7 @@ class Model:
         True
 
         Raises:
-            ArgumentError: for a position that there isn't, or where none of the layers given has parameters.
+            ArgumentError: for a position that there isn't, or where none of the layers given has parameters or buffers.
         """
         self._set_trainable(positions, False)
 
@@ -154,18 +154,17 @@ class Model:
         if max(numbers) >= n:
             raise ArgumentError("positions", given=max(numbers), expected=f"a position in layers, at most {n - 1}")
         chosen = {range(n)[number] for number in numbers}
-        learning = [placed.index for placed in self.placed if placed.parameters]
-        if chosen.isdisjoint(learning):
+        changing = [placed.index for placed in self.placed if placed.parameters or placed.buffers]
+        if chosen.isdisjoint(changing):
             names = ", ".join(f"{position} ({self.layers[position].kind})" for position in sorted(chosen))
             raise ArgumentError(
                 "positions",
-                given=f"{names}, without parameters",
-                expected=f"layers that have some, of positions {', '.join(map(str, learning)) or 'none'}",
+                given=f"{names}, without parameters or buffers",
+                expected=f"layers that have some, of positions {', '.join(map(str, changing)) or 'none'}",
             )
+        chosen.intersection_update(changing)
         self.placed = tuple(
-            replace(placed, layer=replace(placed.layer, trainable=trainable))
-            if placed.parameters and placed.index in chosen
-            else placed
+            replace(placed, layer=replace(placed.layer, trainable=trainable)) if placed.index in chosen else placed
             for placed in self.placed
         )
         self.layers = tuple(placed.layer for placed in self.placed)

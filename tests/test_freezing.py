@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors import safe_open
 import mlp_scratch as ms
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, ModelFileError
 from mlp_scratch.io.records import decode, encode
-from mlp_scratch.layers import Layer
+from mlp_scratch.layers import Identity, Layer
 from mlp_scratch.program import lower
 from tests.frozen_networks import fit, held, network, samples
 
@@ -41,7 +42,11 @@ def test_positions():
     [
         (5, "positions: got 5, expected a position in layers, at most 4"),
         (-6, "positions: got -6, expected an integer of at least -5"),
-        (1, r"positions: got 1 \(relu\), without parameters, expected layers that have some, of positions 0, 2, 4"),
+        (
+            1,
+            r"positions: got 1 \(relu\), without parameters or buffers, expected layers that have some, of positions "
+            "0, 2, 4",
+        ),
         ("0.weight", r"positions: got '0.weight' \(str\), expected an integer"),
         (True, r"positions: got True \(bool\), expected an integer"),
     ],
@@ -129,3 +134,57 @@ def test_a_layer_of_ones_own_can_be_frozen(data):
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
     model.unfreeze()
     assert held(fit(model, data, optimizer="sgd"))[0] != before[0]
+
+
+@dataclass(frozen=True)
+class Averaging(Layer):
+    """y = a x, that remembers the last batch's mean."""
+
+    kind = "averaging"
+
+    def parameter_shapes(self):
+        return {"a": (4,)}
+
+    def initial_parameters(self, rng, default):
+        return {"a": np.ones(4)}
+
+    def initial_buffers(self):
+        return {"mean": np.zeros(4)}
+
+    def forward(self, parameters, x, context):
+        return parameters["a"] * x, x
+
+    def backward(self, parameters, cache, dy):
+        return parameters["a"] * dy, {"a": (cache * dy).sum(axis=0)}
+
+    def next_buffers(self, buffers, cache):
+        return {"mean": cache.mean(axis=0)}
+
+
+@dataclass(frozen=True)
+class Watching(Identity):
+    """y = x, that remembers the last batch's mean and learns nothing."""
+
+    kind = "watching"
+
+    def initial_buffers(self):
+        return {"mean": np.zeros(4)}
+
+    def next_buffers(self, buffers, cache):
+        return {"mean": cache.mean(axis=0)}
+
+
+@pytest.mark.parametrize("cls", [Averaging, Watching])
+def test_what_a_layer_of_ones_own_remembers_stays_while_it_is_frozen(cls, data):
+    model = ms.Sequential([ms.Dense(3, 4), cls(trainable=False), ms.Dense(4, 2)])
+    fit(model, data, optimizer="sgd")
+    assert not model.buffers["1.mean"].any()
+    model.unfreeze()
+    fit(model, data, optimizer="sgd")
+    assert (kept := model.buffers["1.mean"].copy()).any()
+    for positions in ((), (1,)):
+        model.unfreeze(1)
+        model.freeze(*positions)
+        fit(model, data, optimizer="sgd")
+        assert not model.layers[1].trainable
+        assert np.array_equal(model.buffers["1.mean"], kept)

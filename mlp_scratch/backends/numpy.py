@@ -124,7 +124,7 @@ def _check_gradient(op: Placed, field: Field, given: Any) -> None:
 def _next_buffers(program: Program, state: State, caches: list[Any]) -> Array:
     buffers = state.buffers.copy()
     for op, cache in zip(program.operations, caches, strict=True):
-        if op.buffers:
+        if op.buffers and op.layer.trainable:
             for name, value in op.layer.next_buffers(_views(op.buffers, state.buffers), cache).items():
                 _views(op.buffers, buffers)[name][...] = value
     return buffers

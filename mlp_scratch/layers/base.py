@@ -45,8 +45,8 @@ class Layer(Record):
     """Base class of all layers; a new one overrides `forward` and `backward` and whatever else it has.
 
     Args:
-        trainable: whether `fit` changes the parameters, False for a frozen layer; see `Model.freeze`. Where a layer
-            has no parameters it means nothing.
+        trainable: whether `fit` changes the parameters and buffers, False for a frozen layer; see `Model.freeze`.
+            Where a layer has neither it means nothing.
     """
 
     trainable: bool = field(default=True, kw_only=True)
@@ -113,7 +113,10 @@ class Layer(Record):
         return {}
 
     def next_buffers(self, buffers: Parameters, cache: Any) -> dict[str, Array]:
-        """What it remembers after a training step whose forward pass left `cache`."""
+        """What it remembers after a training step whose forward pass left `cache`; not asked while it is frozen.
+
+        A buffer that is left out stays as it is.
+        """
         return {}
 
 
