@@ -125,8 +125,13 @@ def _next_buffers(program: Program, state: State, caches: list[Any]) -> Array:
     buffers = state.buffers.copy()
     for op, cache in zip(program.operations, caches, strict=True):
         if op.buffers and op.layer.trainable:
+            views = _views(op.buffers, buffers)
             for name, value in op.layer.next_buffers(_views(op.buffers, state.buffers), cache).items():
-                _views(op.buffers, buffers)[name][...] = value
+                if name not in views or np.shape(value) != views[name].shape:
+                    shapes = ", ".join(f"{field.name!r} of shape {field.shape}" for field in op.buffers)
+                    said = f"{name!r} of shape {np.shape(value)} from next_buffers of {op.called}"
+                    raise ArgumentError("layers", given=said, expected=f"its buffers: {shapes}")
+                views[name][...] = value
     return buffers
 
 

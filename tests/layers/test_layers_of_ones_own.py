@@ -22,6 +22,7 @@ class Affine(Layer):
     initial: object = field(default_factory=lambda: {"a": np.ones(5), "b": np.zeros(5)})
     gradients: dict = field(default_factory=dict)
     without: str = ""
+    remembered: object = None
 
     def parameter_shapes(self):
         return {"a": (5,), "b": (5,)}
@@ -41,7 +42,7 @@ class Affine(Layer):
         return parameters["a"] * dy, grads
 
     def next_buffers(self, buffers, cache):
-        return {"seen": buffers["seen"] + cache.mean(axis=0)}
+        return self.remembered or {"seen": buffers["seen"] + cache.mean(axis=0)}
 
 
 def model(layer):
@@ -129,3 +130,19 @@ def test_backward_gives_a_gradient_of_each_parameter(layer, said):
 def test_lists_are_gradients_too():
     grads = model(Affine(gradients={"b": [1.0, 2.0, 3.0, 4.0, 5.0]})).loss_and_gradients(X, Y)[1]
     assert grads["1.b"].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("remembered", "said"),
+    [
+        ({"sene": np.zeros(5)}, r"'sene' of shape \(5,\) from {}, expected its buffers: 'seen' of shape \(5,\)"),
+        ({"seen": np.zeros(1)}, r"'seen' of shape \(1,\) from {}, expected its buffers: 'seen' of shape \(5,\)"),
+        ({"seen": 0.0}, r"'seen' of shape \(\) from {}, .*"),
+    ],
+)
+def test_next_buffers_are_those_that_the_layer_has(remembered, said):
+    wrong = model(Affine(remembered=remembered))
+    before = wrong.flat.tobytes(), wrong.buffer_vector.tobytes()
+    message = "layers: got " + said.replace("{}", r"next_buffers of layer 1 \(affine\)")
+    assert_refused(lambda: wrong.fit(X, Y), ArgumentError, message)
+    assert (wrong.flat.tobytes(), wrong.buffer_vector.tobytes()) == before
