@@ -45,6 +45,14 @@ class Initializer(Record):
         """The initialiser of the bias of a layer whose weight this one draws: zeros, but for PyTorch's rule."""
         return Constant(0.0)
 
+    def as_bias(self, fan_in: int) -> "Initializer":
+        """The initialiser of the bias of a layer of D = `fan_in` inputs whose `bias_init` is this one: itself.
+
+        Raises:
+            ArgumentError: for a rule that only a weight has the shape for.
+        """
+        return self
+
 
 @dataclass(frozen=True)
 class _VarianceRule(Initializer):
@@ -58,6 +66,14 @@ class _VarianceRule(Initializer):
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         raise NotImplementedError
+
+    def as_bias(self, fan_in: int) -> Initializer:
+        raise ArgumentError(
+            "bias_init",
+            given=checks.describe(self),
+            expected="an initialiser of vectors, which have no fan-in and fan-out to take a variance from",
+            mend="use 'zeros', or 'torch' for U(-1/√D, 1/√D)",
+        )
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         fan_out, fan_in = shape
@@ -123,6 +139,9 @@ class TorchDefault(Initializer):
     def bias(self, fan_in: int) -> Initializer:
         bound = 1.0 / np.sqrt(fan_in)
         return Uniform(-bound, bound)
+
+    def as_bias(self, fan_in: int) -> Initializer:
+        return self.bias(fan_in)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class MLP(Sequential):
         dropout: the probability of dropping each hidden activation.
         batch_norm: whether to normalise before each activation.
         weight_init: an initialiser or its name, of all layers; None takes the one that suits the activation.
-        bias_init: the same for biases; None takes zeros, but U(-1/√D, 1/√D) where weights are drawn by PyTorch's rule.
+        bias_init: the same for biases, "torch" for U(-1/√D, 1/√D); rules of fan-in and fan-out are for weights alone.
+            None takes zeros, but U(-1/√D, 1/√D) where weights are drawn by PyTorch's rule.
         dtype: "float32" or "float64".
         seed: as for `Sequential`.
 

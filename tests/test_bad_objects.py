@@ -25,6 +25,9 @@ OBJECTS = {
         r"weight_init: got 'he_norml', expected one of .*; did you mean 'he_normal'\?"),
     "unknown bias initialiser": (lambda: ms.Dense(3, 2, bias_init="zero"), UnknownNameError,
         r"bias_init: got 'zero', expected one of .*; did you mean 'zeros'\?"),
+    "bias initialiser of a weight": (lambda: ms.MLP([3, 2], bias_init="he_uniform"), ArgumentError,
+        r"bias_init: got He\(distribution='uniform', slope=0\.0\) \(He\), expected an initialiser of vectors, which "
+        r"have no fan-in and fan-out to take a variance from; use 'zeros', or 'torch' for U\(-1/√D, 1/√D\)"),
     "unknown distribution": (lambda: ms.He("gaussian"), UnknownNameError,
         r"distribution: got 'gaussian', expected one of normal, truncated_normal, uniform"),
     "dropout 1": (lambda: ms.MLP([3, 2], dropout=1.0), ArgumentError,

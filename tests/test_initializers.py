@@ -26,6 +26,7 @@ from mlp_scratch import (
     TorchDefault,
     Uniform,
 )  # fmt: skip
+from mlp_scratch.errors import ArgumentError
 from mlp_scratch.initializers import INITIALIZERS, KINDS
 from mlp_scratch.layers import ACTIVATIONS
 from mlp_scratch.model import default_initializers
@@ -103,6 +104,26 @@ def test_pytorchs_default_draws_the_bias_with_the_fan_of_the_weight():
         values = own[name]
         assert 0.98 * bound < np.abs(values).max() <= bound
         assert_close(values.var(), bound**2 / 3, variance_bound(bound**2 / 3, 9 / 5, size))
+
+
+def test_pytorchs_default_for_the_bias_alone():
+    assert Dense(4, 3, bias_init="torch").bias_init == TorchDefault()
+    given, left_open = (MLP([9, 5, 2], weight_init="torch", bias_init=rule, seed=3) for rule in ("torch", None))
+    assert np.array_equal(given.flat, left_open.flat)
+    bias = MLP([D, 2000], bias_init="torch", dtype="float64").parameters["0.bias"]
+    bound = 1 / np.sqrt(D)
+    assert 0.98 * bound < np.abs(bias).max() <= bound
+    assert_close(bias.var(), bound**2 / 3, variance_bound(bound**2 / 3, 9 / 5, 2000))
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_a_name_is_an_initialiser_of_biases_or_is_refused_at_once(name):
+    for make in (lambda: Dense(4, 3, bias_init=name), lambda: MLP([4, 3], bias_init=name)):
+        if "_" in name:
+            with pytest.raises(ArgumentError, match=r"^bias_init: got .*, expected an initialiser of vectors, .*"):
+                make()
+        else:
+            make()
 
 
 def test_draws_depend_on_the_generator_alone():

@@ -21,7 +21,8 @@ class Dense(Layer):
         n_out: H, the number of outputs.
         bias: whether there is a b.
         weight_init: an initialiser or its name; None takes the one that suits the activation behind the layer.
-        bias_init: the same for b; None takes zeros, but U(±1/√D) where the weight is drawn by PyTorch's rule.
+        bias_init: the same for b, "torch" for U(±1/√D); the rules of fan-in and fan-out are for weights alone. None
+            takes zeros, but U(±1/√D) where the weight is drawn by PyTorch's rule.
 
     >>> layer = Dense(2, 3)
     >>> parameters = {"weight": np.ones((3, 2)), "bias": np.zeros(3)}
@@ -49,6 +50,8 @@ class Dense(Layer):
             if (given := getattr(self, argument)) is not None:
                 # Names become objects here, so that the rest of the package never sees a string.
                 object.__setattr__(self, argument, checks.named(argument, given, INITIALIZERS, Initializer))
+        if isinstance(self.bias_init, Initializer):
+            self.bias_init.as_bias(self.n_in)  # refused here, and not when it is drawn
 
     def forward(self, parameters: Parameters, x: Array, context: Context) -> tuple[Array, Array]:
         y = x @ parameters["weight"].T
@@ -89,7 +92,7 @@ class Dense(Layer):
         assert isinstance(weight_init, Initializer)  # check() resolved the names
         drawn = {"weight": weight_init.draw(rng, (self.n_out, self.n_in))}
         if self.bias:
-            rule = bias_init or weight_init.bias(self.n_in)
-            assert isinstance(rule, Initializer)
+            assert not isinstance(bias_init, str)
+            rule = bias_init.as_bias(self.n_in) if bias_init else weight_init.bias(self.n_in)
             drawn["bias"] = rule.draw(rng, (self.n_out,))
         return drawn

@@ -81,7 +81,7 @@ def test_every_optimiser(optimizer, tmp_path):
                                          Constant(3)], ids=examples.name)  # fmt: skip
 def test_every_initialiser(initializer, tmp_path):
     round_trip(Sequential([Dense(4, 3, weight_init=initializer, bias_init=initializer if initializer.kind in (
-        "normal", "uniform", "constant") else None)]), tmp_path / "m")  # fmt: skip
+        "torch", "normal", "uniform", "constant") else None)]), tmp_path / "m")  # fmt: skip
 
 
 def test_extreme_numbers_and_metadata(tmp_path):
