@@ -14,6 +14,7 @@ to layer:
 | Torch  | 1 / (3 D), uniform; bias too      | PyTorch's `nn.Linear`                                       |
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -26,6 +27,9 @@ from mlp_scratch.errors import ArgumentError, unknown_name
 from mlp_scratch.record import Record
 
 Distribution = Literal["normal", "truncated_normal", "uniform"]
+
+STEEPEST = 1e100
+"""The largest slope: with a square that is far from overflow."""
 
 _TRUNCATED_DEVIATION = 0.87962566103423978
 """Standard deviation of a standard normal cut at ±2: dividing by it restores the variance asked for."""
@@ -112,6 +116,10 @@ class He(_VarianceRule):
     kind = "he"
     slope: float = 0.0
 
+    def check(self) -> None:
+        super().check()
+        checks.real("slope", self.slope, at_least=-STEEPEST, at_most=STEEPEST)
+
     def variance(self, fan_in: int, fan_out: int) -> float:
         return 2.0 / ((1.0 + self.slope**2) * fan_in)
 
@@ -160,16 +168,18 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """U(a, b), whatever the layer's size; a <= b."""
+    """U(a, b), whatever the layer's size; a <= b, and b - a is finite."""
 
     kind = "uniform"
     a: float = -0.05
     b: float = 0.05
 
     def check(self) -> None:
-        checks.real("a", self.a)
-        if checks.real("b", self.b) < self.a:
+        a, b = checks.real("a", self.a), checks.real("b", self.b)
+        if b < a:
             raise ArgumentError("b", given=self.b, expected=f"a number of at least a = {self.a}")
+        if not math.isfinite(b - a):
+            raise ArgumentError("b", given=self.b, expected=f"a number whose distance from a = {self.a} is finite")
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return rng.uniform(self.a, self.b, shape)
@@ -186,7 +196,7 @@ class Constant(Initializer):
         checks.real("value", self.value)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return np.full(shape, self.value)
+        return np.full(shape, self.value, np.float64)  # an integer may be larger than those of NumPy
 
 
 INITIALIZERS: dict[str, Initializer] = {

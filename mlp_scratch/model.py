@@ -107,8 +107,8 @@ class Model:
         """Draw all parameters anew; each layer has a random stream of its own, from (seed, position).
 
         Raises:
-            ArgumentError: before anything is changed, for a seed that is no integer of at least 0, and for a layer
-                whose `initial_parameters` are not those of its `parameter_shapes`.
+            ArgumentError: before anything is changed, for a seed that is no integer of at least 0, for a layer whose
+                `initial_parameters` are not those of its `parameter_shapes`, and for numbers that are not finite.
         """
         seed = checks.integer("seed", seed, at_least=0)
         flat, buffers = np.empty_like(self.flat), np.empty_like(self.buffer_vector)

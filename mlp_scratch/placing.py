@@ -109,7 +109,8 @@ def fill(vector: Array, op: Placed, noun: Literal["parameters", "buffers"], give
     """Write what a layer gives for its initial parameters or buffers to their places in `vector`.
 
     Raises:
-        ArgumentError: for an array that is missing, that is none of them, or that has another shape.
+        ArgumentError: for an array that is missing, that is none of them, or that has another shape, and for a
+            parameter that is not finite in the model's dtype.
     """
     fields: tuple[Field, ...] = getattr(op, noun)
     names, method = [field.name for field in fields], f"initial_{noun} of {op.called}"
@@ -125,7 +126,22 @@ def fill(vector: Array, op: Placed, noun: Literal["parameters", "buffers"], give
         if value.shape != field.shape:
             said = f"{field.name!r} of shape {value.shape} from {method}"
             raise ArgumentError("layers", given=said, expected=f"shape {field.shape}")
-        field.view(vector)[...] = value
+        with np.errstate(over="ignore"):  # what does not fit is looked for
+            field.view(vector)[...] = value
+        if noun == "parameters":
+            _check_finite(field.view(vector), value, op, field)
+
+
+def _check_finite(rounded: Array, drawn: Array, op: Placed, field: Field) -> None:
+    """Raise for a parameter that is not finite, with the name of what the user gave to draw it, where there is one."""
+    # NaN and infinity are those of the extremes, which takes no temporary array.
+    if rounded.size and not (np.isfinite(rounded.min()) and np.isfinite(rounded.max())):
+        number, rule = drawn[~np.isfinite(rounded)].flat[0], f"{field.name}_init"
+        raise ArgumentError(
+            rule if hasattr(op.layer, rule) else "layers",
+            given=f"{number} for {field.name!r} of {op.called}",
+            expected=f"finite numbers that fit {rounded.dtype}",
+        )
 
 
 def _fields(shapes: Mapping[str, tuple[int, ...]], start: int) -> tuple[Field, ...]:

@@ -94,6 +94,24 @@ def test_constants_of_ones_own():
     assert -1 <= w.min() < -0.99
     assert 2.99 < w.max() < 3
     assert (draw(Constant(0.7)) == 0.7).all()
+    for number in (3, 10**300):
+        assert draw(Constant(number)).dtype == np.float64
+        assert (draw(Constant(number)) == number).all()
+
+
+def test_numbers_that_a_dtype_still_has():
+    largest = float(np.finfo(np.float32).max)
+    assert (MLP([3, 2], weight_init=Constant(largest)).parameters["0.weight"] == largest).all()
+    assert (MLP([3, 2], weight_init=Constant(1e300), dtype="float64").parameters["0.weight"] == 1e300).all()
+    assert np.abs(draw(He(slope=-1e100))).max() < 1e-99
+
+
+def test_a_model_keeps_its_numbers_where_new_ones_do_not_fit():
+    model = MLP([3, 4], weight_init=Normal(1.2e38), seed=0)
+    before = model.flat.tobytes()
+    with pytest.raises(ArgumentError, match=r"^weight_init: got 3.98.*e\+38 for 'weight' of layer 0 \(dense\), "):
+        model.initialize(3)
+    assert model.flat.tobytes() == before
 
 
 def test_pytorchs_default_draws_the_bias_with_the_fan_of_the_weight():

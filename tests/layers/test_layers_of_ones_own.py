@@ -73,6 +73,14 @@ def test_lists_and_numbers_are_arrays_too():
     assert (model(Affine({"a": [1, 2, 3, 4, 5], "b": [0.5] * 5})).parameters["1.b"] == 0.5).all()
 
 
+@pytest.mark.parametrize(("number", "dtype"), [(np.nan, "float64"), (-np.inf, "float64"), (-1e39, "float32")])
+def test_initial_parameters_are_finite(number, dtype):
+    layer = Affine({"a": np.ones(5), "b": [0.0, 0.0, 0.0, number, 0.0]})
+    message = rf"layers: got {number} for 'b' of layer 1 \(affine\), expected finite numbers that fit {dtype}"
+    make = lambda: ms.Sequential([ms.Dense(4, 5), layer], dtype=dtype)  # noqa: E731
+    assert_refused(make, ArgumentError, message.replace("+", r"\+"))
+
+
 def test_a_layer_that_gives_less_the_second_time_changes_nothing():
     initial = {"a": np.ones(5), "b": np.zeros(5)}
     changing = model(Affine(initial))
