@@ -120,8 +120,9 @@ def train(
             bar.advance(taken, *course.ledger.shown)
             if training.position or interrupted():
                 continue  # in the middle of an epoch
-            if schedule.validation is not None:
-                scores = score(backend, program, state, schedule.validation)
+            if schedule.validation is not None and (
+                scores := score(backend, program, state, schedule.validation, interrupted)
+            ):
                 run.history.epochs[-1] = replace(
                     run.history.epochs[-1], val_loss=scores["loss"], val_accuracy=scores.get("accuracy")
                 )
@@ -246,14 +247,18 @@ def reported(loss: Loss, validation: Samples | None) -> tuple[str, ...]:
     return figures if validation is None else (*figures, *(f"val_{name}" for name in figures))
 
 
-def score(backend: Backend, program: Program, state: State, samples: Samples) -> dict[str, float]:
-    """The loss of all samples, and their accuracy where the task has one, in inference mode.
+def score(
+    backend: Backend, program: Program, state: State, samples: Samples, stop: Stop = lambda: False
+) -> dict[str, float]:
+    """The loss of all samples, and their accuracy where the task has one, in inference mode; nothing if `stop` says so.
 
     The loss is the weighted mean over all samples, as if they were one batch; the accuracy is the plain mean, and NaN
     where an output or the loss of a sample is.
     """
     losses, accuracies = [], []
     for start in range(0, len(samples.X), SCORED_AT_ONCE):
+        if stop():
+            return {}
         rows = slice(start, start + SCORED_AT_ONCE)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows shows in the scores
             z, t = backend.logits(program, state, samples.X[rows]), samples.targets[rows]

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, Callback
+from mlp_scratch import MLP, Callback, training
 from mlp_scratch.backends import BACKENDS
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.interrupts import deferred_interrupts
@@ -129,6 +129,26 @@ def test_ctrl_c_in_a_callback_ends_the_fit_after_that_epoch():
     assert model.training.epoch == 2
     model.fit(X, Y, batch_size=5, epochs=3)
     assert np.array_equal(model.flat, whole.flat)
+
+
+def test_ctrl_c_is_answered_while_a_large_validation_set_is_scored(monkeypatch):
+    """As soon as some of its samples are."""
+    scored, logits = [], NumpyBackend.logits
+
+    def press(backend, program, state, samples):
+        os.kill(os.getpid(), signal.SIGINT)
+        scored.append(len(samples))
+        return logits(backend, program, state, samples)
+
+    monkeypatch.setattr(NumpyBackend, "logits", press)
+    monkeypatch.setattr(training, "SCORED_AT_ONCE", 3)
+    model = build()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, batch_size=5, epochs=5, backend="numpy", validation=(X, Y))
+    assert scored == [3]
+    assert model.training.epoch == 1
+    assert model.history.stopped == "interrupted"
+    assert model.history.epochs[0].val_loss is None
 
 
 def test_the_handler_before_is_put_back_and_called():
