@@ -11,12 +11,13 @@ from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.backends import Samples, State, get_backend
 from mlp_scratch.backends.numpy import forward
-from mlp_scratch.derivatives import Derivative, Line, central_difference, complex_step
+from mlp_scratch.derivatives import EPS, ROUNDINGS, Derivative, Line, central_difference, complex_step
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
 from mlp_scratch.losses import LOSSES, Loss, default_loss
 from mlp_scratch.model import Model
 from mlp_scratch.optimizers import SGD
 from mlp_scratch.program import Program, lower
+from mlp_scratch.roundings import sizes_before_cancelling
 from mlp_scratch.samples import prepare
 from mlp_scratch.sequential import Sequential
 from mlp_scratch.standard_json import standard
@@ -195,8 +196,11 @@ def gradcheck(
     # What is not finite makes an infinite error below; NumPy's warnings would only say it less clearly.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         value, gradient = runner.loss_and_gradient(program, state, samples, seed=seed, step=STEP, training=True)
+        sizes = sizes_before_cancelling(double, chosen, samples, seed=seed, step=STEP)
         for parameter, index, direction in _directions(double, directions, seed):
             numeric = differentiate(_line(program, state, samples, direction, seed))
+            least = ROUNDINGS * EPS * sizes[parameter]
+            numeric = numeric._replace(uncertainty=max(numeric.uncertainty, least))
             own = direction != 0  # not 0 · NaN: what is not finite elsewhere is another parameter's error
             analytic = float(gradient[own] @ direction[own])
             entries.append(_entry(parameter, index, analytic, numeric, tolerance))

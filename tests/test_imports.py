@@ -33,7 +33,7 @@ ORDER: list[set[str]] = [
     {"mlp_scratch.model"},
     {"mlp_scratch.program"},
     {"mlp_scratch.backends"},
-    {"mlp_scratch.history", "mlp_scratch.interrupts", "mlp_scratch.progress"},
+    {"mlp_scratch.history", "mlp_scratch.interrupts", "mlp_scratch.progress", "mlp_scratch.roundings"},
     {"mlp_scratch.callbacks"},
     {"mlp_scratch.training", "mlp_scratch.samples"},
     {"mlp_scratch.io"},
