@@ -153,28 +153,60 @@ def from_jax(
         at_kink: as for `from_object`.
         batch: the same.
         parameters: their values, by name.
+
+    Raises:
+        ArgumentTypeError: for a function that doesn't return one array in the precision of its inputs.
     """
     import jax  # an optional package, and a slow import
 
     names, values = ["x", *parameters], {name: numbers(name, value) for name, value in parameters.items()}
-    # Compiled: the checks call it some hundred times at each shape.
-    compiled = jax.jit(function)
-    pulled = jax.jit(lambda arguments, dy: jax.vjp(function, *arguments)[1](dy))
+
+    def compiled(called: Callable[..., Any]) -> Callable[..., Any]:
+        quick: Callable[..., Any] = jax.jit(called)  # the checks call it some hundred times at each shape
+
+        def on_arrays(inputs: Arrays, *dy: Array) -> Any:
+            nonlocal quick
+            with jax.enable_x64(_double(inputs)):
+                arguments = [jax.numpy.asarray(a) for a in (*inputs.values(), *dy)]
+                try:
+                    return quick(*arguments)
+                except jax.errors.JAXTypeError:  # an `if` of Python's, say, which asks for a number
+                    quick = called
+                    return quick(*arguments)
+
+        return on_arrays
+
+    plain = compiled(function)
+    in_training = compiled(lambda *arguments: jax.vjp(function, *arguments)[0])  # what the custom rule says y is
+    pulled = compiled(lambda *arguments: jax.vjp(function, *arguments[:-1])[1](arguments[-1]))
+
+    def of(called: Callable[..., Any], inputs: Arrays) -> Array:
+        y = called({name: inputs[name] for name in names})
+        if not isinstance(y, jax.Array):
+            raise ArgumentTypeError("function", given=checks.describe(y), expected="a function that returns one array")
+        if _double(inputs) and y.dtype != np.float64:
+            given, expected = f"y of dtype {y.dtype} for inputs of float64", "a function that keeps their dtype"
+            raise ArgumentTypeError("function", given=given, expected=expected)
+        return np.asarray(y)
 
     def value(inputs: Arrays) -> Array:
-        with jax.enable_x64(True):
-            return np.asarray(compiled(*(inputs[name] for name in names)))
+        return of(plain, inputs)
 
     def vjp(inputs: Arrays) -> tuple[Array, Pullback]:
+        y = of(in_training, inputs)
+
         def pullback(dy: Array) -> Arrays:
-            with jax.enable_x64(True):
-                grads = pulled([inputs[name] for name in names], dy)
+            grads = pulled({name: inputs[name] for name in names}, dy)
             return {name: np.asarray(g) for name, g in zip(names, grads, strict=True)}
 
-        return value(inputs), pullback
+        return y, pullback
 
     code = _wrapped("from_jax", function, values, at_kink, batch)
     return Function(_called(function), vjp, values, at_kink=at_kink, batch=batch, value=value, code=code)
+
+
+def _double(inputs: Arrays) -> bool:
+    return any(value.dtype == np.float64 for value in inputs.values())
 
 
 def _called(function: object) -> str:

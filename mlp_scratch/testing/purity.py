@@ -3,8 +3,10 @@
 import numpy as np
 
 from mlp_scratch._types import Array
+from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.function import Arrays
 from mlp_scratch.testing.point import Point
+from mlp_scratch.testing.roundings import scale_of_y
 
 
 def purity(point: Point) -> None:
@@ -37,7 +39,8 @@ def _never_writes(point: Point) -> None:
 def repeatability(point: Point) -> None:
     """Either pass called twice returns the same bits: backward never accumulates and leaves its cache alone.
 
-    What was cached of an earlier batch, or of parameters that were updated since, is not used again.
+    What was cached of an earlier batch, or of parameters that were updated since, is not used again. Where y can be had
+    without a gradient, it is the same y, but for rounding.
     """
     y, pullback = point.function.vjp(point.copy())
     claim = "forward called twice returns the same: noise in it is a function of a seed"
@@ -47,7 +50,18 @@ def repeatability(point: Point) -> None:
     for name, gradient in first.items():
         claim = "backward called twice returns the same: it neither accumulates nor spoils its cache"
         _same(point, "repeatability", claim, f"the gradient of {name}", second[name], gradient)
+    _trains_on_its_value(point)
     _forgets(point)
+
+
+def _trains_on_its_value(point: Point) -> None:
+    """What is differentiated numerically is what training sees: a custom rule may compute a y of its own."""
+    if point.function.value is None:
+        return
+    claim, labels = "forward returns the same y with a gradient and without", ("with a gradient", "without")
+    allowed = tolerances.rounding(point.u.size, scale_of_y(point), np.float64)
+    alone = np.asarray(point.function(point.copy()))
+    point.compare("repeatability", claim, "y", np.asarray(point.y), alone, allowed, labels)
 
 
 def _forgets(point: Point) -> None:
