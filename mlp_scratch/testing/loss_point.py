@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from mlp_scratch._types import Array
 from mlp_scratch.losses import CrossEntropy
@@ -73,9 +74,16 @@ class LossPoint:
 
     def in_dtype(self) -> "LossPoint":
         """The loss at the same numbers in the dtype in which the logits were given."""
-        t = self.t.astype(self.dtype) if self.t.dtype.kind == "f" else self.t
-        weights = None if self.weights is None else self.weights.astype(self.dtype)
-        return replace(self, z=self.z.astype(self.dtype), t=t, weights=weights)
+        return self._as(self.dtype)
+
+    def in_double(self) -> "LossPoint":
+        """The loss at the same numbers in float64."""
+        return self._as(np.dtype(np.float64))
+
+    def _as(self, dtype: "np.dtype[Any]") -> "LossPoint":
+        t = self.t.astype(dtype) if self.t.dtype.kind == "f" else self.t
+        weights = None if self.weights is None else self.weights.astype(dtype)
+        return replace(self, z=self.z.astype(dtype), t=t, weights=weights)
 
     def is_shift_invariant(self) -> bool:
         """As it was said; else for this package's cross-entropy only."""
@@ -93,10 +101,10 @@ class LossPoint:
                 name, claim, {"of": place, labels[0]: a, labels[1]: b, "off by": abs(a - b), "allowed": allowed}
             )
 
-    def allowed(self, *arrays: Array) -> float:
+    def allowed(self, *arrays: Array, dtype: npt.DTypeLike = np.float64) -> float:
         """Rounding of what is computed from these logits."""
         size = tolerances.largest(self.z, self.t, *(np.asarray(a) for a in arrays)) + 1
-        return tolerances.rounding(self.z.size, size, np.float64)
+        return tolerances.rounding(self.z.size, size, dtype)
 
     def error(self, name: str, claim: str, facts: dict[str, object]) -> PropertyError:
         """The error for a violated property of this loss."""

@@ -1,5 +1,7 @@
 """What holds for every loss that is a mean over samples."""
 
+import re
+
 import numpy as np
 
 from mlp_scratch._types import Array
@@ -136,13 +138,22 @@ def finite_at_extremes(point: LossPoint) -> None:
 def dtype(point: LossPoint) -> None:
     """Value and gradient have the dtype in which the logits are given: float32 in, float32 out.
 
-    A float of Python spreads no precision, so a value may be one.
+    And they are float64's numbers to half of float32's digits. A float of Python spreads no precision, so a value may
+    be one.
     """
-    narrow = point.in_dtype()
-    for what, result in (("value", narrow.value()), ("gradient", narrow.gradient())):
+    claim, labels = f"{point.dtype} gives float64's numbers, but for its rounding", (str(point.dtype), "float64")
+    for what, ask in (("value", LossPoint.value), ("gradient", LossPoint.gradient)):
+        with np.errstate(all="ignore"):  # what is beyond float32 is infinite there
+            narrow = point.in_dtype()
+            result, double = ask(narrow), np.asarray(ask(narrow.in_double()))
         if type(result) is not float and np.asarray(result).dtype != point.dtype:
             facts: dict[str, object] = {"of": what, "its dtype": np.asarray(result).dtype, "expected": point.dtype}
             raise point.error("dtype", "value and gradient have the dtype of the logits", facts)
+        fits = np.abs(double) < np.finfo(point.dtype).max / point.z.size  # so does the sum that a mean is made of
+        if fits.all():
+            allowed = tolerances.half_the_digits(tolerances.largest(double), point.dtype)
+            allowed += narrow.allowed(double, dtype=point.dtype)
+            point.compare("dtype", claim, np.asarray(result, np.float64), double, allowed, labels)
 
 
 def _grows_beyond(extreme: LossPoint) -> bool:
@@ -162,8 +173,8 @@ def _grows_beyond(extreme: LossPoint) -> bool:
 def _of_loss(point: LossPoint, error: PropertyError, claim: str) -> PropertyError:
     """What was found of the loss as a function of z alone."""
     facts = {label: fact for label, fact in error.facts.items() if label not in ("layer", "x")}
-    if facts.get("of") == "x":
-        facts["of"] = "z"
+    if "of" in facts:  # x[0, 0], say
+        facts["of"] = re.sub(r"^x\b", "z", str(facts["of"]))
     return point.error("gradient_is_derivative", claim, facts)
 
 

@@ -103,6 +103,8 @@ def _point(
     if logits.ndim != 2:
         mend = "for one output a sample, z[:, np.newaxis]" if logits.ndim == 1 else ""
         raise ArgumentError("z", given=f"shape {logits.shape}", expected="logits of shape (N, K)", mend=mend)
+    if not logits.size:
+        raise ArgumentError("z", given=f"shape {logits.shape}", expected="at least one sample and one logit")
     kind = logits.dtype if logits.dtype.kind == "f" else np.dtype(np.float64)
     checks.finite("z", logits, kind)
     if t is None:
@@ -112,6 +114,8 @@ def _point(
     targets: Array = loss.prepare(t, at.shape[1], at.dtype) if isinstance(loss, Loss) else np.array(t)
     if targets.shape[:1] != (len(at),):
         raise ArgumentError("t", given=f"shape {targets.shape}", expected=f"targets of {len(at)} samples, as z has")
+    if targets.dtype.kind == "f":
+        checks.finite("t", targets, targets.dtype)
     weighted = takes_weights(loss)
     own = _sample_weights(weights, len(at), weighted)
     return LossPoint(loss, at, targets, own, weighted, kind, shift_invariant, optimum, counts)
@@ -129,4 +133,8 @@ def _sample_weights(weights: object, n: int, weighted: bool) -> Array | None:
     own = checks.numeric("weights", weights).astype(np.float64)
     if own.shape != (n,):
         raise ArgumentError("weights", given=f"shape {own.shape}", expected=f"one weight a sample, shape ({n},)")
+    checks.finite("weights", own, own.dtype)
+    if own.min() < 0:
+        given = f"{own.min()} at position {int(own.argmin())}"
+        raise ArgumentError("weights", given=given, expected="weights that are not negative")
     return own

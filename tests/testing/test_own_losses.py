@@ -234,6 +234,15 @@ def test_the_printed_lines_keep_the_options():
     assert "from mlp_scratch.losses import CrossEntropy\nloss = CrossEntropy(label_smoothing=0.5)" in caught.value.code
 
 
+def test_where_a_gradient_is_wrong_is_said_of_the_logits():
+    class Wrong(Unweighted):
+        def gradient(self, z, t):
+            return super().gradient(z, t) * np.array([1.0, 1.0005])
+
+    with pytest.raises(PropertyError, match=r"of +z\[0, 1\]"):
+        check_loss(Wrong(), Z, T, only=["gradient_is_derivative"])
+
+
 REFUSED = {
     "forgotten targets": (lambda: check_loss(Squared(), Z), ArgumentTypeError,
         r"t: got None \(NoneType\), expected the targets of z, as the loss takes them; check_loss\(loss, z, t\)"),
@@ -245,6 +254,14 @@ REFUSED = {
         r"weights: got shape \(1,\), expected one weight a sample, shape \(2,\)"),
     "weights nobody takes": (lambda: check_loss(Unweighted(), Z, T, weights=WEIGHTS), ArgumentError,
         r"weights: got weights for a loss that takes none, expected None, or a loss with value\(z, t, weights\) .*"),
+    "a NaN among the weights": (lambda: check_loss(Squared(), Z, T, weights=[1.0, np.nan]), ArgumentError,
+        r"weights: got nan at position \(1,\), expected finite numbers that fit float64; .*"),
+    "a weight below 0": (lambda: check_loss(Squared(), Z, T, weights=[1.0, -0.5]), ArgumentError,
+        r"weights: got -0\.5 at position 1, expected weights that are not negative"),
+    "a NaN among the targets": (lambda: check_loss(Squared(), Z, T * np.nan), ArgumentError,
+        r"t: got nan at position \(0, 0\), expected finite numbers that fit float64; .*"),
+    "no samples": (lambda: check_loss(CrossEntropy(), np.zeros((0, 3)), np.zeros(0, int)), ArgumentError,
+        r"z: got shape \(0, 3\), expected at least one sample and one logit"),
     "an optimum of another shape": (lambda: check_loss(Squared(), Z, T, optimum=lambda t: t[0]), ArgumentError,
         r"optimum: got a function whose answer has shape \(2,\), expected one .* of shape \(2, 2\)"),
 }  # fmt: skip
