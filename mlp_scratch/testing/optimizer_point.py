@@ -11,6 +11,7 @@ from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentTypeError
 from mlp_scratch.testing import tolerances
 from mlp_scratch.testing.failure import PropertyError, literal, made
+from mlp_scratch.testing.point import ALWAYS
 
 STEPS = 12
 """Steps of each trajectory: enough to tell t from t - 1 in a power, few enough for that not to fade."""
@@ -48,15 +49,22 @@ class OptimizerPoint:
     reference: HasUpdate | None = None
 
     def run(
-        self, optimizer: HasUpdate | None = None, p: Array | None = None, g: Array | None = None, decayed: Any = 1.0
+        self,
+        optimizer: HasUpdate | None = None,
+        p: Array | None = None,
+        g: Array | None = None,
+        decayed: Any = 1.0,
+        lr: Array | None = None,
     ) -> Array:
-        """The parameters after each step, (T, P)."""
+        """The parameters after each step, (T, P); `lr` is one learning rate a step."""
         rule = optimizer or self.optimizer
         at = np.array(self.p if p is None else p)
         slots = np.zeros((len(rule.slots), at.size), at.dtype)
+        gradients = self.g if g is None else g
+        rates = [self.lr] * len(gradients) if lr is None else lr.tolist()
         path = []
-        for step, gradient in enumerate(self.g if g is None else g, start=1):
-            at, slots = updated(rule, at, gradient, slots, step=step, lr=self.lr, decayed=decayed)
+        for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
+            at, slots = updated(rule, at, gradient, slots, step=step, lr=rate, decayed=decayed)
             path.append(at)
         return np.array(path)
 
@@ -66,6 +74,12 @@ class OptimizerPoint:
         """Raise unless two trajectories agree."""
         size = tolerances.largest(expected, self.p) + self.lr
         allowed = tolerances.rounding(STEPS, size, np.float64) + slack
+        self.within(name, claim, actual, expected, labels, allowed)
+
+    def within(
+        self, name: str, claim: str, actual: Array, expected: Array, labels: tuple[str, str], allowed: float
+    ) -> None:
+        """Raise unless two trajectories are at most `allowed` apart."""
         where = tolerances.worst(actual, expected, allowed)
         if where is None:
             return
@@ -87,7 +101,7 @@ class OptimizerPoint:
         if self.reference is not None:
             lines += made("reference", self.reference, "mlp_scratch.optimizers")
             options += ", reference=reference"
-        options += "" if name == "shapes" else f", only=[{name!r}]"  # shapes are always checked
+        options += "" if name in ALWAYS else f", only=[{name!r}]"
         code = (
             f"import numpy as np\nfrom mlp_scratch.testing import check_optimizer\n{lines}"
             f"check_optimizer(optimizer, {literal(p)}, {literal(self.g)}{options})"

@@ -13,24 +13,40 @@ from mlp_scratch.testing.optimizer_point import STEPS, OptimizerPoint, updated
 def shapes(point: OptimizerPoint) -> None:
     """Parameters and slots keep their shapes; looked at before any other property."""
     slots = np.zeros((len(point.optimizer.slots), point.p.size))
-    after = updated(point.optimizer, point.p, point.g[0], slots, step=1, lr=point.lr, decayed=1.0)
+    with np.errstate(all="ignore"):  # what is not finite is said next
+        after = updated(point.optimizer, point.p, point.g[0], slots, step=1, lr=point.lr, decayed=1.0)
     for what, now, before in zip(("p", "slots"), after, (point.p, slots), strict=True):
         if now.shape != before.shape and (now.size or before.size):  # no slots are no slots
             facts: dict[str, object] = {"of": what, "its shape": now.shape, "expected": before.shape}
             raise point.error("shapes", "parameters and slots keep their shapes", facts)
 
 
+def finite(point: OptimizerPoint) -> None:
+    """Finite parameters and gradients give finite parameters; looked at before any other property, too."""
+    with np.errstate(all="ignore"):  # what is not finite is said below
+        path = point.run()
+    for step, i in np.argwhere(~np.isfinite(path))[:1]:
+        facts: dict[str, object] = {
+            "step": step + 1,
+            "parameter": i,
+            "gradient": float(point.g[step, i]),
+            "update": float(path[step, i]),
+        }
+        raise point.error("finite", "an update gives finite numbers", facts)
+
+
 def pure(point: OptimizerPoint) -> None:
-    """An update changes nothing in place, and asked twice answers the same."""
-    rule, p, g = point.optimizer, point.p.copy(), point.g[0].copy()
-    slots = np.full((len(rule.slots), p.size), 0.25)
-    results = [rule.update(p, g, slots, step=3, lr=point.lr) for _ in range(2)]
-    claim = "an update changes nothing in place"
-    for what, now, before in (("p", p, point.p), ("g", g, point.g[0]), ("slots", slots, np.full_like(slots, 0.25))):
-        if not np.array_equal(now, before):
-            raise point.error("pure", claim, {"changed": what})
-    if not all(np.array_equal(a, b) for a, b in zip(*results, strict=True)):
-        raise point.error("pure", "the same call gives the same bits", {})
+    """An update changes nothing in place, at the first step and later, and asked twice answers the same."""
+    for step in (1, 3):
+        rule, p, g = point.optimizer, point.p.copy(), point.g[0].copy()
+        slots = np.full((len(rule.slots), p.size), 0.25)
+        results = [rule.update(p, g, slots, step=step, lr=point.lr) for _ in range(2)]
+        claim = "an update changes nothing in place"
+        for what, now, before in (("p", p, point.p), ("g", g, point.g[0]), ("slots", slots, np.full_like(slots, 0.25))):
+            if not np.array_equal(now, before):
+                raise point.error("pure", claim, {"changed": what, "step": step})
+        if not all(np.array_equal(a, b) for a, b in zip(*results, strict=True)):
+            raise point.error("pure", "the same call gives the same bits", {"step": step})
 
 
 def elementwise(point: OptimizerPoint) -> None:
@@ -63,7 +79,7 @@ def constant_gradient(point: OptimizerPoint) -> None:
     """Under a gradient that never changes, the path is known in closed form, bias corrections cancelling exactly.
 
     Adam: m̂ = g and v̂ = g² at every step, so each step is lr g / (|g| + eps).
-    SGD: v_t = g (1 - μᵗ) / (1 - μ), and Nesterov's step is g + μ v_t.
+    SGD: v_t = g (1 + μ + ... + μᵗ⁻¹), and Nesterov's step is g + μ v_t.
     """
     rule, g = _without_decay(point.optimizer), point.g[0]
     t = np.arange(1, STEPS + 1)[:, np.newaxis]
@@ -74,14 +90,15 @@ def constant_gradient(point: OptimizerPoint) -> None:
         steps = np.divide(g, size, out=np.zeros(np.broadcast_shapes(g.shape, size.shape)), where=size > 0)
         steps = np.broadcast_to(steps, (STEPS, g.size))
     elif isinstance(rule, SGD):
-        velocity = g * ((1 - rule.momentum**t) / (1 - rule.momentum))
+        velocity = g * np.cumsum(rule.momentum ** (t - 1), axis=0)
         steps = g + rule.momentum * velocity if rule.nesterov else velocity
     else:
         return
     expected = point.p - point.lr * np.cumsum(steps, axis=0)
     actual = point.run(rule, g=np.broadcast_to(g, (STEPS, g.size)))
-    # 1 - β₂ᵗ cancels: its relative error is eps / (1 - β₂).
-    slack = point.lr * STEPS * tolerances.eps(np.float64) / (1 - getattr(rule, "beta2", 0.0)) * 8
+    # 1 - βᵗ cancels: its relative error is eps / (1 - β).
+    nearest = max(rule.beta1, rule.beta2) if isinstance(rule, Adam) else 0.0
+    slack = point.lr * STEPS * tolerances.eps(np.float64) / (1 - nearest) * 8
     claim = "a constant gradient gives the path known in closed form, step by step"
     point.hold("constant_gradient", claim, actual, expected, ("update", "closed form"), slack)
 
@@ -143,22 +160,38 @@ def scale_invariance(point: OptimizerPoint) -> None:
 
 
 def dtype(point: OptimizerPoint) -> None:
-    """Parameters and slots keep the dtype in which the parameters are given: float32 in, float32 out."""
-    p, g = point.p.astype(point.dtype), point.g[0].astype(point.dtype)
+    """Parameters and slots keep the dtype in which the parameters are given: float32 in, float32 out.
+
+    And they take the steps that they take in float64, to half of float32's digits.
+    """
+    with np.errstate(over="ignore"):  # gradients beyond float32
+        p, g = point.p.astype(point.dtype), point.g.astype(point.dtype)
     slots = np.zeros((len(point.optimizer.slots), p.size), point.dtype)
-    after = updated(point.optimizer, p, g, slots, step=1, lr=point.lr, decayed=1.0)
+    after = updated(point.optimizer, p, g[0], slots, step=1, lr=point.lr, decayed=1.0)
     for what, now in zip(("p", "slots"), after, strict=True):
         if now.size and now.dtype != point.dtype:
             facts: dict[str, object] = {"of": what, "its dtype": now.dtype, "expected": point.dtype}
             raise point.error("dtype", "parameters and slots keep the dtype of the parameters", facts)
+    if not np.isfinite(g).all():
+        return
+    wide_p, wide_g = p.astype(np.float64), g.astype(np.float64)
+    narrow, wide = point.run(p=p, g=g) - wide_p, point.run(p=wide_p, g=wide_g) - wide_p
+    allowed = tolerances.half_the_digits(tolerances.largest(wide), point.dtype)
+    allowed += tolerances.rounding(STEPS, tolerances.largest(wide, wide_p), point.dtype)
+    claim, labels = f"{point.dtype} gives float64's steps, but for its rounding", (str(point.dtype), "float64")
+    point.within("dtype", claim, narrow, wide, labels, allowed)
 
 
 def agreement(point: OptimizerPoint) -> None:
-    """The path that `reference` takes, where all parameters decay and where every second one does."""
+    """The path that `reference` takes, where all parameters decay and where every second one does.
+
+    Each step has another learning rate: one that is kept in a slot, or not looked at, shows in no other way.
+    """
     if point.reference is None:
         return
+    lr = point.lr * 2.0 ** -(np.arange(len(point.g)) % 3)
     for decayed in (1.0, (np.arange(point.p.size) % 2).astype(np.float64)):
-        actual, expected = point.run(decayed=decayed), point.run(point.reference, decayed=decayed)
+        actual, expected = point.run(decayed=decayed, lr=lr), point.run(point.reference, decayed=decayed, lr=lr)
         # 1 - βᵗ cancels, and two formulas for it differ by eps / (1 - β); β₂ is 0.999 as a rule.
         slack = point.lr * STEPS * tolerances.eps(np.float64) * 8 / (1 - 0.999)
         point.hold("agreement", "agrees with the reference", actual, expected, ("checked", "reference"), slack)

@@ -21,6 +21,7 @@ from mlp_scratch.testing.optimizer_properties import (
     descends,
     dtype,
     elementwise,
+    finite,
     pure,
     scale_invariance,
     shapes,
@@ -71,19 +72,25 @@ def check_optimizer(
     other = None if reference is None else as_rule("reference", reference)
     names = selected(PROPERTIES, only, skip, also=() if other is None else ("agreement",))
     rng = np.random.default_rng(1)
+    rate = checks.real("lr", lr, above=0.0)
     given = checks.numeric("p", rng.normal(size=5) if p is None else p)
     start = given.astype(np.float64)
+    if start.ndim != 1 or not start.size:
+        raise ArgumentError("p", given=f"shape {start.shape}", expected="at least one parameter, shape (P,)")
+    checks.finite("p", start, start.dtype)
     drawn = rng.normal(size=(STEPS, start.size)) * 2.0 ** rng.integers(-6, 7, start.size)
-    drawn[0, 0] = 0.0 if g is None else drawn[0, 0]
+    drawn[0, 0] = 0.0
     gradients = drawn if g is None else np.atleast_2d(checks.numeric("g", g).astype(np.float64))
-    if start.ndim != 1 or gradients.shape[1:] != start.shape:
+    if gradients.shape[1:] != start.shape or not gradients.size:
         expected = f"p of shape (P,) and g of shape (T, P), one row a step; p has shape {start.shape}"
         raise ArgumentError("g", given=f"shape {gradients.shape}", expected=expected)
+    checks.finite("g", gradients, gradients.dtype)
     kind = given.dtype if given.dtype.kind == "f" else start.dtype
 
     def check(rule: Any) -> None:
-        point = OptimizerPoint(as_rule("optimizer", rule), start, gradients, lr, kind, other)
+        point = OptimizerPoint(as_rule("optimizer", rule), start, gradients, rate, kind, other)
         shapes(point)
+        finite(point)
         for name in names:
             (PROPERTIES[name] if name != "agreement" else agreement)(point)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError
-from mlp_scratch.optimizers import Adam
+from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.testing import PropertyError, check_optimizer
 from tests.refusals import assert_refused
 
@@ -89,6 +89,66 @@ def test_only_a_reference_knows_what_a_rule_of_ones_own_should_be(wrong):
         exec(caught.value.code.replace("optimizer = ...", "optimizer = wrong"), {"wrong": wrong})
 
 
+class KeepsTheRate:
+    """The velocity has the learning rate in it, which is the same as `Momentum` while that never changes."""
+
+    slots = ("velocity",)
+
+    def update(self, p, g, slots, *, step, lr, decayed=1.0):
+        v = 0.875 * slots[0] + lr * g
+        return p - v, v[np.newaxis]
+
+
+class HasItsOwnRate(Plain):
+    def update(self, p, g, slots, *, step, lr, decayed=1.0):
+        return p - 0.125 * g, slots
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [(KeepsTheRate(), SGD(momentum=0.875)), (HasItsOwnRate(), SGD())], ids=["kept", "own"]
+)
+def test_a_reference_sees_what_a_rule_makes_of_another_learning_rate(wrong, right):
+    check_optimizer(Momentum(), reference=SGD(momentum=0.875))
+    with pytest.raises(PropertyError, match=r"^agreement"):
+        check_optimizer(wrong, reference=right)
+
+
+@pytest.mark.parametrize("written", [lambda step: step == 1, lambda step: step < 3, lambda step: step > 1])
+def test_a_rule_that_writes_at_some_steps_only_is_named(written):
+    class Writes(Momentum):
+        def update(self, p, g, slots, *, step, lr, decayed=1.0):
+            if written(step):
+                g *= 2
+            return super().update(p, g, slots, step=step, lr=lr)
+
+    with pytest.raises(PropertyError, match=r"^pure: an update changes nothing in place"):
+        check_optimizer(Writes())
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.999, 0.99999, 1 - 1e-9])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_momentum_near_one_is_known_in_closed_form(momentum, nesterov):
+    class Forgets(SGD):
+        def update(self, p, g, slots, *, step, lr, decayed=1.0):
+            return super().update(p, g, slots * (1 - 1e-9), step=step, lr=lr, decayed=decayed)
+
+    check_optimizer(SGD(momentum=momentum, nesterov=nesterov))
+    with pytest.raises(PropertyError, match=r"^constant_gradient"):
+        check_optimizer(Forgets(momentum=momentum, nesterov=nesterov))
+
+
+def test_moments_that_fade_slowly_are_known_too():
+    check_optimizer(Adam(beta1=0.99999, beta2=0.0))
+
+
+def test_an_update_that_is_not_finite_is_named():
+    with pytest.raises(PropertyError, match=r"^finite: an update gives finite numbers") as caught:
+        check_optimizer(Adam(eps=0.0))
+    assert (caught.value.facts["step"], caught.value.facts["parameter"], caught.value.facts["gradient"]) == (1, 0, 0)
+    with pytest.raises(PropertyError, match=r"^finite"), np.errstate(invalid="ignore"):
+        exec(caught.value.code)
+
+
 @dataclass(frozen=True)
 class Late(Adam):
     """Adam, one step late."""
@@ -150,6 +210,22 @@ REFUSED = {
         r"reference: got 'adam' \(str\), expected an object with slots and update; .*"),
     "gradients of other parameters": (lambda: check_optimizer(Plain(), np.ones(3), np.ones(2)), ArgumentError,
         r"g: got shape \(1, 2\), expected p of shape \(P,\) and g of shape \(T, P\), .*; p has shape \(3,\)"),
+    "no parameters": (lambda: check_optimizer(Plain(), []), ArgumentError,
+        r"p: got shape \(0,\), expected at least one parameter, shape \(P,\)"),
+    "a matrix of parameters": (lambda: check_optimizer(Plain(), np.ones((2, 2))), ArgumentError,
+        r"p: got shape \(2, 2\), expected at least one parameter, shape \(P,\)"),
+    "no gradients": (lambda: check_optimizer(Plain(), np.ones(3), np.ones((0, 3))), ArgumentError,
+        r"g: got shape \(0, 3\), expected p of shape \(P,\) and g of shape \(T, P\), .*; p has shape \(3,\)"),
+    "a NaN among the parameters": (lambda: check_optimizer(Plain(), [1.0, np.nan]), ArgumentError,
+        r"p: got nan at position \(1,\), expected finite numbers that fit float64; .*"),
+    "an infinite gradient": (lambda: check_optimizer(Plain(), [1.0], [[np.inf]]), ArgumentError,
+        r"g: got inf at position \(0, 0\), expected finite numbers that fit float64; .*"),
+    "a learning rate that is none": (lambda: check_optimizer(Plain(), lr="a"), ArgumentTypeError,
+        r"lr: got 'a' \(str\), expected a real number"),
+    "no learning": (lambda: check_optimizer(Plain(), lr=0.0), ArgumentError,
+        r"lr: got 0\.0, expected a finite number above 0"),
+    "a NaN for a learning rate": (lambda: check_optimizer(Plain(), lr=float("nan")), ArgumentError,
+        r"lr: got nan, expected a finite number above 0"),
 }  # fmt: skip
 
 
