@@ -11,6 +11,7 @@ from mlp_scratch.testing import slopes, tolerances
 from mlp_scratch.testing.function import Arrays
 from mlp_scratch.testing.kinks import beside, slope_along
 from mlp_scratch.testing.point import Counts, Point
+from mlp_scratch.testing.roundings import balanced
 from mlp_scratch.testing.slopes import Slopes
 
 ELEMENTS = 24
@@ -86,17 +87,39 @@ def _elements(point: Point) -> Iterator[Place]:
 
 
 def _hold(point: Point, check: str, direction: Arrays, numeric: Slopes, place: Place | None = None) -> None:
-    """Raise unless backward's derivative along `direction` is the numerical one; compare nothing with the unknown."""
+    """Raise unless backward's derivative along `direction` is the numerical one; compare nothing with the unknown.
+
+    What large elements of y drown is looked at once more, with a dy that makes them small.
+    """
     slope, analytic = numeric.total, _product(point.grads, direction)
     allowed = _allowed(point, direction, slope)
-    # A gradient that is zero is resolved by what would have been seen had it not been.
-    size = _magnitude(point, direction) or max(point.scales.values()) or 1.0
-    resolved = slope.at_kink or allowed <= tolerances.RESOLVED * size
+    resolved = _resolved(point, direction, slope)
+    _agree(point, check, direction, numeric, place)
+    if not resolved and (even := balanced(point)) is not None:
+        again = slope_along(even, direction, 1.0 if place is None else _size(point, place))
+        _agree(even, check, direction, again, place)
+        resolved = _resolved(even, direction, again.total)
     point.counts.derivatives += 1
     point.counts.kinks += slope.at_kink
     point.counts.unresolved += not resolved
     if place is not None:
-        _remember(point, place, analytic, resolved or allowed <= _negligible(point, place))
+        something = allowed <= max(tolerances.RESOLVED * _magnitude(point, direction), _negligible(point, place))
+        _remember(point, place, analytic, resolved or something)
+
+
+def _resolved(point: Point, direction: Arrays, slope: Derivative) -> bool:
+    """Whether an error of a hundred-thousandth of the derivative would show.
+
+    One that is zero is resolved by what would have been seen had it not been: one as large as others, or as dy.
+    """
+    size = max(abs(_product(point.grads, direction)), abs(slope.low), abs(slope.high))
+    size = size or min(_magnitude(point, direction) or max(point.scales.values()) or 1.0, tolerances.largest(point.u))
+    return slope.at_kink or _allowed(point, direction, slope) <= tolerances.RESOLVED * size
+
+
+def _agree(point: Point, check: str, direction: Arrays, numeric: Slopes, place: Place | None) -> None:
+    slope, analytic = numeric.total, _product(point.grads, direction)
+    allowed = _allowed(point, direction, slope)
     if not slope.known or slope.distance(analytic) <= allowed:
         return
     if _sides_are_free(point):
@@ -125,7 +148,9 @@ def _wrong(at: Point, direction: Arrays, slope: Derivative) -> bool:
 
 
 def _allowed(point: Point, direction: Arrays, slope: Derivative) -> float:
-    return tolerances.slope(slope, point.u.size, _magnitude(point, direction))
+    """What roundings may come to; where forward stands still, of the log of 1 + 10⁻¹⁷ say, also those of 1."""
+    least = tolerances.largest(point.u) if slope.low == slope.high == 0 else 0.0
+    return tolerances.slope(slope, point.u.size, _magnitude(point, direction, least))
 
 
 def _remember(point: Point, place: Place, analytic: float, known: bool) -> None:
@@ -153,8 +178,8 @@ def _product(grads: Arrays, direction: Arrays) -> float:
     return float(sum((np.asarray(grads[k])[on] * direction[k][on]).sum() for k, on in moved.items()))
 
 
-def _magnitude(point: Point, direction: Arrays) -> float:
-    return float(sum(point.scales[name] * np.abs(v).sum() for name, v in direction.items()))
+def _magnitude(point: Point, direction: Arrays, least: float = 0.0) -> float:
+    return float(sum(max(point.scales[name], least) * np.abs(v).sum() for name, v in direction.items()))
 
 
 def _size(point: Point, place: Place) -> float:
@@ -209,12 +234,13 @@ def _kinked(point: Point) -> bool:
 
 
 def _gradient_change(point: Point, v: Arrays, w: Arrays) -> Derivative:
-    """d/dt <backward(u) at θ + t v, w>."""
+    """d/dt <backward(u) at θ + t v, w>, whose terms have the roundings of the numbers that they are made of."""
+    size = _magnitude(point, w)
 
     def line(t: complex) -> tuple[complex, float, list[Array]]:
         moved = {name: value + float(t.real) * v[name] for name, value in point.inputs.items()}
         grads = point.function.vjp(moved)[1](point.u.copy())
         products = np.concatenate([(grads[name] * w[name]).ravel() for name in w])
-        return complex(products.sum()), float(np.abs(products).sum()), []
+        return complex(products.sum()), max(float(np.abs(products).sum()), size), []
 
     return central_difference(line)

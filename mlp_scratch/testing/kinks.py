@@ -46,7 +46,7 @@ def _moved(point: Point, rng: np.random.Generator) -> Point:
         for name, value in point.inputs.items()
     }
     x = inputs.pop("x")
-    return Point(replace(point.function, parameters=inputs), x)
+    return Point(replace(point.function, parameters=inputs), x, weights=point.weights)
 
 
 def _outside(here: Slopes, there: Slopes) -> bool:

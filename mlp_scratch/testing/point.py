@@ -45,11 +45,14 @@ class Point:
         inputs: by name, float64.
         y, pullback: from one forward pass at `inputs`.
         u: the dy that is pulled back, random, shaped like y, no element 0.
+        weights: what each element of every dy is multiplied by; 1 leaves them alike.
         grads: the gradient of Σ u · y with respect to each input.
     """
 
-    def __init__(self, function: Function, x: object, counts: Counts | None = None) -> None:
-        self.function = function
+    def __init__(
+        self, function: Function, x: object, counts: Counts | None = None, weights: Array | float = 1.0
+    ) -> None:
+        self.function, self.weights = function, weights
         self.counts = counts or Counts()
         given = checks.numeric("x", x)
         if given.ndim == 0:
@@ -76,7 +79,7 @@ class Point:
     def cotangent(self) -> Array:
         """A random dy: elements between 1/2 and 1 in magnitude, so that no sign or size hides an error."""
         signs = self.rng.choice([-1.0, 1.0], np.shape(self.y))
-        return np.asarray(signs * self.rng.uniform(0.5, 1.0, np.shape(self.y)))
+        return np.asarray(self.weights * signs * self.rng.uniform(0.5, 1.0, np.shape(self.y)))
 
     @cached_property
     def scales(self) -> dict[str, float]:
@@ -84,12 +87,17 @@ class Point:
 
         At least the largest element under several dy. Cancellation inside the layer (a batch of two, normalised, has
         hardly any gradient left) can't be seen from outside, but measured: in float32 it costs as many roundings as
-        in float64, and there they show.
+        in float64, and there they show. Where float32 loses it altogether (1 - sigmoid of 30 is 0) nothing shows but
+        that, and the numbers are taken to be as large as dy; so they are where float64 may have lost it as well.
         """
         several = [self.grads, *(self.pullback(self.cotangent()) for _ in range(4))]
         sizes = {name: tolerances.largest(*(grads[name] for grads in several)) for name in self.inputs}
-        measured = self._roundings_in_single()
-        return {name: max(size, measured[name]) for name, size in sizes.items()}
+        dy = tolerances.largest(self.u)
+        for name, measured in self._roundings_in_single().items():
+            lost = measured * tolerances.eps(np.float32) > tolerances.half_the_digits(sizes[name], np.float32)
+            lost |= sizes[name] < tolerances.eps(np.float64) * dy
+            sizes[name] = max(sizes[name], measured, dy if lost else 0.0)
+        return sizes
 
     def _roundings_in_single(self) -> dict[str, float]:
         """How many eps the float32 gradient of each input is off; 0 where the function takes float64 alone."""
