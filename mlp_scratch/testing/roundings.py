@@ -53,9 +53,12 @@ def balanced(point: Point) -> Point | None:
 def noise_in_single(point: Point) -> dict[str, float]:
     """By how much the float32 error of y and of each gradient changes from place to place.
 
-    Rounding comes and goes. What stays the same is no rounding, and does not count.
+    Rounding comes and goes. What stays the same is no rounding, and does not count. Nothing where it can't be measured.
     """
-    (y, grads), *others = _errors(point)
+    errors = _errors(point)
+    if not errors:
+        return {}
+    (y, grads), *others = errors
     noise = {"y": max(tolerances.largest(other - y) for other, _ in others)}
     return noise | {
         f"the gradient of {name}": max(tolerances.largest(other[name] - error) for _, other in others)
