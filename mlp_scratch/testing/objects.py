@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy, deepcopy
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,16 @@ def from_object(
     def at(inputs: Arrays) -> Any:
         """A copy of the layer, with `inputs` for parameters: these very arrays, so that a write to them is seen."""
         # deepcopy puts them wherever the layer holds the array that it calls a parameter: layer.W beside params["W"].
-        instead = {id(value): inputs[name] for name, value in given.items()}
+        instead = {id(value): inputs[name] for name, value in given.items()} | _as_views(layer, given, inputs)
         buffers = getattr(layer, "grads", None)
         if isinstance(buffers, Mapping):  # gradients that are written into are of their parameters' dtype
             reused = {k: g for k, g in buffers.items() if k in given and isinstance(g, np.ndarray)}
-            instead |= {id(g): g.astype(inputs[name].dtype) for name, g in reused.items()}
+            cast = {name: g.astype(inputs[name].dtype) for name, g in reused.items()}
+            instead |= {id(g): cast[name] for name, g in reused.items()} | _as_views(layer, reused, cast)
         own = _copy(layer, instead)
         for name in given:
             if own.params[name] is not inputs[name]:
-                _write(own.params, name, inputs[name])
+                _write(own, name, inputs[name])
         return own
 
     def passes(own: Any, inputs: Arrays) -> tuple[Array, Pullback]:
@@ -102,7 +104,49 @@ def _arrays_by_name(params: Any) -> Arrays:
         if not hasattr(value, "__array__") or isinstance(value, np.generic):
             given, expected = f"{checks.describe(value)} for {name!r}", "an array, whose numbers a check can replace"
             raise ArgumentTypeError("params", given=given, expected=expected, mend="wrap it in np.array")
+    for (first, one), (second, other) in combinations(params.items(), 2):
+        both = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+        if one is other or (both and np.shares_memory(one, other)):
+            given, expected = f"the same numbers under two names, {first!r} and {second!r}", "each under one name"
+            raise ArgumentError("params", given=given, expected=expected, mend="leave out one: its gradient is the sum")
     return dict(params)
+
+
+def _as_views(layer: Any, arrays: Arrays, values: Arrays) -> dict[int, Array]:
+    """What stands for `arrays` that share their memory: views of a copy of it, which hold `values`.
+
+    Of one vector, say, of which all parameters are parts. What else the layer itself holds of it becomes a view too.
+    """
+    held = [value for value in getattr(layer, "__dict__", {}).values() if isinstance(value, np.ndarray)]
+    instead: dict[int, Array] = {}
+    for owner in {id(owner): owner for owner in map(_owner, arrays.values())}.values():
+        own = {name: array for name, array in arrays.items() if _owner(array) is owner}
+        alike = [a for a in (*own.values(), *held, owner) if _owner(a) is owner and a.dtype == owner.dtype]
+        if len({id(array) for array in alike}) == 1:
+            continue
+        dtype = np.result_type(*(values[name] for name in own))
+        memory = owner.ravel(order="K").astype(dtype)
+        instead |= {id(array): _view(array, owner, memory) for array in alike}
+        for name, array in own.items():
+            if id(array) in instead:
+                instead[id(array)][...] = values[name]
+                instead[id(array)].flags.writeable = values[name].flags.writeable
+    return instead
+
+
+def _owner(array: Any) -> Any:
+    """The array whose memory it is a part of."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _view(array: Array, owner: Array, memory: Array) -> Array:
+    """The part of `memory` that `array` is of the memory of `owner`, whose numbers are of another size maybe."""
+    old, new = owner.itemsize, memory.itemsize
+    offset = (array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // old * new
+    strides = tuple(stride // old * new for stride in array.strides)
+    return np.ndarray(array.shape, memory.dtype, memory, offset, strides)
 
 
 def _copy(layer: Any, instead: dict[int, Any]) -> Any:
@@ -121,11 +165,12 @@ def _kept(gradient: Any, like: Array) -> Any:
     return own.astype(like.dtype) if isinstance(own, np.ndarray) and own.size == 0 else own
 
 
-def _write(params: Any, name: str, value: Array) -> None:
+def _write(own: Any, name: str, value: Array) -> None:
     """Write `value` into an array that stands for another each time it is asked for: a view of all parameters, say."""
-    if writable := params[name].dtype == value.dtype:
-        params[name][...] = value
-    if not (writable and np.array_equal(params[name], value, equal_nan=True)):
+    as_wide = (value.dtype, np.result_type(value, np.complex64))  # beside a complex one in one vector it is complex too
+    if own.params[name].dtype == value.dtype and not np.array_equal(own.params[name], value, equal_nan=True):
+        own.params[name][...] = value
+    if own.params[name].dtype not in as_wide or not np.array_equal(own.params[name], value, equal_nan=True):
         raise ArgumentError(
             "params",
             given=f"an array for {name!r} that can't be replaced by one of {value.dtype}",

@@ -150,23 +150,20 @@ def test_a_layer_is_left_as_it_is():
     assert layer.params["W"].tolist() == Linear().params["W"].tolist()
 
 
-class HasViews(HasProperties):
-    """params are views of one vector, made anew each time."""
+class MakesItsParameter(HasProperties):
+    """params are arrays made anew of numbers that are none."""
 
     def __init__(self):
-        self.all, self.dW = np.array([1.5, 2.0, -0.5, 1.0]), None
+        self.numbers, self.dW = [[1.5, 2.0], [-0.5, 1.0]], None
 
     params = property(lambda self: {"W": self.W})
-    W = property(lambda self: self.all.reshape(2, 2))
-
-
-def test_views_of_one_vector_are_written_through():
-    check_layer(HasViews(), X, skip=["single_precision"])
+    W = property(lambda self: np.array(self.numbers))
 
 
 def test_a_parameter_that_cannot_be_replaced_is_named():
-    with pytest.raises(ArgumentError, match=r"^params: got an array for 'W' that can't be replaced by one of float32"):
-        check_layer(HasViews(), X, only=["single_precision"])
+    for only, dtype in (["single_precision"], "float32"), (["derivative"], "float64"):
+        with pytest.raises(ArgumentError, match=f"^params: .* for 'W' that can't be replaced by one of {dtype}"):
+            check_layer(MakesItsParameter(), X, only=only)
 
 
 class Steps(Linear):
