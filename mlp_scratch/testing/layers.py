@@ -3,17 +3,19 @@
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Union
 
+from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
+from mlp_scratch.layers import Layer
 from mlp_scratch.testing.adapters import as_function
 from mlp_scratch.testing.agreement import agreement
 from mlp_scratch.testing.batches import batch_additivity, batch_permutation
 from mlp_scratch.testing.derivative import adjoint, derivative, hessian_symmetry, something_known
 from mlp_scratch.testing.drawing import at_each
-from mlp_scratch.testing.linearity import linearity
-from mlp_scratch.testing.noise import unbiased
 from mlp_scratch.testing.function import Function
 from mlp_scratch.testing.kinks import off_kinks
+from mlp_scratch.testing.linearity import linearity
+from mlp_scratch.testing.noise import unbiased
 from mlp_scratch.testing.point import Counts, Point
 from mlp_scratch.testing.purity import purity, repeatability
 from mlp_scratch.testing.storage import layout, single_precision
@@ -60,7 +62,8 @@ def check_layer(
 
     Raises:
         PropertyError: for a property that does not hold, with the smallest input found that shows it.
-        ArgumentError: for a name that is no property, for no property at all, and for a layer that is none.
+        ArgumentError: for a name that is no property, for no property at all, for a layer that is none, and for an x
+            of no numbers.
 
     >>> import numpy as np
     >>> class Square:
@@ -75,7 +78,7 @@ def check_layer(
     ...
     """
     function = as_function(layer)
-    other = None if reference is None else as_function(reference)
+    other = None if reference is None else _reference(reference)
     names = selected(PROPERTIES, only, skip, also=() if other is None else ("agreement",))
     counts = Counts()
 
@@ -92,14 +95,20 @@ def check_layer(
     return counts
 
 
+def _reference(reference: object) -> Function:
+    if not isinstance(reference, Function | Layer):
+        checks.having("reference", reference, ("forward", "backward"), "or what from_torch or from_jax returns")
+    return as_function(reference)
+
+
 def selected(
     table: Collection[str], only: Collection[str] | None, skip: Collection[str], also: Collection[str] = ()
 ) -> list[str]:
     """The names in `table` and `also` that `only` and `skip` leave, in their order."""
     names = [*table, *also]
-    for argument, chosen in (("only", only or ()), ("skip", skip)):
-        if isinstance(chosen, str):
-            raise ArgumentTypeError(argument, given=repr(chosen), expected="a list of names")
+    for argument, chosen in (("only", () if only is None else only), ("skip", skip)):
+        if isinstance(chosen, str) or not isinstance(chosen, Collection):
+            raise ArgumentTypeError(argument, given=checks.describe(chosen), expected="a list of names")
         for name in chosen:
             if name not in names:
                 raise unknown_name(argument, name, names)

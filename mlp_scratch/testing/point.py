@@ -16,7 +16,7 @@ from mlp_scratch.testing.narrow import in_single
 CHECKED_SEED = 20_150_527
 """Of directions and of dy: the same in every run, so that a failure shows again."""
 
-ALWAYS = ("shapes", "finite")
+ALWAYS = ("shapes", "finite", "double_precision")
 """What is checked of every point, whatever `only=` says."""
 
 
@@ -58,6 +58,9 @@ class Point:
         if given.ndim == 0:
             expected, mend = "an array with an axis of samples", "one sample of one feature is [[1.0]]"
             raise ArgumentError("x", given=f"the number {given}", expected=expected, mend=mend)
+        if given.size == 0:
+            expected, mend = "at least one number", "of none nothing can be checked"
+            raise ArgumentError("x", given=f"shape {given.shape}", expected=expected, mend=mend)
         checks.finite("x", given, np.dtype(np.float64))
         # A copy: no property can spoil the caller's array or the next property's input.
         self.inputs: Arrays = {
@@ -67,6 +70,7 @@ class Point:
         self.rng = np.random.default_rng(CHECKED_SEED)
         y, self.pullback = function.vjp(self.copy())
         self.y = self.numbers("forward returns one array of numbers", "y", y)
+        self.check_precision()
         self.check_finite()
         self.u = self.cotangent()
         self.grads = self.pullback(self.u.copy())
@@ -121,6 +125,12 @@ class Point:
             return checks.numeric(what, None if isinstance(value, list | tuple) else value)
         except ArgumentTypeError:
             raise self.error("shapes", claim, {"of": what, "got": checks.describe(value)}) from None
+
+    def check_precision(self) -> None:
+        """y has float64's digits: differences of fewer are 0, or noise."""
+        dtype = np.asarray(self.y).dtype
+        if dtype.kind == "f" and dtype.itemsize < np.dtype(np.float64).itemsize:
+            raise self.error("double_precision", "float64 in gives float64 out", {"of": "y", "its dtype": dtype})
 
     def check_finite(self) -> None:
         """No element of y is NaN or infinite."""

@@ -19,7 +19,7 @@ from mlp_scratch.testing import (
 )
 from tests.refusals import assert_refused
 
-X = [[1.0, -2.0]]
+X, SAME = [[1.0, -2.0]], np.ones(2)
 
 
 class Scale:
@@ -95,6 +95,18 @@ REFUSED = {
         r"layer: got <.*HoldsALock .* \(HoldsALock\) with no deep copy \(.*lock.*\), expected one that .*; define .*"),
     "a number for x": (lambda: check_layer(Scale(), 1.0), ArgumentError,
         r"x: got the number 1\.0, expected an array with an axis of samples; one sample .* is \[\[1\.0\]\]"),
+    "an x of no numbers": (lambda: check_layer(Scale(), np.zeros((0, 2))), ArgumentError,
+        r"x: got shape \(0, 2\), expected at least one number; of none nothing can be checked"),
+    "no reference": (lambda: check_layer(Scale(), X, reference=3), ArgumentTypeError,
+        r"reference: got 3 \(int\), expected an object with forward and backward; or what from_torch or .*"),
+    "a number for properties": (lambda: check_layer(Scale(), X, only=3), ArgumentTypeError,
+        r"only: got 3 \(int\), expected a list of names"),
+    "None to leave out": (lambda: check_layer(Scale(), X, skip=None), ArgumentTypeError,
+        r"skip: got None \(NoneType\), expected a list of names"),
+    "one array under two names": (lambda: from_object(Scale({"a": SAME, "b": SAME})), ArgumentError,
+        r"params: got the same numbers under two names, 'a' and 'b', expected each under one name; leave out one: .*"),
+    "a part under another name": (lambda: from_object(Scale({"a": SAME, "b": SAME[:1]})), ArgumentError,
+        r"params: got the same numbers under two names, 'a' and 'b', .*"),
     "unknown side": (lambda: from_object(Scale(), at_kink="up"), UnknownNameError,
         r"at_kink: got 'up', expected one of any, left, mean, right"),
     "unknown rule of batches": (lambda: from_object(Scale(), batch="couple"), UnknownNameError,
@@ -134,6 +146,7 @@ WRONG = {
     "y and a cache": (Returns(y=lambda y: (y, y)), "forward returns one array of numbers"),
     "words": (Returns(y=lambda y: np.array(["a", "b"])), "forward returns one array of numbers"),
     "a NaN": (Returns(y=lambda y: y * np.nan), "forward returns finite numbers"),
+    "float32": (Returns(y=lambda y: y.astype(np.float32)), "float64 in gives float64 out"),
     "an infinity": (Returns(y=lambda y: y + np.inf), "forward returns finite numbers"),
     "dx and more": (Returns(dx=lambda dx: (dx, dx)), "a gradient is one array of numbers"),
     "no grads": (Returns(grads=lambda grads: None), "backward returns no gradient of an input"),
@@ -149,7 +162,7 @@ def test_what_passes_return_by_mistake_is_named(name, only):
     with pytest.raises(PropertyError) as caught:
         check_layer(layer, X, only=only)
     assert caught.value.claim == claim
-    assert caught.value.property in ("shapes", "finite")
+    assert caught.value.property in ("shapes", "finite", "double_precision")
     assert caught.value.code.endswith("check_layer(layer, np.array([[1.0, -2.0]]))")
 
 
