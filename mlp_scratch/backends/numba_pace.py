@@ -30,7 +30,7 @@ class Pace:
     def __init__(self, most_threads: int) -> None:
         self.steps, self.threads, self._most = 1, most_threads, most_threads
         self._seconds_a_step: dict[int, float] = {}
-        self._since_trial, self._fewer_next = 0.0, True
+        self._since_trial, self._fewer_next, self._has_begun = 0.0, True, False
 
     def next_call(self) -> tuple[int, int]:
         """How many steps to take, and on how many threads."""
@@ -43,6 +43,9 @@ class Pace:
 
     def learn(self, steps: int, threads: int, seconds: float) -> None:
         """Take note of a call: it may have been shorter than `next_call` said."""
+        if not self._has_begun:  # that call may have compiled the loop, too
+            self._has_begun = True
+            return
         seconds = max(seconds, 1e-6)
         now = seconds / steps
         self._seconds_a_step[threads] = (self._seconds_a_step.get(threads, now) + now) / 2

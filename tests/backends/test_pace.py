@@ -39,6 +39,13 @@ def test_what_becomes_slow_is_left_again():
         assert pace.threads == best
 
 
+def test_what_the_first_call_compiles_says_nothing_of_a_step():
+    pace = Pace(2)
+    pace.learn(*pace.next_call(), 10.0)
+    spent = run(pace, {1: 1e-4, 2: 6e-5}, 2.0)
+    assert spent[2] > 0.95 * spent.total()
+
+
 def test_what_is_hardly_faster_is_not_worth_a_change():
     spent = run(Pace(2), {1: 0.95e-4, 2: 1e-4}, 20.0)
     assert spent[2] > 0.95 * spent.total()
