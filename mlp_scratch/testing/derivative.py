@@ -159,7 +159,7 @@ def _remember(point: Point, place: Place, analytic: float, known: bool) -> None:
     A gradient of 0 under every dy is believed where nothing is known: beside a jump it is right.
     """
     name, unknown = place[0], point.counts.unknown
-    if known or point.scales[name] == analytic == 0:
+    if known or point.sizes[name] == analytic == 0:
         unknown[name] = None
     elif name not in unknown:
         facts: dict[str, object] = {"of": name, "backward says": analytic, "forward says": "nothing, at any element"}

@@ -86,6 +86,12 @@ class Point:
         return np.asarray(self.weights * signs * self.rng.uniform(0.5, 1.0, np.shape(self.y)))
 
     @cached_property
+    def sizes(self) -> dict[str, float]:
+        """The largest element of the gradient of each input under several dy."""
+        several = [self.grads, *(self.pullback(self.cotangent()) for _ in range(4))]
+        return {name: tolerances.largest(*(grads[name] for grads in several)) for name in self.inputs}
+
+    @cached_property
     def scales(self) -> dict[str, float]:
         """How large the numbers are that the gradient of each input is made of, before they cancel.
 
@@ -94,9 +100,7 @@ class Point:
         in float64, and there they show. Where float32 loses it altogether (1 - sigmoid of 30 is 0) nothing shows but
         that, and the numbers are taken to be as large as dy; so they are where float64 may have lost it as well.
         """
-        several = [self.grads, *(self.pullback(self.cotangent()) for _ in range(4))]
-        sizes = {name: tolerances.largest(*(grads[name] for grads in several)) for name in self.inputs}
-        dy = tolerances.largest(self.u)
+        sizes, dy = dict(self.sizes), tolerances.largest(self.u)
         for name, measured in self._roundings_in_single().items():
             lost = measured * tolerances.eps(np.float32) > tolerances.half_the_digits(sizes[name], np.float32)
             lost |= sizes[name] < tolerances.eps(np.float64) * dy

@@ -42,12 +42,11 @@ def balanced(point: Point) -> Point | None:
 
     Beside an element of 10¹³ the change of one of 1 is a rounding: what is unknown of the sum may be known of it.
     """
-    sizes = sizes_of_y(point)
-    smallest = float(np.min(sizes, initial=np.inf, where=sizes > 0))
+    sizes = np.maximum(sizes_of_y(point), 1.0)  # 1 is in most formulas: what is smaller has its roundings
+    smallest = float(np.min(sizes, initial=np.inf))
     if not smallest < tolerances.largest(sizes):
         return None
-    weights = smallest / np.maximum(sizes, smallest)
-    return Point(point.function, point.inputs["x"], weights=point.weights * weights)
+    return Point(point.function, point.inputs["x"], weights=point.weights * smallest / sizes)
 
 
 def noise_in_single(point: Point) -> dict[str, float]:
