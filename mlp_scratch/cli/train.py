@@ -1,5 +1,6 @@
 """`mlp-scratch train`: from a data set to a trained model and its scores."""
 
+import os
 from typing import Any
 
 import click
@@ -70,7 +71,8 @@ def train_command(**options: Any) -> int:
     """Train a network on a data set and score it on samples that it has not seen.
 
     Features are scaled by what the training samples say. Ctrl-C ends the training after the step under way, and exits
-    with 130; a divergence ends it before the step that is not finite, and exits with 1. Both write --out and --json.
+    with 130; a divergence ends it before the step that is not finite, and exits with 1. Both write --out and --json;
+    but a divergence leaves a file that is at --out already, and saves the model beside it.
     """
     return _train(Options(**options))
 
@@ -132,22 +134,27 @@ def _interrupted(model: MLP, report: Report) -> int:
         click.echo("mlp-scratch: interrupted before the first step", err=True)
         return INTERRUPTED
     steps, epochs = model.training.step, model.training.epoch
-    click.echo(f"mlp-scratch: interrupted at step {steps}, after {epochs} whole epochs{_keep(model, report)}", err=True)
+    kept = _keep(model, report, report.options.out)
+    click.echo(f"mlp-scratch: interrupted at step {steps}, after {epochs} whole epochs{kept}", err=True)
     return INTERRUPTED
 
 
 def _diverged(model: MLP, report: Report, error: DivergedError) -> int:
     model.history.stopped = f"diverged: the {error.quantity} of {error.layer} is not finite at step {error.step}"
-    click.echo(f"mlp-scratch: {error}{_keep(model, report)}", err=True)
+    out = report.options.out
+    if out and os.path.exists(out):  # of an earlier training, which this one is no improvement on
+        root, suffix = os.path.splitext(out)
+        out = f"{root}.diverged{suffix}"
+    click.echo(f"mlp-scratch: {error}{_keep(model, report, out)}", err=True)
     return 1
 
 
-def _keep(model: MLP, report: Report) -> str:
+def _keep(model: MLP, report: Report, out: str | None) -> str:
     """Save the model of a training that was cut short, and its record, where they were asked for; says where."""
     kept = ""
-    if report.options.out:
-        model.save(report.options.out)
-        kept = f"; the model is saved to {report.options.out}"
+    if out:
+        model.save(out)
+        kept = f"; the model is saved to {out}"
     if report.options.json:
         write_json(report.options.json, report.record({}))
         kept += f"; --json written to {report.options.json}"

@@ -50,6 +50,14 @@ class TestDivergence:
         assert re.fullmatch(rf"diverged: .* is not finite at step {step}", record["history"]["stopped"])
         assert record["scores"] == {}
 
+    def test_leaves_an_earlier_model_alone(self, run, tmp_path):
+        (tmp_path / "m.safetensors").write_bytes(b"an earlier model")
+        result = run(*self.OPTIONS, "--out", "m.safetensors")
+        assert result.code == 1
+        assert result.err.endswith("; the model is saved to m.diverged.safetensors\n")
+        assert (tmp_path / "m.safetensors").read_bytes() == b"an earlier model"
+        assert np.isfinite(ms.load("m.diverged.safetensors").flat).all()
+
     def test_at_the_first_step_saves_the_initial_parameters(self, run, tmp_path):
         np.savez(tmp_path / "huge.npz", X=np.eye(50), y=np.linspace(-1e38, 1e38, 50))
         assert run("train", "--data", "huge.npz", *QUICK, "--out", "m", "--json", "run.json").code == 1
