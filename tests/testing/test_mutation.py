@@ -70,6 +70,16 @@ def test_every_explanation_is_of_code_that_is_there():
         assert reason, title
 
 
+def test_every_stage_names_files_functions_and_tests_that_are_there():
+    for stage in STAGES.values():
+        patterns = [pattern.partition("::") for patterns in stage.groups.values() for pattern in patterns]
+        tests = [test.partition("::") for test in stage.tests]
+        for path, _, name in (*patterns, *tests):
+            found = list(ROOT.glob(path))
+            assert found, path
+            assert not name or f"def {name}(" in found[0].read_text(), f"{path}::{name}"
+
+
 def test_a_rate_is_rounded_down():
     assert "99.9 %" in table([("gradient code", "killed")] * 9999 + [("gradient code", "survived")]).split("\n")[1]
     assert "100.0 %" in table([("gradient code", "killed"), ("gradient code", "equivalent")]).split("\n")[1]

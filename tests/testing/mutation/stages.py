@@ -20,7 +20,6 @@ OF_SCALARS = (
     "the_program_lists_it_by_its_name",
     "a_file_keeps_the_name_and_the_functions_are_given_again",
     "a_given_function_never_takes_the_place_of_a_layer_of_the_package",
-    "only_what_is_made_of_functions_can_be_given_to_load",
 )
 """Those tests of layers and losses made of functions that compile nothing."""
 
