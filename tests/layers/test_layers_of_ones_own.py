@@ -91,17 +91,15 @@ def test_a_layer_that_gives_less_the_second_time_changes_nothing():
     assert changing.flat.tobytes() == before
 
 
-class Forgetful(Affine):
-    """Whose buffers are another thing at each call."""
-
-    calls = 0
-
-    def initial_buffers(self):
-        Forgetful.calls += 1
-        return {"seen": np.zeros(5)} if Forgetful.calls == 1 else {}
-
-
 def test_initial_buffers_are_the_same_at_each_call():
+    answers = iter([{"seen": np.zeros(5)}, {}])
+
+    class Forgetful(Affine):
+        """Whose buffers are another thing at each call."""
+
+        def initial_buffers(self):
+            return next(answers)
+
     with pytest.raises(ArgumentError, match=r"^layers: got no 'seen' from initial_buffers of layer 1 \(affine\), .*"):
         model(Forgetful())
 
