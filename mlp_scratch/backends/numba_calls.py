@@ -77,7 +77,6 @@ def out_of_reach(work: Callable[[Stop], Result]) -> Result:
     if threading.current_thread() is not threading.main_thread():
         return work(lambda: False)
     result: Future[Result] = Future()
-
     surroundings = copy_context()
 
     def run() -> None:

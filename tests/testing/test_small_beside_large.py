@@ -4,18 +4,7 @@ import numpy as np
 import pytest
 
 from mlp_scratch.testing import PropertyError, check_layer
-
-
-class Elementwise:
-    def __init__(self, f, df):
-        self.f, self.df = f, df
-
-    def forward(self, x):
-        self.x = x
-        return self.f(x)
-
-    def backward(self, dy):
-        return dy * self.df(self.x)
+from tests.testing.elementwise import Elementwise
 
 
 class Mixing:
