@@ -294,3 +294,9 @@ def test_a_parameter_decays_once_unless_said(optimizer):
     one, other = (optimizer.update(p, g, slots, step=1, lr=0.1, **more) for more in ({}, {"decayed": 1.0}))
     assert np.array_equal(one[0], other[0])
     assert np.array_equal(one[1], other[1])
+
+
+def test_kinks_lie_between_pieces_and_at_the_targets():
+    at_zero = ScalarActivation("bent", abs, np.sign, kinks=(0.0,)).pieces({}, np.array([[-1.0, 0.0, 1.0]]))
+    assert at_zero.tolist() == [[0.0, 0.5, 1.0]]
+    assert MAE().pieces(np.array([[1.0, 3.0]]), np.array([[2.0, 2.0]])).tolist() == [[-1.0, 1.0]]
