@@ -13,12 +13,14 @@ from mlp_scratch.layers import (
     Context,
     Dense,
     Dropout,
+    Layer,
     LeakyReLU,
     PReLU,
     ScalarActivation,
+    Sigmoid,
     Softplus,
 )
-from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, ScalarLoss
+from mlp_scratch.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss, ScalarLoss
 from mlp_scratch.optimizers import SGD, Adam
 from mlp_scratch.optimizers.base import Optimizer
 from mlp_scratch.random import dropout_words, permutation, philox4x32
@@ -300,3 +302,15 @@ def test_kinks_lie_between_pieces_and_at_the_targets():
     at_zero = ScalarActivation("bent", abs, np.sign, kinks=(0.0,)).pieces({}, np.array([[-1.0, 0.0, 1.0]]))
     assert at_zero.tolist() == [[0.0, 0.5, 1.0]]
     assert MAE().pieces(np.array([[1.0, 3.0]]), np.array([[2.0, 2.0]])).tolist() == [[-1.0, 1.0]]
+
+
+@pytest.mark.parametrize("base", [Layer, Sigmoid, Loss, MSE])
+def test_a_class_is_analytic_only_where_it_says_so(base):
+    class Silent(base):
+        pass
+
+    class Analytic(base):
+        analytic = True
+
+    assert Layer.analytic is Loss.analytic is Silent.analytic is False
+    assert Analytic.analytic is True
