@@ -15,13 +15,14 @@ from numba import typeof
 from mlp_kernels.cpu import few_samples
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.announcing import announcing
+from mlp_kernels.cpu.features import panel_tile
 from mlp_kernels.cpu.few_samples import infer_few
 from mlp_kernels.cpu.gather import describe
 from mlp_kernels.cpu.training_loop import infer
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_calls import is_first_call, is_readable, on_threads
-from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
+from mlp_scratch.backends.numba_memory import aligned_zeros
 from mlp_scratch.backends.numba_tables import Tables
 from mlp_scratch.program import Program
 
@@ -38,7 +39,7 @@ def many_logits(
     """
     out = np.empty((len(X), program.operations[-1].n_out), program.dtype)
     size = min(BATCH, len(X))
-    width = tile_of(program.dtype).columns
+    width = panel_tile(program.dtype).columns
     room = -(-size // width) * width  # whole panels, so that only a few tables are ever kept
     key = "tables", room, threads, constants
     tables = program.keep(key, lambda: Tables(program, room, threads, inference=True))
@@ -61,7 +62,7 @@ def many_logits(
 @cache
 def most_samples(dtype: "np.dtype[np.floating]") -> int:
     """The samples that are still few."""
-    return few_samples.most_samples(tile_of(dtype))
+    return few_samples.most_samples(panel_tile(dtype))
 
 
 class FewSamples:
@@ -71,7 +72,7 @@ class FewSamples:
     """
 
     def __init__(self, program: Program, threads: int) -> None:
-        self.tile, self.dtype, self.threads = tile_of(program.dtype), program.dtype, threads
+        self.tile, self.dtype, self.threads = panel_tile(program.dtype), program.dtype, threads
         self.n_out, self._x_shape = program.operations[-1].n_out, (most_samples(self.dtype), program.operations[0].n_in)
         tables = Tables(program, most_samples(self.dtype), threads, inference=True, few=True)
         self.network, self.vectors = tables.network, tables.layout.vectors

@@ -1,18 +1,8 @@
-"""What tables and the memory they point into have in common: the register tile, and where a vector may begin."""
-
-from dataclasses import replace
+"""Where a vector may begin that kernels read."""
 
 import numpy as np
 
-from mlp_kernels.cpu.features import tile_for
-from mlp_kernels.cpu.tile import Tile
 from mlp_scratch._types import Array
-
-
-def tile_of(dtype: "np.dtype[np.floating]") -> Tile:
-    """The machine's register tile for `dtype`, its rows a power of two so that they divide a panel."""
-    tile = tile_for(dtype)
-    return replace(tile, rows=1 << (tile.rows.bit_length() - 1))
 
 
 def aligned_zeros(size: int, dtype: "np.dtype[np.generic]") -> Array:

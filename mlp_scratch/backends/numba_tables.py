@@ -10,6 +10,7 @@ import numpy as np
 
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.claims import LEAST_WORK, board_size
+from mlp_kernels.cpu.features import panel_tile
 from mlp_kernels.cpu.in_place import update_address
 from mlp_kernels.cpu.safe_steps import LARGEST, addresses
 from mlp_scratch._types import Array
@@ -23,7 +24,7 @@ from mlp_scratch.backends.numba_code import (
     optimizer_constants,
 )
 from mlp_scratch.backends.numba_layout import Layout
-from mlp_scratch.backends.numba_memory import aligned_zeros, tile_of
+from mlp_scratch.backends.numba_memory import aligned_zeros
 from mlp_scratch.backends.refusals import refusal
 from mlp_scratch.errors import ArgumentError
 from mlp_scratch.layers import BatchNorm, Dense, Dropout, Identity, PReLU, ReLU
@@ -79,7 +80,7 @@ class Tables:
                 expected="layers, losses and optimisers of the package itself",
                 mend="use backend='numpy'",
             )
-        self.tile = tile_of(self.program.dtype)
+        self.tile = panel_tile(self.program.dtype)
         self.panels = -(-self.batch_size // self.tile.columns)
         self._row_multiple = max(self.tile.rows, self.tile.lanes, 4)  # of masks `dropout` writes four rows at a time
         stages = self._cut()

@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import mlp_scratch as ms
+from mlp_kernels.cpu.features import panel_tile
 from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends import numba_pace, numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State
 from mlp_scratch.backends.numba import NumbaBackend
-from mlp_scratch.backends.numba_memory import tile_of
 from mlp_scratch.program import lower
 from mlp_scratch.samples import prepare
 from tests.backends.fits import all_in_place
@@ -204,7 +204,7 @@ def test_a_tile_reads_beyond_the_last_input_of_a_panel_and_not_beyond_the_vector
         layout = numba_tables.Tables(lower(model, ms.losses.MSE(), ms.SGD()), 2, 1, in_place=True).layout
         return [tuple(row) for row in layout.turned]
 
-    tile = tile_of(np.dtype(dtype))
+    tile = panel_tile(np.dtype(dtype))
     assert staying(tile.rows, bias=False) == [(0, 2 * tile.columns, tile.rows)]
     assert staying(tile.rows + 1, bias=False) == []
     assert staying(2 * tile.rows - 1, bias=True) == [(0, 2 * tile.columns, 2 * tile.rows - 1)]

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from mlp_kernels.cpu import layer_tiles, squares, totals, turning_tile, weights
+from mlp_kernels.cpu import blocks, layer_tiles, squares, totals, turning_tile, weights
 from mlp_kernels.cpu.memory import pointer_like, pointer_to
-from tests.kernels.tiles import DEPTHS, FAR, FLAGS, forward, lanes_of_panels, normal
+from mlp_kernels.cpu.register_tile import reference
+from tests.kernels.tiles import DEPTHS, FAR, FLAGS, forward, heights, lanes_of_panels, normal
 from tests.tolerances import assert_close, eps, gemm_bound
 
 
@@ -22,13 +23,10 @@ def turned(tile, one, w, hop, outputs, x, depth, z, bias, floor):
 
 
 @njit
-def to_inputs(tile, small, w, hop, dz, depth, dx, first, x, cut, columns):
+def to_inputs(tile, rows, w, hop, dz, depth, dx, first, x, cut, columns):
     w, dz, dx, x = pointer_to(w), pointer_to(dz), pointer_to(dx), pointer_to(x)
     nowhere = pointer_like(FAR, w), hop
-    if small:
-        layer_tiles.small_input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns, nowhere, nowhere, nowhere)
-    else:
-        layer_tiles.input_tile(tile, w, hop, dz, depth, dx, first, x, cut, columns, nowhere, nowhere, nowhere)
+    layer_tiles.input_tile(tile, rows, w, hop, dz, depth, dx, first, x, cut, columns, nowhere, nowhere, nowhere)
 
 
 @njit
@@ -51,16 +49,42 @@ def float64_sums(tile, row, weights, samples):
     return totals.float64_total(tile, row, None, samples), totals.float64_total(tile, row, weights, samples)
 
 
+@st.composite
+def rows_and_columns(draw, tile, most=1 << 20):
+    """Of a tall tile always more columns than one vector has."""
+    rows = draw(st.sampled_from([rows for rows in heights(tile) if rows <= most]))
+    return rows, draw(st.integers(tile.lanes + 1 if rows > tile.rows else 1, 2 * tile.columns))
+
+
 @settings(max_examples=25)
-@given(depth=DEPTHS, small=FLAGS, first=FLAGS, cut=FLAGS, seed=st.integers(0, 99), data=st.data())
-def test_forward(tile, depth, small, first, cut, seed, data):
-    rows, columns = tile.few_rows if small else tile.rows, data.draw(st.integers(1, 2 * tile.columns), "columns")
+@given(left=st.integers(1, 200), columns=st.integers(1, 40))
+def test_tiles_follow_each_other_to_the_last_row(tile, left, columns):
+    """Of a multiple of the lower tile's rows none is missed, and of any number none beyond the next multiple touched.
+
+    So a thread's share, which is such a multiple, never reaches into the next one's.
+    """
+    covered = 0
+    while covered < left:
+        rows = blocks.next_rows(tile, left - covered, columns)
+        assert rows in heights(tile)
+        covered += rows
+    assert covered <= -(-left // tile.rows) * tile.rows
+    if tile.tall_rows and columns > tile.lanes and left >= tile.tall_rows + tile.rows:
+        assert blocks.next_rows(tile, left, columns) == tile.tall_rows
+
+
+@settings(max_examples=25)
+@given(depth=DEPTHS, first=FLAGS, cut=FLAGS, seed=st.integers(0, 99), data=st.data())
+def test_forward(tile, depth, first, cut, seed, data):
+    # A panel has no more outputs than columns.
+    rows, columns = data.draw(rows_and_columns(tile, tile.columns), "rows, columns")
+    most = heights(tile)[-1]
     w, x = normal(tile, depth, tile.columns, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
-    z, bias = normal(tile, tile.rows, tile.columns), normal(tile, tile.rows)
+    z, bias = normal(tile, most + 1, tile.columns), normal(tile, most)
     before = z.copy()
     start = np.repeat(bias[:rows, None], tile.columns, axis=1) if first else z[:rows].copy()
-    forward(tile, small, w, x, depth, z, bias, int(first), tile.dtype.type(0 if cut else -np.inf), columns, seed)
-    expected = start.astype(np.longdouble) + w[:, :rows].T.astype(np.longdouble) @ x
+    forward(tile, rows, w, x, depth, z, bias, int(first), tile.dtype.type(0 if cut else -np.inf), columns, seed)
+    expected = reference(*(a.astype(np.longdouble) for a in (w[:, :rows].T, x, start)))
     expected = np.maximum(expected, 0) if cut else expected
     bound = gemm_bound(np.hstack([w[:, :rows].T, start]), np.vstack([x, np.eye(tile.columns, dtype=x.dtype)]), x.dtype)
     assert_close(z[:rows, :columns], expected[:, :columns], bound[:, :columns])
@@ -82,7 +106,7 @@ def test_turning_gives_the_bits_of_forward(tile, depth, one, cut, hop, seed, dat
     packed[:, :outputs] = w.T
     for h in range(0, outputs, tile.rows):
         expected = np.empty((tile.rows, tile.columns), tile.dtype)
-        forward(tile, False, np.roll(packed, -h, axis=1), x, depth, expected, bias[h:], 1, floor, tile.columns)
+        forward(tile, tile.rows, np.roll(packed, -h, axis=1), x, depth, expected, bias[h:], 1, floor, tile.columns)
         rows = min(tile.rows, outputs - h)
         assert np.array_equal(z[h : h + rows, :samples], expected[:rows, :samples])
     assert np.array_equal(z[:, samples:], before[:, samples:]), "columns beyond the samples"
@@ -90,20 +114,20 @@ def test_turning_gives_the_bits_of_forward(tile, depth, one, cut, hop, seed, dat
 
 
 @settings(max_examples=25)
-@given(depth=DEPTHS, small=FLAGS, first=FLAGS, cut=FLAGS, seed=st.integers(0, 99), data=st.data())
-def test_inputs(tile, depth, small, first, cut, seed, data):
-    rows, columns = tile.few_rows if small else tile.rows, data.draw(st.integers(1, 2 * tile.columns), "columns")
-    w, dz = normal(tile, tile.rows, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
-    dx, x = normal(tile, tile.rows, tile.columns), normal(tile, tile.rows, tile.columns, seed=1)
+@given(depth=DEPTHS, first=FLAGS, cut=FLAGS, seed=st.integers(0, 99), data=st.data())
+def test_inputs(tile, depth, first, cut, seed, data):
+    rows, columns, most = *data.draw(rows_and_columns(tile), "rows, columns"), heights(tile)[-1]
+    w, dz = normal(tile, most, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+    dx, x = normal(tile, most + 1, tile.columns), normal(tile, most, tile.columns, seed=1)
     dz[:, columns:] = dx[:, columns:] = 0  # no gradient beyond the last sample
     before = dx.copy()
     padded = np.zeros((-(-depth // tile.columns) * tile.columns, tile.columns), tile.dtype)
     padded[:depth] = dz
-    panels, hop = lanes_of_panels(w, tile), tile.rows * tile.columns
+    panels, hop = lanes_of_panels(w, tile), most * tile.columns
     dx[:rows, columns:] = 7 if first else 0  # left by another batch; a sum that goes on has had its zeros
-    to_inputs(tile, small, panels, hop, padded, depth, dx, int(first), x, int(cut), columns)
+    to_inputs(tile, rows, panels, hop, padded, depth, dx, int(first), x, int(cut), columns)
     w, x, start = w[:rows], x[:rows], np.zeros_like(dx[:rows]) if first else before[:rows]
-    expected = start.astype(np.longdouble) + w.astype(np.longdouble) @ dz
+    expected = reference(*(a.astype(np.longdouble) for a in (w, dz, start)))
     bound = gemm_bound(np.hstack([w, start]), np.vstack([dz, np.eye(tile.columns, dtype=dz.dtype)]), dz.dtype)
     assert_close(dx[:rows], expected * (x > 0) if cut else expected, bound)
     assert np.array_equal(dx[rows:], before[rows:]), "rows beyond the tile"

@@ -9,23 +9,21 @@ from numba.extending import intrinsic
 from mlp_kernels.cpu import weight_tiles
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.memory import pointer_like, pointer_to, shift
+from mlp_kernels.cpu.register_tile import reference
 from mlp_kernels.cpu.rules import FORMULAS, Hyper, Rule
 from mlp_kernels.cpu.vector_ir import Vectors
-from tests.kernels.tiles import DEPTHS, FAR, lanes_of_panels, normal
+from tests.kernels.tiles import DEPTHS, FAR, heights, lanes_of_panels, normal
 from tests.tolerances import assert_close, eps, gemm_bound
 
 HYPER = Hyper(0.1, 0.01, 0.9, 0.8, 0.2, 0.99, 0.01, 0.05, 1e-3)
 
 
 @njit
-def to_weights(tile, rule, small, x, hop, dz, depth, w, slot_step, hyper, columns, pace):
+def to_weights(tile, rule, rows, x, hop, dz, depth, w, slot_step, hyper, columns, pace):
     x, dz, w, hyper = pointer_to(x), pointer_to(dz), pointer_to(w), pointer_to(hyper)
     s = shift(w, slot_step)
     nowhere = pointer_like(FAR, w), pace
-    if small:
-        weight_tiles.small_weights_tile(tile, rule, x, hop, dz, depth, w, s, slot_step, hyper, columns, pace, nowhere)
-    else:
-        weight_tiles.weights_tile(tile, rule, x, hop, dz, depth, w, s, slot_step, hyper, columns, pace, nowhere)
+    weight_tiles.weights_tile(tile, rule, rows, x, hop, dz, depth, w, s, slot_step, hyper, columns, pace, nowhere)
 
 
 @njit
@@ -69,20 +67,20 @@ def updated(rule, p, gradient, slots):
 
 
 @settings(max_examples=25)
-@given(rule=rules, depth=DEPTHS, small=st.booleans(), columns=st.integers(1, 99), seed=st.integers(0, 99))
-def test_weights(tile, rule, depth, small, columns, seed):
-    columns = min(columns, tile.columns)
-    rows = tile.few_rows if small else tile.rows
-    x, dz = normal(tile, tile.rows, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
+@given(rule=rules, depth=DEPTHS, height=st.integers(0, 2), columns=st.integers(1, 99), seed=st.integers(0, 99))
+def test_weights(tile, rule, depth, height, columns, seed):
+    rows, most = heights(tile)[min(height, len(heights(tile)) - 1)], heights(tile)[-1]
+    columns = min(columns if rows <= tile.rows else max(columns, tile.lanes + 1), tile.columns)
+    x, dz = normal(tile, most, depth, seed=seed), normal(tile, depth, tile.columns, seed=seed + 100)
     dz[:, columns:] = 0
     padded = np.zeros((-(-depth // tile.columns) * tile.columns, tile.columns), tile.dtype)
     padded[:depth] = dz
-    memory = np.abs(normal(tile, 1 + rule.slots, tile.rows, tile.columns, seed=7))
+    memory = np.abs(normal(tile, 1 + rule.slots, most + 1, tile.columns, seed=7))
     before = memory.copy()
     hyper = np.array(HYPER, tile.dtype)
-    panels, hop = lanes_of_panels(x, tile), tile.rows * tile.columns
-    to_weights(tile, rule, small, panels, hop, padded, depth, memory, hop, hyper, columns, seed % 2)
-    gradient = x[:rows].astype(np.longdouble) @ dz
+    panels, hop, step = lanes_of_panels(x, tile), most * tile.columns, (most + 1) * tile.columns
+    to_weights(tile, rule, rows, panels, hop, padded, depth, memory, step, hyper, columns, seed % 2)
+    gradient = reference(x[:rows].astype(np.longdouble), dz.astype(np.longdouble))
     wanted = (slice(None), slice(rows), slice(columns))
     expected, bound = updated(rule, before[0][wanted[1:]], gradient[:, :columns], before[1:][wanted])
     bound = bound + (1 + 2 * np.abs(gradient[:, :columns])) * gemm_bound(x[:rows], dz[:, :columns], x.dtype) / HYPER.eps

@@ -1,13 +1,11 @@
 """What the tests of tiles share: tiles of every vector unit, operands, and the forward tile others are held to."""
 
-from dataclasses import replace
-
 import numpy as np
 from hypothesis import strategies as st
 from numba import njit
 
 from mlp_kernels.cpu import layer_tiles
-from mlp_kernels.cpu.features import VectorUnit, tile_for
+from mlp_kernels.cpu.features import VectorUnit, panel_tile
 from mlp_kernels.cpu.memory import pointer_like, pointer_to
 
 UNITS = {
@@ -24,9 +22,13 @@ FAR = 1 << 60
 
 
 def a_tile(unit, dtype):
-    """The tile of a unit and number type as the training loop has it: its rows a power of two."""
-    chosen = tile_for(np.dtype(dtype), UNITS[unit])
-    return replace(chosen, rows=1 << (chosen.rows.bit_length() - 1))
+    """The tile of a unit and number type as the training loop has it."""
+    return panel_tile(np.dtype(dtype), UNITS[unit])
+
+
+def heights(tile):
+    """The rows that a tile may have."""
+    return sorted({tile.few_rows, tile.rows, tile.tall_rows} - {0})
 
 
 def normal(tile, *shape, seed=0):
@@ -43,10 +45,7 @@ def lanes_of_panels(a, tile):
 
 
 @njit
-def forward(tile, small, w, x, depth, z, bias, first, floor, columns, pace=0):
+def forward(tile, rows, w, x, depth, z, bias, first, floor, columns, pace=0):
     w, x, z, bias = pointer_to(w), pointer_to(x), pointer_to(z), pointer_to(bias)
     nowhere = pointer_like(FAR, z), pace
-    if small:
-        layer_tiles.small_forward_tile(tile, w, x, depth, z, bias, first, floor, columns, nowhere, nowhere)
-    else:
-        layer_tiles.forward_tile(tile, w, x, depth, z, bias, first, floor, columns, nowhere, nowhere)
+    layer_tiles.forward_tile(tile, rows, w, x, depth, z, bias, first, floor, columns, nowhere, nowhere)

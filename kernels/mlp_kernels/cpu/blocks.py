@@ -1,6 +1,7 @@
 """The blocks in which products are taken, so that what tiles share stays in the caches."""
 
 from mlp_kernels.cpu.compiling import kernel
+from mlp_kernels.cpu.tile import Tile
 
 DEPTH = 256
 """Steps of a sum at a time: then the block of activations that all rows of a panel of weights meet stays in L1."""
@@ -21,3 +22,18 @@ def even_block(total: int, about: int, multiple: int) -> int:
         return (total + multiple - 1) // multiple * multiple
     blocks = (2 * total + about) // (2 * about)
     return (total + blocks * multiple - 1) // (blocks * multiple) * multiple
+
+
+@kernel
+def next_rows(tile: Tile, left: int, columns: int) -> int:
+    """How many rows the next tile has where so many rows, and so many columns, are left.
+
+    Sixteen registers hold six rows of two vectors, which keep the multipliers busier than four do: a sum waits four
+    cycles for its last addition, and eight sums are just done in those. Six divide no panel, so the last ones are
+    fours: 16 rows are 6 + 6 + 4, and any multiple of four comes out even. Of so few columns that one vector holds them
+    a tile of four rows does no more in vain.
+    """
+    comes_out_even = left >= tile.tall_rows + tile.rows or left == tile.tall_rows
+    if tile.tall_rows > 0 and columns > tile.lanes and comes_out_even:
+        return tile.tall_rows
+    return tile.rows if left > tile.few_rows else tile.few_rows

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mlp_kernels.cpu.blocks import BLOCK_ROWS, DEPTH, even_block
+from mlp_kernels.cpu.blocks import BLOCK_ROWS, DEPTH, even_block, next_rows
 from mlp_kernels.cpu.column_tiles import column_forward, column_input
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.frame import in_line, stage, weights_of
-from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile, small_forward_tile, small_input_tile
+from mlp_kernels.cpu.layer_tiles import forward_tile, input_tile
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import call
 from mlp_kernels.cpu.network import (
@@ -123,17 +123,17 @@ def _forward_panel(
     for b in range(panels):
         x_block, samples = shift(x, b * in_rows * width), n - b * width
         z_after = shift(z, ((b + 1 if b + 1 < panels else 0) * rows + begin) * width)
-        for i in range(begin, end, tile.rows):
+        i = begin
+        while i < end:
+            height = next_rows(tile, end - i, samples)
             w_block, z_block, bias_block = shift(w, i % width), shift(z, (b * rows + i) * width), shift(bias, i)
-            next_z = block_prefetch(tile, shift(z_block, tile.rows * width) if i + tile.rows < end else z_after)
+            i += height
+            next_z = block_prefetch(tile, shift(z_block, height * width) if i < end else z_after)
             next_w = part_prefetch(tile, then, part, steps, pace)
             part += 1
-            if end - i > tile.few_rows:
-                forward_tile(tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples, next_z, next_w)
-            else:
-                small_forward_tile(
-                    tile, w_block, x_block, steps, z_block, bias_block, first, floor, samples, next_z, next_w
-                )
+            forward_tile(
+                tile, height, w_block, x_block, steps, z_block, bias_block, first, floor, samples, next_z, next_w
+            )
 
 
 @kernel
@@ -199,20 +199,17 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
             d, samples = shift(dz, (b * rows + k) * width), n - b * width
             d_then = shift(d, rows * width) if b + 1 < panels else shift(dz, (k + block) * width)
             dx_after = shift(dx, ((b + 1 if b + 1 < panels else 0) * in_rows + begin) * width)
-            for i in range(begin, end, tile.rows):
-                place = (b * in_rows + i) * width
+            i, part = begin, 0
+            while i < end:
+                height, place = next_rows(tile, end - i, samples), (b * in_rows + i) * width
                 w_block, dx_block, x_block = shift(w, i * width), shift(dx, place), shift(x, place)
-                next_dx = block_prefetch(tile, shift(dx_block, tile.rows * width) if i + tile.rows < end else dx_after)
                 next_w = shift(w_then, i * width + b * width * pace), pace
-                next_dz = part_prefetch(tile, d_then, (i - begin) // tile.rows, steps, d_pace)
-                if end - i > tile.few_rows:
-                    input_tile(
-                        tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples, next_dx, next_w, next_dz
-                    )
-                else:
-                    small_input_tile(
-                        tile, w_block, hop, d, steps, dx_block, first, x_block, cut, samples, next_dx, next_w, next_dz
-                    )
+                i += height
+                next_dx = block_prefetch(tile, shift(dx_block, height * width) if i < end else dx_after)
+                next_dz = part_prefetch(tile, d_then, part, steps, d_pace)
+                part += 1
+                what = w_block, hop, d, steps, dx_block, first, x_block, cut, samples
+                input_tile(tile, height, *what, next_dx, next_w, next_dz)
         k += steps
 
 

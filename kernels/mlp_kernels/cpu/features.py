@@ -1,6 +1,6 @@
 """Which vector instructions Numba compiles for on this machine, and the register tile that suits them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -97,9 +97,23 @@ def tile_for(dtype: np.dtype[Any], unit: VectorUnit | None = None) -> Tile:
     fit 32 and 16 registers among those measured on x86; on NEON the choice is by counting registers.
 
     >>> tile_for(np.dtype("float32"), VectorUnit("AVX-512", 512, 32, True))
-    Tile(dtype=dtype('float32'), lanes=16, rows=8, vectors=2)
+    Tile(dtype=dtype('float32'), lanes=16, rows=8, vectors=2, tall_rows=0)
     """
     unit = unit or vector_unit()
     lanes = unit.bits // (8 * dtype.itemsize)
     rows = 8 if unit.registers >= 32 else 6
     return Tile(dtype, lanes=lanes, rows=rows, vectors=2)
+
+
+@cache
+def panel_tile(dtype: np.dtype[Any], unit: VectorUnit | None = None) -> Tile:
+    """The register tile for operands that lie in panels: its rows are a power of two, so that they divide a panel.
+
+    Where the registers hold more rows than that, `tile_for`'s are those of its tall one.
+
+    >>> panel_tile(np.dtype("float32"), VectorUnit("AVX2+FMA", 256, 16, True))
+    Tile(dtype=dtype('float32'), lanes=8, rows=4, vectors=2, tall_rows=6)
+    """
+    tile = tile_for(dtype, unit)
+    rows = 1 << (tile.rows.bit_length() - 1)
+    return replace(tile, rows=rows, tall_rows=tile.rows if tile.rows > rows else 0)

@@ -4,7 +4,7 @@
 
 Done after the product, both would read C from memory and write it back once more each. Here they are
 applied to the accumulators of the last block of K, just before the only store. The plain reference is
-`reference` below; `blocked.multiply_blocked` runs the loops, with `PLAIN` for a product and nothing else.
+`reference` below; `blocked.multiply_blocked` runs the loops.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,6 @@ class Epilogue:
             # Ordered and less: false for NaN, which passes. A maximum would drop it on x86.
             block = [v.builder.select(v.builder.fcmp_ordered("<", value, zero), zero, value) for value in block]
         return block
-
-
-PLAIN = Epilogue()
 
 
 def reference(a: Array, b: Array, bias: Array | None = None, activation: Activation = "identity") -> Array:

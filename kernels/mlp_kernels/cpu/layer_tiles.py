@@ -19,7 +19,6 @@ In the last two the lanes of A go by, and at the end of a panel A hops to the ne
 The plain reference of the other two, which are here, is `register_tile.reference`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -28,8 +27,7 @@ from numba.extending import intrinsic
 
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, places, start_of
 from mlp_kernels.cpu.prefetch import pair_of, prefetch_of
-from mlp_kernels.cpu.register_tile import Block, accumulate, narrowest
-from mlp_kernels.cpu.tile import Tile
+from mlp_kernels.cpu.register_tile import Block, accumulate, of_rows
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
@@ -39,129 +37,112 @@ def relu_slope(v: Vectors, y: ir.Value, offset: int) -> ir.Value:
     return v.builder.select(v.builder.fcmp_ordered(">", v.load(y, offset), zero), one, zero)
 
 
-def _forward_tile(rows_of: Callable[[Tile], int]) -> Any:
-    """The tile of z with as many rows as `rows_of` says of the register tile."""
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def forward_tile(
+    _context: Any,
+    tile: Any,
+    rows: Any,
+    w: Any,
+    x: Any,
+    depth: Any,
+    z: Any,
+    bias: Any,
+    first: Any,
+    floor: Any,
+    columns: Any,
+    next_z: Any,
+    next_w: Any,
+) -> Any:
+    """z[i, j] = b[i] + Σ_k w[k, i] x[k, j], `rows` rows of w columns, for `depth` >= 1 inputs.
 
-    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-    def forward(
-        _context: Any,
-        tile: Any,
-        w: Any,
-        x: Any,
-        depth: Any,
-        z: Any,
-        bias: Any,
-        first: Any,
-        floor: Any,
-        columns: Any,
-        next_z: Any,
-        next_w: Any,
-    ) -> Any:
-        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
-        pair = pair_of(element)
-        signature = types.void(tile, element, element, ints, element, element, ints, element.dtype, ints, pair, pair)
-        rows, width = rows_of(tile.value), tile.value.columns
+    `rows` is what `blocks.next_rows` gives. Where `first` is 0 the sum goes on from what z holds. Results below `floor`
+    become `floor`: 0 for ReLU, -inf for nothing; NaN stays. Columns beyond the first `columns` may be left as they are:
+    the last panel of a batch can have few samples. `next_z` and `next_w` are what is prefetched meanwhile, see
+    `prefetch.py`.
+    """
+    element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+    pair = pair_of(element)
+    signature = types.void(tile, ints, element, element, ints, element, element, ints, element.dtype, ints, pair, pair)
+    width = tile.value.columns
 
-        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, x, depth, z, bias, first, floor, columns, next_z, next_w = arguments
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, rows, w, x, depth, z, bias, first, floor, columns, next_z, next_w = arguments
 
-            def emit(v: Vectors, vectors: int) -> None:
-                def stored(i: int, j: int) -> ir.Value:
-                    return v.load(z, place(v, i, j))
+        def emit(height: int, v: Vectors, vectors: int) -> None:
+            def stored(i: int, j: int) -> ir.Value:
+                return v.load(z, place(v, i, j))
 
-                start = start_of(v, (rows, vectors), first, lambda i, _: v.broadcast(bias, i), stored)
-                steps = {"a_rows": range(rows), "a_depth": width, "b_depth": width}
-                prefetches = prefetch_of(v, next_z, near=True) + prefetch_of(v, next_w, near=False)
-                block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start, prefetches=prefetches)
-                low = v.splat(floor)
-                for i, j, value in places(block, vectors):
-                    below = builder.fcmp_ordered("<", value, low)
-                    v.store(builder.select(below, low, value), z, place(v, i, j))
+            start = start_of(v, (height, vectors), first, lambda i, _: v.broadcast(bias, i), stored)
+            steps = {"a_rows": range(height), "a_depth": width, "b_depth": width}
+            prefetches = prefetch_of(v, next_z, near=True) + prefetch_of(v, next_w, near=False)
+            block = accumulate(v, w, x, depth, **steps, vectors=vectors, start=start, prefetches=prefetches)
+            low = v.splat(floor)
+            for i, j, value in places(block, vectors):
+                below = builder.fcmp_ordered("<", value, low)
+                v.store(builder.select(below, low, value), z, place(v, i, j))
 
-            narrowest(builder, tile.value, columns, emit)
-            return context.get_dummy_value()
+        of_rows(builder, tile.value, rows, columns, emit)
+        return context.get_dummy_value()
 
-        return signature, generate
-
-    return forward
-
-
-forward_tile = _forward_tile(lambda tile: tile.rows)
-"""z[i, j] = b[i] + Σ_k w[k, i] x[k, j], R rows of w columns, for `depth` >= 1 inputs.
-
-Where `first` is 0 the sum goes on from what z holds. Results below `floor` become `floor`: 0 for ReLU, -inf for
-nothing; NaN stays. Columns beyond the first `columns` may be left as they are: the last panel of a batch can have few
-samples. `next_z` and `next_w` are what is prefetched meanwhile, see `prefetch.py`."""
-
-small_forward_tile = _forward_tile(lambda tile: tile.few_rows)
-"""The same for `tile.few_rows` rows."""
+    return signature, generate
 
 
-def _input_tile(rows_of: Callable[[Tile], int]) -> Any:
-    """The tile of dx with as many rows as `rows_of` says of the register tile."""
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def input_tile(
+    _context: Any,
+    tile: Any,
+    rows: Any,
+    w: Any,
+    hop: Any,
+    dz: Any,
+    depth: Any,
+    dx: Any,
+    first: Any,
+    x: Any,
+    cut: Any,
+    columns: Any,
+    next_dx: Any,
+    next_w: Any,
+    next_dz: Any,
+) -> Any:
+    """dx[i, j] = Σ_k w[i, k] dz[k, j], `rows` rows of w columns, for `depth` >= 1 outputs.
 
-    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-    def gradient(
-        _context: Any,
-        tile: Any,
-        w: Any,
-        hop: Any,
-        dz: Any,
-        depth: Any,
-        dx: Any,
-        first: Any,
-        x: Any,
-        cut: Any,
-        columns: Any,
-        next_dx: Any,
-        next_w: Any,
-        next_dz: Any,
-    ) -> Any:
-        element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
-        pair = pair_of(element)
-        operands = (element, ints, element, ints, element, ints, element, ints, ints)
-        signature = types.void(tile, *operands, pair, pair, pair)
-        rows = rows_of(tile.value)
+    `rows` is what `blocks.next_rows` gives. w[i, k] lies at lane k % w of row i of panel k // w, the panels `hop`
+    elements apart. Where `first` is 0 the sum goes on from what dx holds. Where `cut` is not 0, `x` are the results of
+    a ReLU and dx goes on to its input. Columns beyond the first `columns`, which have no gradient, may be set to zero
+    instead of being worked out. `next_dx`, `next_w` and `next_dz` are what is prefetched meanwhile, see `prefetch.py`;
+    `next_w` hops from panel to panel as w does.
+    """
+    element, ints = types.CPointer(from_dtype(tile.value.dtype)), types.int64
+    pair = pair_of(element)
+    operands = (ints, element, ints, element, ints, element, ints, element, ints, ints)
+    signature = types.void(tile, *operands, pair, pair, pair)
 
-        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, w, hop, dz, depth, dx, first, x, cut, columns, next_dx, next_w, next_dz = arguments
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, rows, w, hop, dz, depth, dx, first, x, cut, columns, next_dx, next_w, next_dz = arguments
 
-            def emit(v: Vectors, vectors: int) -> None:
-                zero = v.constant(0.0)
+        def emit(height: int, v: Vectors, vectors: int) -> None:
+            zero = v.constant(0.0)
 
-                def stored(i: int, j: int) -> ir.Value:
-                    return v.load(dx, place(v, i, j))
+            def stored(i: int, j: int) -> ir.Value:
+                return v.load(dx, place(v, i, j))
 
-                def through_relu(sums: Block) -> Block:
-                    slopes = [relu_slope(v, x, place(v, i, j)) for i, j, _ in places(sums, vectors)]
-                    return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
+            def through_relu(sums: Block) -> Block:
+                slopes = [relu_slope(v, x, place(v, i, j)) for i, j, _ in places(sums, vectors)]
+                return [builder.fmul(value, slope) for value, slope in zip(sums, slopes, strict=True)]
 
-                start = start_of(v, (rows, vectors), first, lambda _i, _j: zero, stored)
-                prefetches = prefetch_of(v, next_dx, near=True) + prefetch_of(v, next_dz, near=False)
-                prefetches += prefetch_of(v, next_w, near=False, hop=hop)
-                block = accumulate_panels(v, w, hop, dz, depth, start, vectors, prefetches=prefetches)
-                block = v.when(builder.icmp_signed("!=", cut, index(0)), block, through_relu)
-                for i, j, value in places(block, vectors):
-                    v.store(value, dx, place(v, i, j))
-                for i in range(rows):
-                    for j in range(vectors, tile.value.columns // v.lanes):
-                        v.store(zero, dx, place(v, i, j))
+            start = start_of(v, (height, vectors), first, lambda _i, _j: zero, stored)
+            prefetches = prefetch_of(v, next_dx, near=True) + prefetch_of(v, next_dz, near=False)
+            prefetches += prefetch_of(v, next_w, near=False, hop=hop)
+            block = accumulate_panels(v, w, hop, dz, depth, start, vectors, prefetches=prefetches)
+            block = v.when(builder.icmp_signed("!=", cut, index(0)), block, through_relu)
+            for i, j, value in places(block, vectors):
+                v.store(value, dx, place(v, i, j))
+            for i in range(height):
+                for j in range(vectors, tile.value.columns // v.lanes):
+                    v.store(zero, dx, place(v, i, j))
 
-            narrowest(builder, tile.value, columns, emit)
-            return context.get_dummy_value()
+        of_rows(builder, tile.value, rows, columns, emit)
+        return context.get_dummy_value()
 
-        return signature, generate
-
-    return gradient
-
-
-input_tile = _input_tile(lambda tile: tile.rows)
-"""dx[i, j] = Σ_k w[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 outputs.
-
-w[i, k] lies at lane k % w of row i of panel k // w, the panels `hop` elements apart. Where `first` is 0 the sum goes
-on from what dx holds. Where `cut` is not 0, `x` are the results of a ReLU and dx goes on to its input. Columns beyond
-the first `columns`, which have no gradient, may be set to zero instead of being worked out. `next_dx`, `next_w` and
-`next_dz` are what is prefetched meanwhile, see `prefetch.py`; `next_w` hops from panel to panel as w does."""
-
-small_input_tile = _input_tile(lambda tile: tile.few_rows)
-"""The same for `tile.few_rows` rows."""
+    return signature, generate

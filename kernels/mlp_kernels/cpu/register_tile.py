@@ -18,6 +18,7 @@ operands hold beyond them may be anything: lanes never mix, so a NaN there stays
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -193,6 +194,27 @@ def narrowest(builder: ir.IRBuilder, tile: Tile, columns: ir.Value, emit: Callab
                 emit(Vectors(builder, tile), 1)
             with less:
                 emit(half, 1)
+
+
+def of_rows(
+    builder: ir.IRBuilder, tile: Tile, rows: ir.Value, columns: ir.Value, emit: Callable[[int, Vectors, int], None]
+) -> None:
+    """Emit a tile for each number of rows that `blocks.next_rows` gives; that of `rows` is run.
+
+    `emit` gets the number, and what `narrowest` hands on. A tall tile is always of all its vectors.
+    """
+    if tile.tall_rows:
+        with builder.if_else(builder.icmp_signed(">", rows, index(tile.rows))) as (tall, short):
+            with tall:
+                emit(tile.tall_rows, Vectors(builder, tile), tile.vectors)
+            with short:
+                of_rows(builder, replace(tile, tall_rows=0), rows, columns, emit)
+        return
+    with builder.if_else(builder.icmp_signed(">", rows, index(tile.few_rows))) as (most, few):
+        with most:
+            narrowest(builder, tile, columns, partial(emit, tile.rows))
+        with few:
+            narrowest(builder, tile, columns, partial(emit, tile.few_rows))
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's

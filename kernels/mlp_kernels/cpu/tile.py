@@ -8,12 +8,16 @@ import numpy as np
 from mlp_kernels.cpu.constants import compile_time
 
 
-@compile_time("lanes", "rows", "vectors", "columns", "panel_rows", "few_rows", "half_lanes", "element_bytes")
+@compile_time(
+    "lanes", "rows", "vectors", "columns", "panel_rows", "few_rows", "tall_rows", "half_lanes", "element_bytes"
+)
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A block of `rows` x (`vectors` * `lanes`) elements of `dtype` (float32 or float64) held in registers.
 
-    `lanes` is a power of two: the elements in a vector register of the CPU, though any number is correct.
+    `lanes` is a power of two: the elements in a vector register of the CPU. More are correct: LLVM splits them.
+    `tall_rows` are those of a tile that fills the registers better but whose rows don't divide a panel, 0 where there
+    is none: `blocks.next_rows` mixes the two.
 
     >>> tile = Tile(np.dtype("float32"), lanes=8, rows=6, vectors=2)
     >>> tile.columns, tile.panel_rows, tile.element_bytes
@@ -24,6 +28,7 @@ class Tile:
     lanes: int
     rows: int
     vectors: int
+    tall_rows: int = 0
 
     @property
     def columns(self) -> int:

@@ -9,7 +9,7 @@ from functools import cache
 from math import sqrt
 from typing import Any, TypeAlias
 
-from mlp_kernels.cpu.blocks import BLOCK_ROWS
+from mlp_kernels.cpu.blocks import BLOCK_ROWS, next_rows
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import expm1
 from mlp_kernels.cpu.memory import load, number, shift, store
@@ -28,7 +28,7 @@ from mlp_kernels.cpu.rules import (
     Rule,
 )
 from mlp_kernels.cpu.tile import Tile
-from mlp_kernels.cpu.weight_tiles import small_weights_tile, update_lanes, weights_column, weights_tile
+from mlp_kernels.cpu.weight_tiles import update_lanes, weights_column, weights_tile
 
 Update: TypeAlias = Callable[..., None]
 
@@ -139,22 +139,21 @@ def weights_update_of(rule: Rule) -> Update:
         hyper: Any,
     ) -> None:
         width = tile.columns
-        block = tile.rows * width
-        pace = (AHEAD_HALVES * block * tile.element_bytes // 2 + n - 1) // n
-        dz_pace = max(1, block // BLOCK_ROWS)
+        pace = (AHEAD_HALVES * tile.rows * width * tile.element_bytes // 2 + n - 1) // n
+        dz_pace = max(1, tile.rows * width // BLOCK_ROWS)
         # From the last one back: the way forward has left it in the caches, and will begin with the first.
         for panel in range(last - 1, first - 1, -1):
             d = shift(dz, panel * dz_step)
             columns = outputs - panel * width
             below = shift(dz, max(panel - 1, first) * dz_step)
-            for i in range(begin, end, tile.rows):
-                rows, place = shift(x, i * width), (panel * w_rows + i) * width
-                w, s = shift(weights, place), shift(slots, place)
-                next_dz = part_prefetch(tile, below, (i - begin) // tile.rows, n, dz_pace)
-                if end - i > tile.few_rows:
-                    weights_tile(tile, rule, rows, hop, d, n, w, s, slot_step, hyper, columns, pace, next_dz)
-                else:
-                    small_weights_tile(tile, rule, rows, hop, d, n, w, s, slot_step, hyper, columns, pace, next_dz)
+            i, part = begin, 0
+            while i < end:
+                rows, place = next_rows(tile, end - i, columns), (panel * w_rows + i) * width
+                x_block, w, s = shift(x, i * width), shift(weights, place), shift(slots, place)
+                next_dz = part_prefetch(tile, below, part, n, dz_pace)
+                weights_tile(tile, rule, rows, x_block, hop, d, n, w, s, slot_step, hyper, columns, pace, next_dz)
+                i += rows
+                part += 1
 
     return weights_update
 

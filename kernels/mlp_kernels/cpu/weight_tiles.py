@@ -8,7 +8,6 @@ of a weight matrix is ever stored. The plain references are `register_tile.refer
 the other.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -18,73 +17,62 @@ from numba.extending import intrinsic
 from mlp_kernels.cpu.lanes import Lanes
 from mlp_kernels.cpu.panel_loops import accumulate_panels, place, while_positive
 from mlp_kernels.cpu.prefetch import Prefetch, pair_of, prefetch_of
-from mlp_kernels.cpu.register_tile import Block, narrowest
+from mlp_kernels.cpu.register_tile import Block, narrowest, of_rows
 from mlp_kernels.cpu.rules import Hyper, Rule
-from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 
-def _weights_tile(rows_of: Callable[[Tile], int]) -> Any:
-    """The tile of dW with as many rows as `rows_of` says of the register tile."""
+@intrinsic  # type: ignore[untyped-decorator]  # Numba's
+def weights_tile(
+    _context: Any,
+    tile: Any,
+    rule: Any,
+    rows: Any,
+    x: Any,
+    hop: Any,
+    dz: Any,
+    depth: Any,
+    weights: Any,
+    slots: Any,
+    slot_step: Any,
+    hyper: Any,
+    columns: Any,
+    pace: Any,
+    next_dz: Any,
+) -> Any:
+    """dW[i, j] = Σ_k x[i, k] dz[k, j], `rows` rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
 
-    @intrinsic  # type: ignore[untyped-decorator]  # Numba's
-    def gradient(
-        _context: Any,
-        tile: Any,
-        rule: Any,
-        x: Any,
-        hop: Any,
-        dz: Any,
-        depth: Any,
-        weights: Any,
-        slots: Any,
-        slot_step: Any,
-        hyper: Any,
-        columns: Any,
-        pace: Any,
-        next_dz: Any,
-    ) -> Any:
-        element = types.CPointer(from_dtype(tile.value.dtype))
-        ints = types.int64
-        operands = (element, ints, element, ints, element, element, ints, element, ints, ints)
-        signature = types.void(tile, rule, *operands, pair_of(element))
-        rows = rows_of(tile.value)
+    `rows` is what `blocks.next_rows` gives. x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W
+    that this is the gradient of; what the rule remembers of it lies at `slots`, slot after slot. At least `columns`
+    outputs of each row are worked out: where one vector or half of one is enough, no more. While the multiply-adds run,
+    the block of weights and of each slot is prefetched, so that it is near when they end: `pace` bytes further at each
+    step; and `next_dz`, see `prefetch.py`. Where half a vector is enough, nothing is.
+    """
+    element = types.CPointer(from_dtype(tile.value.dtype))
+    ints = types.int64
+    operands = (ints, element, ints, element, ints, element, element, ints, element, ints, ints)
+    signature = types.void(tile, rule, *operands, pair_of(element))
 
-        def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
-            _, _, x, hop, dz, depth, weights, slots, slot_step, hyper, columns, pace, next_dz = arguments
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        _, _, rows, x, hop, dz, depth, weights, slots, slot_step, hyper, columns, pace, next_dz = arguments
 
-            def emit(v: Vectors, vectors: int) -> None:
-                targets = [place(v, i, j) for i in range(rows) for j in range(vectors)]
-                memory = _with_slots(v, rule.value, weights, slots, slot_step)
-                prefetches = []
-                if v.lanes == v.tile.lanes:  # of fewer outputs there is little, in the caches for the most part
-                    prefetches += [Prefetch(v.bytes(block), pace, near=True) for block in memory]
-                    prefetches += prefetch_of(v, next_dz, near=False)
-                zeros = [v.constant(0.0)] * len(targets)
-                block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, prefetches=prefetches)
-                h = _hyper(v, hyper)
-                for value, target in zip(block, targets, strict=True):
-                    _update(v, rule.value, h, value, [v.address(each, target) for each in memory])
+        def emit(height: int, v: Vectors, vectors: int) -> None:
+            targets = [place(v, i, j) for i in range(height) for j in range(vectors)]
+            memory = _with_slots(v, rule.value, weights, slots, slot_step)
+            prefetches = []
+            if v.lanes == v.tile.lanes:  # of fewer outputs there is little, in the caches for the most part
+                prefetches += [Prefetch(v.bytes(block), pace, near=True) for block in memory]
+                prefetches += prefetch_of(v, next_dz, near=False)
+            zeros = [v.constant(0.0)] * len(targets)
+            block = accumulate_panels(v, x, hop, dz, depth, zeros, vectors, prefetches=prefetches)
+            h = _hyper(v, hyper)
+            for value, target in zip(block, targets, strict=True):
+                _update(v, rule.value, h, value, [v.address(each, target) for each in memory])
 
-            narrowest(builder, tile.value, columns, emit)
-            return context.get_dummy_value()
+        of_rows(builder, tile.value, rows, columns, emit)
+        return context.get_dummy_value()
 
-        return signature, generate
-
-    return gradient
-
-
-weights_tile = _weights_tile(lambda tile: tile.rows)
-"""dW[i, j] = Σ_k x[i, k] dz[k, j], R rows of w columns, for `depth` >= 1 samples; `rule` takes it at once.
-
-x[i, k] lies as w[i, k] does for `input_tile`. `weights` is the block of W that this is the gradient of; what the
-rule remembers of it lies at `slots`, slot after slot. At least `columns` outputs of each row are
-worked out: where one vector or half of one is enough, no more. While the multiply-adds run, the block of weights and of
-each slot is prefetched, so that it is near when they end: `pace` bytes further at each step; and `next_dz`, see
-`prefetch.py`. Where half a vector is enough, nothing is."""
-
-small_weights_tile = _weights_tile(lambda tile: tile.few_rows)
-"""The same for `tile.few_rows` rows: a network of two inputs has no more."""
+    return signature, generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
