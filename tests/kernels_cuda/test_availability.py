@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numba.cuda
+import numpy as np
 import pytest
+from numba.core import config
+from numba.core.errors import NumbaPerformanceWarning
 
 from mlp_kernels.cuda import availability
 from mlp_kernels.cuda.device import IS_SIMULATOR
@@ -98,6 +102,24 @@ def test_a_gpu_that_computes_wrongly(pretended, asked_anew):
         to_device=lambda array: SimpleNamespace(copy_to_host=lambda: array),
     )
     assert "wrong numbers" in asked_anew()
+
+
+def test_warnings_as_errors_do_not_make_it_unavailable(pretended, asked_anew, monkeypatch):
+    """As in these tests: Numba warns, where it isn't told otherwise, that a few threads can't fill a GPU."""
+
+    class AddsOne:
+        def __getitem__(self, _configuration):
+            if config.CUDA_LOW_OCCUPANCY_WARNINGS:
+                warnings.warn(NumbaPerformanceWarning("Grid size 1 will likely result in ..."), stacklevel=1)
+            return lambda on_gpu: np.add(on_gpu.copy_to_host(), 1, out=on_gpu.copy_to_host())
+
+    monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 1)
+    pretended(
+        get_current_device=lambda: SimpleNamespace(compute_capability=(9, 0)),
+        jit=lambda _signature: lambda _function: AddsOne(),
+        to_device=lambda array: SimpleNamespace(copy_to_host=lambda: array),
+    )
+    assert asked_anew() == ""
 
 
 def test_an_import_that_fails():
