@@ -100,6 +100,15 @@ def test_large_matrices_get_large_tiles():
         assert gemm.choose(precision, 10**5, 10**5, 132) == tiles[0]
 
 
+@pytest.mark.parametrize("precision", gemm.TILES)
+def test_blocks_for_any_number_of_samples_can_be_launched(precision):
+    """CUDA takes up to 2^31 - 1 blocks along x, where samples go, and 65,535 along y."""
+    rows, columns = 10**9, 4096
+    down, across = gemm.choose(precision, rows, columns, 132).grid(rows, columns)[0]
+    assert 65_535 < down < 2**31
+    assert across <= 65_535
+
+
 def test_every_tile_fits_shared_memory():
     """A block may have 48 KB without asking; more would need a driver call that Numba does not offer."""
     for precision, tiles in gemm.TILES.items():

@@ -18,6 +18,7 @@ from typing import Any
 from numba import cuda
 
 from mlp_kernels.cuda.device import jit
+from mlp_kernels.cuda.naive import grid as grid
 
 
 @cache
@@ -29,8 +30,8 @@ def make_kernel(element: Any, edge: int = 32) -> Any:
 
     @jit
     def multiply(a: Any, b: Any, c: Any) -> None:
-        i = cuda.blockIdx.y * edge + cuda.threadIdx.x // edge
-        j = cuda.blockIdx.x * edge + cuda.threadIdx.x % edge
+        i = cuda.blockIdx.x * edge + cuda.threadIdx.x // edge
+        j = cuda.blockIdx.y * edge + cuda.threadIdx.x % edge
         if i < c.shape[0] and j < c.shape[1]:
             total = element(0.0)
             k = 0
@@ -40,12 +41,3 @@ def make_kernel(element: Any, edge: int = 32) -> Any:
             c[i, j] = total
 
     return multiply
-
-
-def grid(rows: int, columns: int, edge: int = 32) -> tuple[tuple[int, int], int]:
-    """The blocks and the threads of a block that cover C.
-
-    >>> grid(33, 5)
-    ((1, 2), 1024)
-    """
-    return (max(1, -(-columns // edge)), max(1, -(-rows // edge))), edge * edge

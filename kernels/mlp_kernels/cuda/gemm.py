@@ -66,8 +66,8 @@ def choose(precision: Precision, rows: int, columns: int, multiprocessors: int) 
     [128, 32, 32]
     """
     for tile in TILES[precision]:
-        (across, down), _ = tile.grid(rows, columns)
-        if across * down >= multiprocessors:
+        (down, across), _ = tile.grid(rows, columns)
+        if down * across >= multiprocessors:
             return tile
     return TILES[precision][-1]
 

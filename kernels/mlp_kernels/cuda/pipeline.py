@@ -112,8 +112,8 @@ def make_kernel(
         down, across = warp // warps_in_row * warp_rows, warp % warps_in_row * warp_columns
         a_in, b_in = operands(lane)
         a_in, b_in = a_in + down * a_row, b_in + across * b_row
-        first_row, first_column = cuda.blockIdx.y * block_rows, cuda.blockIdx.x * block_columns
-        sums_a_row = row_sums and cuda.blockIdx.x == 0 and thread < block_rows
+        first_row, first_column = cuda.blockIdx.x * block_rows, cuda.blockIdx.y * block_columns
+        sums_a_row = row_sums and cuda.blockIdx.y == 0 and thread < block_rows
         total = element(0.0)
         acc = cuda.local.array(size, element)
         for i in range(size):

@@ -75,7 +75,7 @@ def make_kernel(element: Any, tile: Tile, layout: Layout = "NN", *, aligned: boo
         slab_a, slab_b = slab_of_a(), slab_of_b()
         thread = cuda.threadIdx.x
         y, x = thread // threads_in_row, thread % threads_in_row
-        first_row, first_column = cuda.blockIdx.y * block_rows, cuda.blockIdx.x * block_columns
+        first_row, first_column = cuda.blockIdx.x * block_rows, cuda.blockIdx.y * block_columns
         acc = cuda.local.array(size, element)
         for i in range(size):
             acc[i] = element(0.0)

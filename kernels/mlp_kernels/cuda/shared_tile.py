@@ -18,8 +18,8 @@ from typing import Any
 
 from numba import cuda
 
-from mlp_kernels.cuda.coalesced import grid as grid
 from mlp_kernels.cuda.device import jit, ld1, shared_array, st1
+from mlp_kernels.cuda.naive import grid as grid
 
 
 @cache
@@ -34,7 +34,7 @@ def make_kernel(element: Any, edge: int = 32) -> Any:
     def multiply(a: Any, b: Any, c: Any) -> None:
         tile_a, tile_b = tile_of_a(), tile_of_b()
         y, x = cuda.threadIdx.x // edge, cuda.threadIdx.x % edge
-        i, j = cuda.blockIdx.y * edge + y, cuda.blockIdx.x * edge + x
+        i, j = cuda.blockIdx.x * edge + y, cuda.blockIdx.y * edge + x
         depth = a.shape[1]
         total = element(0.0)
         k0 = 0

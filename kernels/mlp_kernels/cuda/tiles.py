@@ -67,9 +67,11 @@ class Tile:
         return self.rows // self.warp_rows * self.warps_in_row * WARP
 
     def grid(self, rows: int, columns: int) -> tuple[tuple[int, int], int]:
-        """The blocks, along columns and rows, and the threads of a block that cover C.
+        """The blocks, along rows and columns, and the threads of a block that cover C.
+
+        Rows, which samples are, may need millions of blocks: only the first number of a launch may be above 65,535.
 
         >>> Tile(128, 128, 16, warp_rows=64, warp_columns=32).grid(129, 10)
-        ((1, 2), 256)
+        ((2, 1), 256)
         """
-        return (max(1, -(-columns // self.columns)), max(1, -(-rows // self.rows))), self.threads
+        return (max(1, -(-rows // self.rows)), max(1, -(-columns // self.columns))), self.threads
