@@ -27,7 +27,9 @@ def allow(kernel: Any, element: Any, threads: int, size: int) -> bool:
         return False
     try:
         if size > PLAIN:
-            _ask(kernel, element, size)
+            # For as much as there is: the kernel has one limit, and a network that asked for its own size would lower
+            # that of a larger one, which is in the middle of its training.
+            _ask(kernel, element, largest())
         # A launch over an empty header: no parameters, no steps.
         tables, numbers = cuda.to_device(np.zeros(64, np.int64)), cuda.to_device(np.zeros(64, np.dtype(str(element))))
         kernel[1, threads, 0, size](tables, numbers, numbers, numbers, 0, 0)

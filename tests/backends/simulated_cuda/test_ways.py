@@ -7,6 +7,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_kernels.cuda import gemm, shared_memory
+from mlp_kernels.cuda.device import IS_SIMULATOR
 from mlp_kernels.cuda.tiles import Tile
 from mlp_scratch.backends import cuda_ways
 from mlp_scratch.backends.cuda_ways import Way
@@ -48,7 +49,9 @@ def test_products_by_matrix_kernels(way, monkeypatch, rng):
     assert_parity(model.logits(X, backend="cuda"), model.logits(X, backend="numpy"), "logits")
 
 
-def test_the_way_is_chosen_by_size():
+def test_the_way_is_chosen_by_size(monkeypatch):
+    monkeypatch.setattr(shared_memory, "largest", lambda: shared_memory.PLAIN)
+
     def way(widths, batch, **options):
         program = lower(ms.MLP(widths), ms.MSE(), ms.Adam())
         return cuda_ways.way_for(program, batch, "train", **options).name
@@ -61,6 +64,7 @@ def test_the_way_is_chosen_by_size():
     assert way([784, 256, 10], 256, networks=10) == "block"
 
 
+@pytest.mark.skipif(not IS_SIMULATOR, reason="a GPU has what it has")
 def test_more_shared_memory_is_asked_for_and_missed_by_nobody(monkeypatch):
     program = lower(ms.MLP([64, 64, 10]), ms.MSE(), ms.Adam())
     assert cuda_ways.way_for(program, 32, "train").name == "block"
@@ -68,6 +72,8 @@ def test_more_shared_memory_is_asked_for_and_missed_by_nobody(monkeypatch):
     asked = []
     monkeypatch.setattr(shared_memory, "_ask", lambda kernel, element, size: asked.append(size))
     assert cuda_ways.way_for(program, 32, "train").name == "block in shared memory"
-    assert shared_memory.PLAIN < asked[0] <= 227 * 1024
+    # A smaller network that is run in between may not lower the limit, which is the kernel's, below what this one has.
+    assert cuda_ways.way_for(program, 16, "gradient").name == "block in shared memory"
+    assert asked == [227 * 1024] * 2
     monkeypatch.delattr(shared_memory, "_ask")  # as where the driver, or a version of Numba, does it otherwise
     assert cuda_ways.way_for(program, 32, "train").name == "block"
