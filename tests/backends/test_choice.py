@@ -28,6 +28,12 @@ class Doubled(ms.ReLU):
 X, Y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
 
 
+@pytest.fixture(autouse=True)
+def without_a_gpu(monkeypatch):
+    """On a machine with one "auto" takes that; `simulated_cuda/test_refusals.py` has such a machine."""
+    monkeypatch.setattr(backends, "_has_gpu", lambda: False)
+
+
 def model(layer):
     return ms.Sequential([ms.Dense(3, 5), layer, ms.Dense(5, 2)], seed=0)
 
