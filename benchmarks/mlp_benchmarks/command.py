@@ -1,6 +1,8 @@
 """What the commands share: options, lists of names and numbers, the progress line, how a run begins and ends."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +104,22 @@ def progress_line() -> Iterator[Progress]:
         yield status.update
 
 
+@contextmanager
+def interrupted_by_termination() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` inside the block for SIGTERM, with which `kill` and time limits end a process, too.
+
+    Outside the main thread, where Python delivers no signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Report(Protocol):
     """What a command finds out, as far as they are alike."""
 
@@ -122,8 +140,11 @@ def measure(
     *,
     dtype: str = "float32",
 ) -> None:
-    """Describe the machine, peaks included, and do `work`; Ctrl-C ends it, and what was found by then is written."""
-    with progress_line() as progress:
+    """Describe the machine, peaks included, and do `work`.
+
+    Ctrl-C or SIGTERM ends it, and what was found by then is written.
+    """
+    with progress_line() as progress, interrupted_by_termination():
         try:
             progress("measuring the machine's peaks")
             report.machine = describe_with_peaks(list(threads), dtype)

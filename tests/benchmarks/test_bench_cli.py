@@ -199,7 +199,8 @@ sys.exit(main(["compare", "--case", "digits", "--rounds", "2", "--processes", "1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
-def test_ctrl_c_leaves_a_valid_json(tmp_path):
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a time limit"])
+def test_the_end_from_outside_leaves_a_valid_json(tmp_path, by):
     file, hangs = tmp_path / "r.json", Path(os.environ["FAKE_LOG"]).with_name("hangs")
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED_RUN, str(file)],
@@ -213,7 +214,7 @@ def test_ctrl_c_leaves_a_valid_json(tmp_path):
         deadline = time.monotonic() + 60
         while not hangs.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+        os.killpg(process.pid, by)  # a terminal sends it to the whole group, and so does `timeout`
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
