@@ -2,6 +2,7 @@
 
 import json
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,6 +39,10 @@ def small(monkeypatch, tmp_path):
     return tmp_path
 
 
+def recorded(small):
+    return json.loads((small / "benchmarks" / "results" / "A-GPU" / "cuda-ladder.json").read_text())
+
+
 def test_the_table_and_the_record_are_written(small, capsys):
     assert ladder.main(["--size", "8", "--seconds", "0", "--write"]) == 0
     readme = (small / "kernels" / "README.md").read_text()
@@ -47,8 +52,9 @@ def test_the_table_and_the_record_are_written(small, capsys):
     assert capsys.readouterr().out.strip() in readme
     assert "A GPU; numba 1, cupy 2." in readme
 
-    frame = json.loads((small / "benchmarks" / "results" / "A-GPU" / "cuda-ladder.json").read_text())
+    frame = recorded(small)
     assert frame["schema"] == 1
+    assert frame["failed"] == {}
     assert [record["rung"] for record in frame["records"]] == list(ladder.RUNGS)
     for record in frame["records"]:
         assert record["size"] == 8
@@ -65,13 +71,43 @@ def test_without_cublas_there_is_no_share(small, monkeypatch):
     assert "| 5 warp tile | 0.00 | - | - |" in ladder.table([record], GPU)
 
 
-def test_a_wrong_rung_is_not_measured(small, monkeypatch):
-    def broken(a, b, c):
-        return lambda: None  # leaves the NaN that C was filled with
+def broken(a, b, c):
+    return lambda: None  # leaves the NaN that C was filled with
 
+
+def test_a_wrong_rung_is_not_measured(small, monkeypatch):
     monkeypatch.setitem(ladder.RUNGS, "5 warp tile", ("float32", broken))
     with pytest.raises(ArithmeticError, match="5 warp tile: the product is off by nan"):
         ladder.measure("5 warp tile", size=8, seconds=0)
+
+
+def test_the_others_are_measured_and_written(small, monkeypatch, capsys):
+    monkeypatch.setitem(ladder.RUNGS, "5 warp tile", ("float32", broken))
+    assert ladder.main(["--size", "8", "--seconds", "0", "--write"]) == 1
+    assert "5 warp tile was not measured: ArithmeticError: 5 warp tile: the product is off" in capsys.readouterr().err
+    frame = recorded(small)
+    assert [record["rung"] for record in frame["records"]] == [rung for rung in ladder.RUNGS if rung != "5 warp tile"]
+    assert list(frame["failed"]) == ["5 warp tile"]
+    readme = (small / "kernels" / "README.md").read_text()
+    assert "| 4 register tile |" in readme
+    assert "| 5 warp tile |" not in readme
+
+
+def test_ctrl_c_keeps_what_was_measured(small, monkeypatch):
+    def interrupted(a, b, c):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(ladder.RUNGS, "3 shared-memory tile", ("float32", interrupted))
+    assert ladder.main(["--size", "8", "--seconds", "0", "--write"]) == 1
+    frame = recorded(small)
+    assert [record["rung"] for record in frame["records"]] == ["1 naive", "2 coalesced"]
+    assert frame["failed"] == {"3 shared-memory tile": "interrupted"}
+
+
+def test_nothing_is_written_where_all_fail(small, monkeypatch):
+    monkeypatch.setattr(ladder, "RUNGS", dict.fromkeys(ladder.RUNGS, ("float32", broken)))
+    assert ladder.main(["--size", "8", "--write"]) == 1
+    assert (small / "kernels" / "README.md").read_text() == README
 
 
 def test_outside_a_checkout_write_is_refused(small, capsys):
@@ -80,6 +116,22 @@ def test_outside_a_checkout_write_is_refused(small, capsys):
         ladder.main(["--write"])
     assert exit_.value.code == 2
     assert "is missing" in capsys.readouterr().err
+
+
+def test_the_clock_starts_behind_a_run_that_is_not_counted(monkeypatch):
+    """On an idle GPU it would count the launch, which takes Python as long as the GPU needs for a large product."""
+    order = []
+
+    class Event:
+        def record(self):
+            order.append("clock")
+
+        def synchronize(self):
+            order.append("wait")
+
+    monkeypatch.setattr(ladder, "cuda", SimpleNamespace(event=Event, event_elapsed_time=lambda _begin, _end: 2.0))
+    assert ladder.milliseconds(lambda: order.append("run")) == 2.0
+    assert order == ["run", "clock", "run", "clock", "wait"]
 
 
 @pytest.mark.skipif(IS_SIMULATOR, reason="the simulator has no clock")

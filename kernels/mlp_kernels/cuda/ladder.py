@@ -3,7 +3,8 @@
 Each rung multiplies two square matrices that lie on the GPU. A round times cuBLAS at the rung's precision and then
 the rung, with the GPU's own clock, so that both see the same frequency; a rung's share of cuBLAS is the median of its
 rounds' shares. cuBLAS is PyTorch's or CuPy's, whichever is installed. `--write` puts the table into
-`kernels/README.md` and the raw record into `benchmarks/results/` of a checkout.
+`kernels/README.md` and the raw record into `benchmarks/results/` of a checkout. A rung that fails or is wrong has no
+row there; it is named on standard error and in the record, and the exit code is 1.
 """
 
 import argparse
@@ -110,8 +111,12 @@ def cublas(precision: gemm.Precision, a: Any, b: Any) -> Run | None:
 
 
 def milliseconds(run: Run) -> float:
-    """How long the GPU takes, by its own clock; on the stream that PyTorch and CuPy use, too."""
+    """How long the GPU takes, by its own clock; on the stream that PyTorch and CuPy use, too.
+
+    The clock starts behind a run that isn't counted: on an idle GPU it would count Python's launch of the one that is.
+    """
     begin, end = cuda.event(), cuda.event()
+    run()
     begin.record()
     run()
     end.record()
@@ -196,7 +201,20 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--write: {readme} is missing, expected a checkout of the project; run without --write")
     if reason := unavailability():
         parser.error(reason)
-    records = [measure(rung, size=options.size, seconds=options.seconds) for rung in RUNGS]
+    records: list[Record] = []
+    failed: dict[str, str] = {}
+    for rung in RUNGS:
+        try:
+            records.append(measure(rung, size=options.size, seconds=options.seconds))
+        except KeyboardInterrupt:
+            failed[rung] = "interrupted"
+            break
+        except Exception as error:  # a wrong product, or whatever the compiler or the driver says: the others go on
+            failed[rung] = f"{type(error).__name__}: {error}"
+    for rung, reason in failed.items():
+        sys.stderr.write(f"{rung} was not measured: {reason}\n")
+    if not records:
+        return 1
     on = machine()
     text = table(records, on)
     sys.stdout.write(text + "\n")
@@ -204,11 +222,11 @@ def main(arguments: list[str] | None = None) -> int:
         before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
         _, _, after = rest.partition(END)
         readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-        frame = {"schema": 1, "machine": on, "records": [asdict(record) for record in records]}
+        frame = {"schema": 1, "machine": on, "records": [asdict(record) for record in records], "failed": failed}
         path = root / "benchmarks" / "results" / on["gpu"].replace(" ", "-") / "cuda-ladder.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(frame, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
