@@ -16,9 +16,11 @@ SCHEMES = ("https", "http", "file")
 
 def cache_folder() -> Path:
     """Where downloads are kept: `MLP_SCRATCH_CACHE` if that is set, else the operating system's cache folder."""
+    if folder := os.environ.get("MLP_SCRATCH_CACHE"):
+        return Path(folder)
     import pooch  # costs 0.1 s and is needed by few
 
-    return Path(os.environ.get("MLP_SCRATCH_CACHE") or pooch.os_cache("mlp-scratch"))
+    return Path(pooch.os_cache("mlp-scratch"))
 
 
 def fetch(name: str, *, sha256: str, base_urls: Sequence[str], folder: Path, mend: str = "") -> Path:

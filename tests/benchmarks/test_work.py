@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,12 @@ def test_random_pixels_are_called_random(monkeypatch, tmp_path, folder):
     assert work.data == "random"
     assert work.X.shape[1] == 784
     assert set(np.unique(work.y)) == set(range(10))
+
+
+@pytest.mark.parametrize("variable", ["MLP_SCRATCH_CACHE", "MLP_SCRATCH_DATA"])
+def test_a_folder_that_is_named_takes_no_package_that_downloads(monkeypatch, tmp_path, variable):
+    for name in ("MLP_SCRATCH_CACHE", "MLP_SCRATCH_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pooch", None)  # which can't be imported then
+    assert load_samples(CASES["d2l"]).name == "random"
