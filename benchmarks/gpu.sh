@@ -1,21 +1,30 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products, training steps and
-# populations raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
+# Everything that needs a GPU, in under 8 minutes: tests, compute-sanitizer, the ladder, products, populations and
+# training steps raced against the frameworks. Records and logs go to benchmarks/results/<GPU>/.
 #
 #   benchmarks/gpu.sh                        with python3
+#   benchmarks/gpu.sh FOLDER                 and put all that it wrote into FOLDER/gpu-results.tar.gz, after each part
 #   PYTHON=~/venv/bin/python benchmarks/gpu.sh
 #   WHEELS=folder benchmarks/gpu.sh          take missing packages from there: for a machine without a network
+#   MINUTES=9 benchmarks/gpu.sh              in place of 8: the last part has what the others leave
 #
 # Wants CUDA, Numba and PyTorch; uses JAX and CuPy where they are. Small packages that are missing are put into a
-# folder of their own, never into yours. A part that fails or takes too long is reported, and the next one runs;
-# the exit code is 1 if any did.
+# folder of their own, never into yours. A part that fails or takes too long is reported, what it has measured by then
+# is written, and the next one runs; the exit code is 1 if any did. Where no kernel can run, it ends at once.
 set -uo pipefail
+archive=
+if [ $# -gt 0 ]; then
+  archive=$(cd "$1" && pwd)/gpu-results.tar.gz || { echo "gpu.sh: got '$1', expected a folder; make it" >&2; exit 2; }
+fi
 cd "$(dirname "$0")/.." || exit 2
 python=${PYTHON:-python3}
+minutes=${MINUTES:-8}
 export PYTHONPATH="$PWD:$PWD/kernels:$PWD/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
 export CUDA_HOME=${CUDA_HOME:-/usr/local/cuda}
 export PATH="$PATH:$CUDA_HOME/bin"
 export XLA_PYTHON_CLIENT_PREALLOCATE=false # JAX would take most of the GPU's memory from the others
+# Where the engine looks by itself: said here, it takes no package that downloads to find that.
+export MLP_SCRATCH_CACHE=${MLP_SCRATCH_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/mlp-scratch}
 unset NUMBA_ENABLE_CUDASIM
 
 command -v "$python" >/dev/null || { echo "gpu.sh: $python is missing, expected a Python; set PYTHON" >&2; exit 2; }
@@ -23,54 +32,65 @@ gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1)
 [ -n "$gpu" ] || { echo "gpu.sh: nvidia-smi found no GPU, expected one; run it on a machine that has one" >&2; exit 2; }
 results="benchmarks/results/${gpu// /-}"
 logs="$results/logs"
+packages="$logs/packages"
 mkdir -p "$logs"
 failed=()
 
-# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log. All parts together have 8
+keep() {
+  if [ -n "$archive" ]; then
+    tar --exclude="$packages" -czf "$archive.part" "$results" kernels/README.md && mv "$archive.part" "$archive"
+  fi
+}
+trap keep EXIT
+
+# part NAME SECONDS COMMAND...: run a command with a time limit and its output in a log. All parts together have the
 # minutes, less what it takes to end the last one.
 part() {
-  local name=$1 limit=$2 began=$SECONDS code=0 left=$((470 - SECONDS))
+  local name=$1 limit=$2 began=$SECONDS code=0 left=$((60 * minutes - 12 - SECONDS))
   shift 2
   limit=$((limit < left ? limit : left > 1 ? left : 1))
-  timeout --kill-after=5 "$limit" "$@" >"$logs/$name.log" 2>&1 || code=$?
+  timeout --signal="${signal:-TERM}" --kill-after=10 "$limit" "$@" >"$logs/$name.log" 2>&1 || code=$?
   if [ "$code" -eq 0 ]; then
-    echo "ok      $name ($((SECONDS - began)) s)"
+    echo "ok      $name ($((SECONDS - began)) s): $(tail -n 1 "$logs/$name.log")"
   else
     echo "FAILED  $name (exit code $code, $((SECONDS - began)) s): $(tail -n 1 "$logs/$name.log")"
     return 1
   fi
 }
 
-in_turn() { part "$@" || failed+=("$1"); }
+# Ctrl-C, when time is over: what was measured by then is written.
+in_turn() {
+  signal=INT part "$@" || failed+=("$1")
+  keep
+}
 
-# What is missing of the small packages, into a folder that goes with the script.
-packages="$logs/packages"
+# What is missing of the small packages and of those that they need, into a folder that goes with the script.
 missing=$("$python" - <<'PYTHON'
 from importlib.util import find_spec
 
 names = {
-    "click": "click", "rich": "rich", "safetensors": "safetensors", "pooch": "pooch", "psutil": "psutil",
-    "cpuinfo": "py-cpuinfo", "threadpoolctl": "threadpoolctl", "scipy": "scipy", "pytest": "pytest",
-    "hypothesis": "hypothesis", "sklearn": "scikit-learn",
+    "click": "click", "rich": "rich", "markdown_it": "markdown-it-py", "mdurl": "mdurl", "pygments": "pygments",
+    "safetensors": "safetensors", "psutil": "psutil", "cpuinfo": "py-cpuinfo", "threadpoolctl": "threadpoolctl",
+    "scipy": "scipy", "hypothesis": "hypothesis", "sortedcontainers": "sortedcontainers",
+    "pytest": "pytest", "iniconfig": "iniconfig", "pluggy": "pluggy", "packaging": "packaging",
+    "xdist": "pytest-xdist", "execnet": "execnet",
 }
 print(*(package for module, package in names.items() if find_spec(module) is None))
 PYTHON
 )
 if [ -n "$missing" ]; then
-  # Without the dependencies of these, no other NumPy can slip in front of yours.
-  extra=(attrs sortedcontainers iniconfig pluggy packaging pygments markdown-it-py mdurl platformdirs requests joblib)
+  # Without their dependencies, no other NumPy can slip in front of yours.
   # shellcheck disable=SC2086  # one argument for each package
   part packages 60 "$python" -m pip install --quiet --no-deps --target "$packages" \
-    ${WHEELS:+--no-index --find-links "$WHEELS"} $missing "${extra[@]}" || failed+=(packages)
+    ${WHEELS:+--no-index --find-links "$WHEELS"} $missing || failed+=(packages)
   export PYTHONPATH="$PYTHONPATH:$PWD/$packages"
 fi
 
-in_turn machine 20 "$python" -c "
+part machine 30 "$python" -c "
 from mlp_kernels.cuda.availability import unavailability
 from mlp_kernels.cuda.ladder import machine
 print(unavailability() or machine())
-raise SystemExit(bool(unavailability()))"
-cat "$logs/machine.log"
+raise SystemExit(bool(unavailability()))" || { cat "$logs/machine.log"; exit 1; }
 
 # Nothing is timed here, so these share the GPU. The sanitizer sees every rung at a size that no tile divides, and
 # networks in each of the ways that the backend has: those that it chooses itself, and the others by force.
@@ -83,6 +103,15 @@ import numpy as np
 import mlp_scratch as ms
 from mlp_kernels.cuda import ladder
 from mlp_scratch.backends import cuda_ways
+
+choose, chosen = cuda_ways.way_for, []
+
+
+def remembered(program, size, update, **options):
+    way = choose(program, size, update, **options)
+    if update == "train":
+        chosen.append(way.name)
+    return way
 
 
 def train(widths, precision=None):
@@ -97,8 +126,12 @@ def train(widths, precision=None):
 
 for rung in ladder.RUNGS:
     ladder.measure(rung, size=202, seconds=0, beside_cublas=False)
-for widths in [3, 5, 2], [64, 100, 10]:  # in shared memory, of which the second has to ask for more
+# Outputs are multiples of four: rows end there, and what is behind a shorter output is copied without being written.
+cuda_ways.way_for = remembered
+for widths in [3, 5, 4], [64, 48, 12]:  # in shared memory, of which the second has to ask for more
     train(widths)
+assert chosen == [cuda_ways.BLOCK_IN_SHARED] * 2, f"got {chosen}, expected shared memory for both"
+cuda_ways.way_for = choose
 population = ms.Population(ms.MLP([2, 24, 1]), seeds=range(3))
 population.fit(np.ones((70, 2), "float32"), np.ones(70, "float32"), epochs=2, backend="cuda")
 for name, side, precision in [
@@ -109,39 +142,41 @@ for name, side, precision in [
 ]:
     way, plain = cuda_ways.Way(name, side), cuda_ways.Way(cuda_ways.LAUNCHES, 4)
     cuda_ways.way_for = lambda _program, _size, update, *, way=way, plain=plain, **_: plain if update == "infer" else way
-    train([9, 17, 5], precision)
+    train([9, 17, 8], precision)
 PYTHON
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck initcheck synccheck; do
-    part "sanitizer-$tool" 150 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
+    part "sanitizer-$tool" 180 compute-sanitizer --tool "$tool" --error-exitcode 1 "$python" "$trial" &
     waiting+=("sanitizer-$tool:$!")
   done
 else
   echo "FAILED  sanitizer: compute-sanitizer is missing, expected it in $CUDA_HOME/bin; set CUDA_HOME"
   failed+=(sanitizer)
 fi
-part tests 120 "$python" -m pytest -q -p no:cacheprovider tests/kernels_cuda tests/backends \
-  --ignore tests/kernels_cuda/test_in_simulator.py --ignore tests/kernels_cuda/test_assembly.py \
-  --ignore tests/backends/test_cuda.py --ignore tests/backends/simulated_cuda &
+# A warning of another version of Numba is no error here. Kernels are compiled in each process: most of the time.
+pytest=("$python" -m pytest -q -p no:cacheprovider -W default)
+part tests 150 "${pytest[@]}" -n 8 tests/kernels_cuda tests/backends/test_plan.py tests/backends/test_frozen_layers.py \
+  --ignore tests/kernels_cuda/test_in_simulator.py --ignore tests/kernels_cuda/test_assembly.py &
 waiting+=("tests:$!")
 # The same networks as in the simulator; on a GPU each way to run them is compiled first.
-part network-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_cuda &
+part network-tests 180 "${pytest[@]}" -n 5 --dist loadfile tests/backends/simulated_cuda &
 waiting+=("network-tests:$!")
-part precision-tests 150 "$python" -m pytest -q -p no:cacheprovider tests/backends/simulated_precisions.py &
+part precision-tests 180 "${pytest[@]}" tests/backends/simulated_precisions.py &
 waiting+=("precision-tests:$!")
 for each in "${waiting[@]}"; do
   wait "${each#*:}" || failed+=("${each%%:*}")
 done
+keep
 
 # From here on one at a time: these are timed.
 in_turn ladder 90 "$python" -m mlp_kernels.cuda.ladder --write
-in_turn gemm 80 "$python" -m mlp_benchmarks.cli gemm --contender cuda,cublas \
-  --size 1024,1025,1026,1028,1032,4096 --json "$results/gemm-cuda.json"
-in_turn compare 140 "$python" -m mlp_benchmarks.cli compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda \
-  --case d2l,quickstart,digits,wide-1024,wide-4096 --processes 1 --rounds 5 --minutes 2 \
-  --json "$results/compare-cuda.json"
+in_turn gemm 90 "$python" -m mlp_benchmarks.cli gemm --contender cuda,cublas \
+  --size 1024,1025,1026,1028,1032,4096 --processes 1 --json "$results/gemm-cuda.json"
 in_turn population 60 "$python" -m mlp_benchmarks.cli population --contender cuda,jax-cuda-vmap-scan \
   --networks 1000 --epochs 10 --processes 1 --rounds 3 --json "$results/population-cuda.json"
+in_turn compare 180 "$python" -m mlp_benchmarks.cli compare --contender cuda,torch-cuda,torch-cudagraph,jax-cuda \
+  --case d2l,quickstart,digits,wide-1024,wide-4096 --processes 1 --rounds 5 --minutes 2 \
+  --json "$results/compare-cuda.json"
 
 rm -rf "$packages" "$trial"
 echo

@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.sh"
 PARTS = ["machine", "sanitizer-memcheck", "sanitizer-racecheck", "sanitizer-initcheck", "sanitizer-synccheck", "tests",
-         "network-tests", "precision-tests", "ladder", "gemm", "compare", "population"]  # fmt: skip
+         "network-tests", "precision-tests", "ladder", "gemm", "population", "compare"]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is no
 def run(tmp_path):
     """Run a copy of the script; `failing` are words of the commands that shall fail."""
     (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "README.md").write_text("the ladder")
     shutil.copy(SCRIPT, tmp_path / "benchmarks")
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -26,15 +29,16 @@ def run(tmp_path):
         (programs / name).write_text(f"#!{shutil.which('bash')}\n{text}\n")
         (programs / name).chmod(0o755)
 
-    def run(failing="nothing", gpu="A GPU", seconds=0, slow="nothing"):
+    def run(failing="nothing", gpu="A GPU", seconds=0, slow="nothing", folder=None):
         program("nvidia-smi", f"echo '{gpu}'" if gpu else "exit 9")
         program("compute-sanitizer", f'echo sanitized; case "$*" in *{failing}*) exit 1;; esac')
         # The first question is what packages are missing: none. Any other command is written down.
-        answers = f"*{failing}*) echo bad; exit 3;; *{slow}*) sleep 30;;"
+        # Told to end, a slow one says what it has so far.
+        answers = f"*{failing}*) echo bad; exit 3;; *{slow}*) trap 'echo so far; exit 130' INT; sleep 30;;"
         program("python", f'[ "$1" = - ] && exit; echo "$*" >>calls; case "$*" in {answers} esac')
         environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHON": str(programs / "python")}
         environment["SECONDS"] = str(seconds)  # which Bash counts up from there
-        command = ["bash", str(tmp_path / "benchmarks" / "gpu.sh")]
+        command = ["bash", str(tmp_path / "benchmarks" / "gpu.sh"), *([] if folder is None else [str(folder)])]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     run.folder = tmp_path
@@ -61,7 +65,7 @@ def test_every_part_runs(run):
     [
         ("racecheck", ["sanitizer-racecheck"]),
         ("test_assembly", ["tests"]),
-        ("ladder", ["machine", "ladder"]),  # the first asks the module for the machine's name
+        ("ladder*write", ["ladder"]),
         ("gemm", ["gemm"]),
         ("compare", ["compare"]),
         ("jax-cuda-vmap-scan", ["population"]),
@@ -75,11 +79,40 @@ def test_the_others_run_where_one_fails(run, failing, parts):
     assert f"{len(parts)} parts failed" in done.stdout
 
 
+def test_it_ends_where_no_kernel_can_run(run, tmp_path):
+    done = run("unavailability", folder=tmp_path)
+    assert done.returncode == 1
+    assert lines_of(done, "FAILED") == ["machine"]
+    assert lines_of(done, "ok") == []
+    assert done.stdout.endswith("bad\n")
+    assert archived(tmp_path) == ["machine.log"]
+
+
+def archived(folder):
+    with tarfile.open(folder / "gpu-results.tar.gz") as archive:
+        assert "kernels/README.md" in archive.getnames()
+        return [Path(name).name for name in archive.getnames() if name.endswith(".log")]
+
+
+def test_all_that_it_wrote_is_put_where_one_says(run, tmp_path):
+    done = run("compare", folder=tmp_path)
+    assert done.returncode == 1
+    assert sorted(archived(tmp_path)) == sorted(f"{part}.log" for part in PARTS)
+
+
+def test_a_folder_that_is_not_there_is_named(run, tmp_path):
+    done = run(folder=tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "nowhere', expected a folder; make it" in done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
 def test_it_ends_in_under_eight_minutes_whatever_takes_long(run):
     """Shortly before that, a part has a second left instead of its own limit."""
     done = run(seconds=469, slow="compare")
     assert "FAILED  compare (exit code 124" in done.stdout  # that of `timeout`
     assert lines_of(done, "FAILED") == ["compare"]
+    assert "so far" in (run.folder / "benchmarks/results/A-GPU/logs/compare.log").read_text()
 
 
 def test_without_a_gpu_it_says_so(run):
