@@ -1,7 +1,7 @@
 """Many networks of one architecture on the GPU at once, a block of threads each, many epochs a launch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -54,7 +54,8 @@ def train_members(
     """Train fresh networks and return the losses and accuracies of their steps, (networks, steps).
 
     Each goes the way that it would go alone. One that diverges stays as it was before that step, its later figures
-    are NaN, and the others go on. `stop` is asked between launches, which end at the end of an epoch.
+    are NaN, and the others go on. `stop` is asked between launches, which end at the end of an epoch. States change at
+    the end alone: where the GPU fails, all of them are what the members began with.
     """
     n = len(samples.X)
     steps = -(-n // batch_size)
@@ -65,6 +66,7 @@ def train_members(
     on_device = shuffle and samples.weights is None  # those of a batch are shared out by the CPU, which knows the order
     active = np.ones(len(members), np.bool_)
     last: Array | None = None
+    diverged: dict[int, State] = {}
     done, count = 0, 1
     while done < epochs and active.any() and not stop():
         count = min(count, epochs - done)
@@ -87,13 +89,16 @@ def train_members(
         for k in np.flatnonzero(active & ~good).tolist():
             before = members[k].state if last is None else fleet.state_of(last[k])
             own = Records(losses[k, here], accuracies[k, here])
-            _take_again(program, members[k], before, samples, batch_size, range(done, done + count), shuffle, own)
-            active[k], now[k] = members[k].error is None, _row(members[k].state)
+            epochs_again = range(done, done + count)
+            state = _take_again(program, members[k], before, samples, batch_size, epochs_again, shuffle, own)
+            active[k], now[k] = members[k].error is None, _row(state)
+            if not active[k]:
+                diverged[k] = state
         last, done, elapsed = now, done + count, perf_counter() - start
         count = max(1, min(8 * count, int(count * SECONDS_A_LAUNCH / max(elapsed, 1e-6))))
-    for k in np.flatnonzero(active).tolist():
-        if last is not None:
-            _assign(members[k].state, fleet.state_of(last[k]), done * steps - members[k].state.step)
+    if last is not None:
+        for k, member in enumerate(members):
+            _assign(member.state, diverged.get(k) or replace(fleet.state_of(last[k]), step=done * steps))
     return losses, accuracies
 
 
@@ -106,10 +111,10 @@ def _take_again(
     epochs: range,
     shuffle: bool,
     records: Records,
-) -> None:
+) -> State:
     """The epochs in which a network diverged, by itself from the state before them: to find the step and the layer."""
     n, steps = len(samples.X), -(-len(samples.X) // size)
-    _assign(member.state, before, epochs.start * steps - member.state.step)
+    state = State(before.flat.copy(), before.buffers.copy(), before.slots.copy(), epochs.start * steps)
     records.losses[:] = records.accuracies[:] = np.nan
     backend = CudaBackend()
     for e, epoch in enumerate(epochs):
@@ -118,10 +123,11 @@ def _take_again(
         here = slice(e * steps, (e + 1) * steps)
         own = Records(records.losses[here], records.accuracies[here])
         try:
-            backend.train(program, member.state, samples, plan, own, _never)
+            backend.train(program, state, samples, plan, own, _never)
         except DivergedError as error:
             member.error = error
-            return
+            break
+    return state
 
 
 def _never() -> bool:
@@ -132,6 +138,6 @@ def _row(state: State) -> Array:
     return np.concatenate([state.flat, state.slots.ravel(), state.buffers])
 
 
-def _assign(state: State, result: State, taken: int) -> None:
+def _assign(state: State, result: State) -> None:
     state.flat[...], state.slots[...], state.buffers[...] = result.flat, result.slots, result.buffers
-    state.step += taken
+    state.step = result.step

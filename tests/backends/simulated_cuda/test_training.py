@@ -7,7 +7,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch.backends import cuda_fleet, cuda_population, cuda_ways
-from mlp_scratch.errors import DivergedError
+from mlp_scratch.errors import BackendUnavailableError, DivergedError
 from tests.backends.simulated_cuda.networks import trained
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NaN and infinity are ordinary numbers on a GPU
@@ -84,6 +84,24 @@ def test_one_that_diverges_does_not_stop_the_others_of_a_population(rng):
     for model, error in zip(nets.models, nets.errors, strict=True):
         assert model.training.step == (9 if error is None else error.step - 1)
         assert len(model.history.losses) == model.training.step
+
+
+def test_a_gpu_that_fails_leaves_all_of_a_population_as_it_was(monkeypatch, rng):
+    """Also the one that had diverged, and whose steps were about to be taken again."""
+
+    def fails(self, program, state, *_):
+        state.flat[...] = 7
+        raise BackendUnavailableError("the GPU failed")
+
+    X, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+    nets = ms.Population(ms.MLP([2, 2, 1]), seeds=[1, 2], lr=[1e38])
+    before = [model.flat.copy() for model in nets.models]
+    monkeypatch.setattr(cuda_population.CudaBackend, "train", fails)
+    with pytest.raises(BackendUnavailableError):
+        nets.fit(X, y, optimizer="sgd", loss="mse", batch_size=2, epochs=3, backend="cuda")
+    assert [model.training.step for model in nets.models] == [0, 0]
+    for model, flat in zip(nets.models, before, strict=True):
+        assert np.array_equal(model.flat, flat)
 
 
 def test_ctrl_c_ends_a_population_at_the_end_of_an_epoch(monkeypatch, rng):
