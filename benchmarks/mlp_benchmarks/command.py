@@ -127,6 +127,9 @@ class Report(Protocol):
     interrupted: bool
 
     @property
+    def records(self) -> Sequence[Any]: ...
+
+    @property
     def any_wrong(self) -> bool: ...
 
     def write(self, path: Path) -> None: ...
@@ -142,7 +145,8 @@ def measure(
 ) -> None:
     """Describe the machine, peaks included, and do `work`.
 
-    Ctrl-C or SIGTERM ends it, and what was found by then is written.
+    Ctrl-C or SIGTERM ends it, and what was found by then is written. Where that is nothing, an older file stays as it
+    is.
     """
     with progress_line() as progress, interrupted_by_termination():
         try:
@@ -151,13 +155,19 @@ def measure(
             work(progress)
         except KeyboardInterrupt:
             report.interrupted = True
-    if path is not None:
+    if path is not None and has_outcome(report):
         report.write(path)
+
+
+def has_outcome(report: Report) -> bool:
+    """Whether a file may take the place of an older one: a run that was ended before its first record has nothing."""
+    return bool(report.records) or not report.interrupted
 
 
 def exit_code(report: Report, path: Path | None) -> int:
     """That of the command, having said that it was interrupted if it was."""
     if report.interrupted:
-        click.echo("mlp-bench: interrupted" + ("" if path is None else f"; {path} has what was measured"), err=True)
+        kept = f"{path} has what was measured" if report.records else f"nothing was measured, {path} was not written"
+        click.echo("mlp-bench: interrupted" + ("" if path is None else f"; {kept}"), err=True)
         return INTERRUPTED
     return 1 if report.any_wrong else 0

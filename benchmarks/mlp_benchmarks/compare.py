@@ -3,7 +3,7 @@
 import click
 
 from mlp_benchmarks.cases import CASES, DEFAULT_CASES, OPTIMIZERS
-from mlp_benchmarks.command import Progress, chosen, exit_code, measure, thread_counts, writable
+from mlp_benchmarks.command import Progress, chosen, exit_code, has_outcome, measure, thread_counts, writable
 from mlp_benchmarks.contenders import CONTENDERS
 from mlp_benchmarks.page import write_page
 from mlp_benchmarks.race import Rules
@@ -104,7 +104,7 @@ def compare_command(
     measure(report, path, races.threads, hold_races)
     if report.machine:
         print_report(report)
-        if page is not None:
+        if page is not None and has_outcome(report):
             write_page(page, report)
     if left_out:
         click.echo(f"{left_out} cases were left out, since the minutes were over")

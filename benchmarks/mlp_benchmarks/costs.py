@@ -104,7 +104,7 @@ def costs_command(cases: str | None, contenders: str | None, repetitions: int, j
             measure_starts(case, entries, repeated, report, progress)
             predictors = {name: entry for name, entry in PREDICTORS.items() if name in (*entries, "onnxruntime")}
             measure_predictions(case, predictors, report, progress)
-            if path is not None:
+            if path is not None and report.records:
                 report.write(path)
 
     measure(report, path, [1], measure_all)

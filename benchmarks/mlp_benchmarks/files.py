@@ -14,10 +14,13 @@ SCHEMA = 1
 
 def check_writable(argument: str, path: Path) -> None:
     """Raise where `path` can't be written, before there is anything to lose."""
+    place = _place(path)
     try:
-        if path.is_dir():
+        if place.is_dir():
             raise IsADirectoryError(None, "it is a folder")
-        with tempfile.TemporaryFile(dir=path.parent):
+        if os.path.lexists(place) and not place.is_file():  # a device or a pipe, or a link that leads to itself
+            raise FileExistsError(None, "not a regular file")
+        with tempfile.TemporaryFile(dir=place.parent):
             pass
     except OSError as error:
         raise ArgumentError(
@@ -26,7 +29,11 @@ def check_writable(argument: str, path: Path) -> None:
 
 
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write `contents` and the schema; a reader finds the old file or the new one, never half of one."""
+    """Write `contents` and the schema; a reader finds the old file or the new one, never half of one.
+
+    Of a link, what it leads to is written.
+    """
+    path = _place(path)
     text = json.dumps({"schema": SCHEMA, **contents}, indent=1, allow_nan=False) + "\n"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -54,6 +61,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if (schema := contents.pop("schema")) != SCHEMA:
         raise _foreign(path, f"schema {schema}")
     return contents
+
+
+def _place(path: Path) -> Path:
+    """Where the file itself is: replacing `path` would make a file of a link."""
+    return Path(os.path.realpath(path))  # unlike Path.resolve, it takes links that lead to themselves
 
 
 def _foreign(path: Path, given: str) -> DataFileError:

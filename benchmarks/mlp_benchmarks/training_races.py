@@ -103,7 +103,7 @@ class TrainingRaces:
                             report.not_timed += make_not_timed(job.work, lanes)
                 progress("measuring the machine's peaks once more")
                 report.learn(measure_again(report.machine, threads))
-                if path is not None:
+                if path is not None and report.records:
                     report.write(path)
             done += len(group)
         return done

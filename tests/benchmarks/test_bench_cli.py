@@ -186,6 +186,29 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, capsys, monkeypatch):
     assert captured.err == f"mlp-bench: interrupted; {file} has what was measured\n"
 
 
+def test_an_interrupt_before_the_first_record_leaves_the_older_file(tmp_path, capsys, monkeypatch):
+    file = tmp_path / "r.json"
+    file.write_text("an older record")
+
+    def interrupt(threads, dtype):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(peaks, "measure_peaks", interrupt)
+    assert compare_digits("--contender", "honest", "--json", str(file)) == 130
+    assert file.read_text() == "an older record"
+    assert capsys.readouterr().err == f"mlp-bench: interrupted; nothing was measured, {file} was not written\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pipes among its files")
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, capsys):
+    pipe, round_trip = tmp_path / "pipe", tmp_path / "round-trip"
+    os.mkfifo(pipe)
+    round_trip.symlink_to(round_trip)
+    for file in (pipe, round_trip):
+        assert compare_digits("--contender", "honest", "--json", str(file)) == 2
+        assert f"--json: got '{file}' (not a regular file), expected a file that can be" in capsys.readouterr().err
+
+
 INTERRUPTED_RUN = """
 import sys
 from mlp_benchmarks import compare, peaks

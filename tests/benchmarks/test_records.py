@@ -119,6 +119,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(report, tmp_path, monkey
     assert (file.read_text(), [path.name for path in tmp_path.iterdir()]) == (before, ["r.json"])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_stays_a_link(report, tmp_path):
+    file, link = tmp_path / "there" / "r.json", tmp_path / "link.json"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    report.write(link)
+    assert link.is_symlink()
+    assert read_report(file) == report
+
+
 def fail(*_):
     raise OSError(28, "the disk is full")
 
