@@ -76,7 +76,8 @@ def compare_command(
         raced = list(all_cases.values())
     else:
         raced = random_cases(checks.integer("random", n_random, at_least=1), checks.integer("seed", seed, at_least=0))
-    groups = [raced[i : i + CASES_IN_A_GROUP] for i in range(0, len(raced), CASES_IN_A_GROUP)]
+    size = CASES_IN_A_GROUP if minutes is None else 1  # the clock is looked at between groups
+    groups = [raced[i : i + size] for i in range(0, len(raced), size)]
     races = TrainingRaces(
         groups=groups,
         optimizers=list(chosen("optimizer", optimizers, OPTIMIZERS, default=tuple(OPTIMIZERS))),

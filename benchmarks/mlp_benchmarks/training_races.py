@@ -64,7 +64,7 @@ class TrainingRaces:
         groups: cases; those of one group are raced in the same processes, one after the other.
         optimizers: their names.
         threads: how many threads each contender has, in one race after the other.
-        minutes: after so many no further race starts; None for no end.
+        minutes: after so many no further group starts; None for no end.
     """
 
     groups: Sequence[Sequence[Case]]

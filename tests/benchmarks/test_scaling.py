@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,10 +101,14 @@ def test_scaling_command(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.usefixtures("_small_world")
 def test_random_races_end_with_the_minutes(monkeypatch, capsys):
-    monkeypatch.setattr("mlp_benchmarks.compare.CASES_IN_A_GROUP", 1)
     monkeypatch.setattr("mlp_benchmarks.random_shapes.WIDTH", (1, 20))
     arguments = ["compare", "--random", "3", "--contender", "numba,other", "--rounds", "2", "--processes", "1"]
-    assert main([*arguments, "--optimizer", "sgd", "--minutes", "1e-9"]) == 0
-    assert "3 cases were left out, since the minutes were over" in capsys.readouterr().out
+    clock = iter([0.0, 59.0, 61.0])  # at the start, and before each case that might be raced
+    with monkeypatch.context() as patch:
+        patch.setattr("mlp_benchmarks.training_races.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        assert main([*arguments, "--optimizer", "sgd", "--minutes", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "of 1 races" in shown
+    assert "2 cases were left out, since the minutes were over" in shown
     assert main([*arguments, "--optimizer", "sgd"]) == 0
     assert "of 3 races" in capsys.readouterr().out
