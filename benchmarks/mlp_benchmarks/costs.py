@@ -20,7 +20,7 @@ from mlp_benchmarks.cases import CASES, Case
 from mlp_benchmarks.command import Progress, chosen, exit_code, measure, writable
 from mlp_benchmarks.contenders import CONTENDERS, Entry
 from mlp_benchmarks.predictions import PREDICTORS, PredictJob
-from mlp_benchmarks.process import Worker, WorkerError, choose_cpus
+from mlp_benchmarks.process import Worker, WorkerError, choose_cpus, jax_cache
 from mlp_benchmarks.race import Race, Rules
 from mlp_benchmarks.records import Findings
 from mlp_benchmarks.reference import ReferenceMaker, accuracy_curve
@@ -34,7 +34,6 @@ TARGETS = {"digits": 0.95, "d2l": 0.9}
 """The share of held-out samples to get right."""
 LONGEST = 2000
 """Steps, in which a case must reach its target."""
-CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 HEADER = ("case", "contender", "cold s", "warm s", "compile s", "memory MB", "target", "steps", "s to target")
 PREDICT_HEADER = ("case", "contender", "µs for 1", "p10..p90", "samples/s at 10,000")
 LATENCY_BATCH, THROUGHPUT_BATCH = 1, 10_000
@@ -130,13 +129,13 @@ def measure_starts(
     for name, entry in entries.items():
         # Caches of its own: the cold start finds them empty, the warm ones as the cold one left them.
         with tempfile.TemporaryDirectory(prefix="mlp-bench-") as folder:
-            file = Path(folder) / "work.npz"
+            file, caches = Path(folder) / "work.npz", empty_caches(Path(folder))
             work.save(file)
             runs = []
             try:
                 for number_of_run in range(1 + repetitions):
                     progress(f"{case.name}: {name}, {'warm' if number_of_run else 'cold'} start")
-                    runs.append(_start(entry, file, steps, {cache: f"{folder}/{cache}" for cache in CACHES}))
+                    runs.append(_start(entry, file, steps, caches))
             except WorkerError as error:
                 report.leave_out(name, "failed", str(error), case=case.name)
                 continue
@@ -157,11 +156,16 @@ def measure_starts(
                 memory_mb=float(np.median([run["memory"] for run in warm])) / 1e6,
                 target=target,
                 target_steps=steps,
-                # The two first steps come on top of the training, which begins anew.
-                target_s=float(np.median([run["trained"] - (run["second"] - run["first"]) for run in warm])),
+                target_s=float(np.median([run["trained"] - run["needless"] for run in warm])),
                 repetitions=repetitions,
             )
         )
+
+
+def empty_caches(folder: Path) -> dict[str, str]:
+    """The variables by which each library keeps in `folder` what it compiles."""
+    own = {"NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "torch"}
+    return {variable: str(folder / name) for variable, name in own.items()} | jax_cache(folder / "jax")
 
 
 def measure_predictions(case: Case, entries: Mapping[str, Entry], report: CostReport, progress: Progress) -> None:

@@ -2,7 +2,8 @@
 
 It prints one line of JSON: the moments, in seconds of the system's clock, at which the contender was `ready`, had
 taken its `first` step and then a `second` one, and had trained for STEPS steps from the beginning (`trained`); the
-`losses` of the first of these; and the largest `memory` it ever held, in bytes.
+`losses` of the first of these; the seconds until then that were `needless`, as a process that only trains would not
+have spent them; and the largest `memory` it ever held, in bytes.
 """
 
 import json
@@ -29,10 +30,13 @@ def main() -> None:
     contender.reset()
     outcome = contender.run(contender.prepare(work.batches(int(steps))))
     moments["trained"] = time.time()
+    # The training finds compiled what the first step needed, unless each number of steps is compiled anew.
+    needed_until = "ready" if getattr(contender, "compiles_each_length", False) else "first"
+    needless = moments["second"] - moments[needed_until]
     losses = contender.evidence(outcome)[: work.steps_checked].tolist()
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
-    answers.write(json.dumps(moments | {"losses": losses, "memory": kilobytes * unit}) + "\n")
+    answers.write(json.dumps(moments | {"losses": losses, "needless": needless, "memory": kilobytes * unit}) + "\n")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,19 @@ def worker_environment(threads: int, device: Device = "cpu") -> dict[str, str]:
     return kept | {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 
 
+def jax_cache(folder: Path) -> dict[str, str]:
+    """The variables by which JAX keeps all that it compiles in `folder`; by itself, only what took a second or more.
+
+    >>> jax_cache(Path("there"))["JAX_COMPILATION_CACHE_DIR"]
+    'there'
+    """
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 def has_gpu_driver() -> bool:
     """Whether there is NVIDIA's driver, or Numba's simulator of one."""
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":

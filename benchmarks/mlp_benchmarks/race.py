@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Lane, Verdict
-from mlp_benchmarks.process import Worker, WorkerError, has_gpu_driver, places
+from mlp_benchmarks.process import Worker, WorkerError, has_gpu_driver, jax_cache, places
 
 
 class Job(Protocol):
@@ -189,11 +189,7 @@ class Race:
             patience=self._rules.patience,
             device=entry.device,
             # What the first processes compile, the next ones find; PyTorch and Numba see to that by themselves.
-            environment={
-                "JAX_COMPILATION_CACHE_DIR": str(Path(self._folder.name) / "jax"),
-                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-            },
+            environment=jax_cache(Path(self._folder.name) / "jax"),
         )
 
     def _at_once(

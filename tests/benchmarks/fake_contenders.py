@@ -28,6 +28,12 @@ class AlsoHonest(Honest):
     pass
 
 
+class CompilesEachLength(Honest):
+    """Says that another number of steps is another compilation."""
+
+    compiles_each_length = True
+
+
 class Meeting(Numpy):
     """Takes no first step before another one like it is about to."""
 

@@ -1,14 +1,19 @@
+import io
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mlp_benchmarks import costs, peaks
+from mlp_benchmarks import costs, first_step, peaks
 from mlp_benchmarks.cases import CASES
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.floor import Peaks
 from mlp_benchmarks.predictions import PREDICTORS, PredictJob
+from mlp_benchmarks.process import Worker, choose_cpus
 from mlp_benchmarks.reference import accuracy_curve
 from mlp_benchmarks.worker import find
 
@@ -43,6 +48,36 @@ def test_accuracy_grows(digits):
     accuracies = accuracy_curve(digits, 200)
     assert len(accuracies) == 201
     assert accuracies[0] < 0.5 < accuracies[-1]
+
+
+COMPILE = """
+import jax
+jax.jit(lambda x: 2 * x + 1)(1.0)
+print("{}", flush=True)
+input()
+"""
+
+
+def test_what_jax_compiles_in_no_time_is_kept_for_the_warm_start(tmp_path):
+    pytest.importorskip("jax")
+    worker = Worker(["-c", COMPILE], cpus=choose_cpus(1), patience=60.0, environment=costs.empty_caches(tmp_path))
+    try:
+        worker.answer()
+    finally:
+        worker.end()
+    assert list((tmp_path / "jax").iterdir())
+
+
+@pytest.mark.parametrize(("fake", "needless"), [("Honest", 1.0), ("CompilesEachLength", 3.0)])
+def test_a_training_pays_for_one_compilation(digits, tmp_path, monkeypatch, fake, needless):
+    digits.save(tmp_path / "work.npz")
+    clock, answers = iter([10.0, 12.0, 13.0, 20.0]), io.StringIO()  # ready, the first and the second step, trained
+    monkeypatch.setattr(first_step, "time", SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr(first_step, "claim_stdout", lambda: answers)
+    monkeypatch.setattr(sys, "argv", ["first_step", f"fake_contenders:{fake}", str(tmp_path / "work.npz"), "5"])
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    first_step.main()
+    assert json.loads(answers.getvalue())["needless"] == needless
 
 
 def test_starts_and_predictions(tmp_path, capsys):
