@@ -9,7 +9,7 @@ import click
 
 from mlp_benchmarks.files import read_json
 from mlp_benchmarks.random_shapes import slower_lines
-from mlp_benchmarks.records import read_report
+from mlp_benchmarks.records import Report, read_report
 from mlp_benchmarks.report import machine_lines, notes, number
 from mlp_benchmarks.scaling import crossing_lines, curves
 from mlp_benchmarks.training_tables import full_table, markdown_line, short_table
@@ -150,7 +150,7 @@ def _predictions(path: Path) -> str:
 
 
 def _scaling(path: Path) -> str:
-    report = read_report(path)
+    report = _report(path)
     parts = []
     for (axis, threads), by_contender in curves(report.records).items():
         values = sorted({value for curve in by_contender.values() for value in curve})
@@ -165,7 +165,7 @@ def _scaling(path: Path) -> str:
 
 
 def _random(path: Path) -> str:
-    report = read_report(path)
+    report = _report(path)
     return "\n".join(f"- {line}" for line in (*slower_lines(report.records), *notes(report)))
 
 
@@ -183,14 +183,24 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]], contents: Mapp
 
 def _contents(path: Path) -> dict[str, Any]:
     contents = read_json(path)
-    if not contents["records"]:
-        raise DataFileError(f"{path}: got no records, expected some; measure it again, to its end")
+    _check_any(path, contents["records"])
     return contents
 
 
+def _report(path: Path) -> Report:
+    report = read_report(path)
+    _check_any(path, report.records)
+    return report
+
+
+def _check_any(path: Path, records: Sequence[Any]) -> None:
+    if not records:
+        raise DataFileError(f"{path}: got no records, expected some; measure it again, to its end")
+
+
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
-    "short": ("compare.json", lambda path: short_table(read_report(path))),
-    "full": ("compare.json", lambda path: full_table(read_report(path))),
+    "short": ("compare.json", lambda path: short_table(_report(path))),
+    "full": ("compare.json", lambda path: full_table(_report(path))),
     "gemm": ("gemm.json", _gemm),
     "gemm_float64": ("gemm-float64.json", _gemm),
     "population": ("population.json", _population),

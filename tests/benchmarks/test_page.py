@@ -117,6 +117,14 @@ def test_nothing_measured_is_a_page_as_well(tmp_path):
     assert "<h1>" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
+def test_growth_of_one_value_is_a_page(records, tmp_path):
+    Report(MACHINE, records).write(tmp_path / "compare.json")
+    Report(MACHINE, [replace(record, case="batch-1") for record in records], interrupted=True).write(
+        tmp_path / "scaling.json"
+    )
+    assert main(["page", str(tmp_path), "--out", str(tmp_path / "p.html")]) == 0
+
+
 def test_without_a_comparison_there_is_no_page(tmp_path, capsys):
     assert main(["page", str(tmp_path), "--out", str(tmp_path / "p.html")]) == 2
     assert "compare.json" in capsys.readouterr().err
@@ -146,6 +154,13 @@ def test_axes():
     assert axis.share(axis.high) == pytest.approx(1)
     assert axis.ticks == sorted(axis.ticks)
     assert 3 <= len(axis.ticks) <= 12
+
+
+@pytest.mark.parametrize("value", [1.0, 2.0, 5.0, 1024.0])
+def test_a_single_value_has_an_axis(value):
+    axis = Axis.around("batch", [value])
+    assert axis.low < axis.high
+    assert 0 <= axis.share(value) <= 1
 
 
 def test_points_lie_where_they_belong():

@@ -191,6 +191,15 @@ def test_foreign_records_are_bad_input(tmp_path, capsys, file, text):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("file", ["compare.json", "scaling.json", "random.json", "gemm.json"])
+def test_records_without_any_are_bad_input(tmp_path, capsys, file):
+    Report(MACHINE).write(tmp_path / file)
+    assert main(["table", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"mlp-bench: {tmp_path / file}: got no records, expected some; measure it again, to its end\n"
+    )
+
+
 def test_bad_files_are_one_line(folder, capsys):
     for arguments in (["nothing"], [str(folder), "--check", "nothing.md"]):
         assert main(["table", *arguments]) == 2

@@ -29,7 +29,8 @@ class Axis:
         >>> Axis.around("time", [3.0, 700.0])
         Axis(label='time', low=2.0, high=1000.0)
         """
-        return cls(label, _round_down(min(values)), _round_up(max(values)))
+        low, high = _round_down(min(values)), _round_up(max(values))
+        return cls(label, low, high if high > low else _round_up(2 * low))
 
     def share(self, value: float) -> float:
         """Where a value lies: 0 at the low end, 1 at the high one."""
