@@ -127,6 +127,9 @@ def measure_starts(
     steps = int(reached[0]) if len(reached) else LONGEST
     references = ReferenceMaker(work)
     for name, entry in entries.items():
+        if not entry.installed:
+            report.leave_out(name, "skipped", f"not installed ({entry.install})", case=case.name)
+            continue
         # Caches of its own: the cold start finds them empty, the warm ones as the cold one left them.
         with tempfile.TemporaryDirectory(prefix="mlp-bench-") as folder:
             file, caches = Path(folder) / "work.npz", empty_caches(Path(folder))

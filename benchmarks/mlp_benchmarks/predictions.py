@@ -21,7 +21,7 @@ PREDICTORS: dict[str, Entry] = {
     "numba": Entry(f"{_HERE}:Numba"),
     "numpy": Entry(f"{_HERE}:Numpy"),
     "torch": Entry(f"{_HERE}:Torch", "torch", "pip install torch"),
-    "onnxruntime": Entry(f"{_HERE}:OnnxRuntime", "onnxruntime", "pip install onnx onnxruntime"),
+    "onnxruntime": Entry(f"{_HERE}:OnnxRuntime", "onnxruntime onnx", "pip install onnx onnxruntime"),
     "sklearn": Entry(f"{_HERE}:Sklearn", "sklearn", "pip install scikit-learn"),
 }
 

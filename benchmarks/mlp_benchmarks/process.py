@@ -35,11 +35,18 @@ REMOVED_VARIABLES = (
     "JAX_DEFAULT_MATMUL_PRECISION",
     "JAX_ENABLE_X64",
     "XLA_FLAGS",
-    # And each of these can make a BLAS choose the kernels of another processor, or blocks for another cache.
+    # And each of these can make a library choose the kernels of another processor, or blocks for another cache.
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
     "MKL_ENABLE_INSTRUCTIONS",
     "MKL_CBWR",
+    "ATEN_CPU_CAPABILITY",
+    # These leave uncompiled what is timed as compiled, or compile it again at each start.
+    "TORCHDYNAMO_DISABLE",
+    "TORCH_COMPILE_DISABLE",
+    "TORCHINDUCTOR_FORCE_DISABLE_CACHES",
+    "JAX_DISABLE_JIT",
+    "JAX_ENABLE_COMPILATION_CACHE",
 )
 """Taken out of a worker's environment: what a library does by itself on this machine is what is measured."""
 

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -169,7 +168,7 @@ class Race:
 
     def _skip_missing(self) -> None:
         for lane in (lane for lanes in self.lanes for lane in lanes):
-            if lane.entry.package and find_spec(lane.entry.package) is None:
+            if not lane.entry.installed:
                 lane.status, lane.reason = "skipped", f"not installed ({lane.entry.install})"
             elif lane.entry.device == "gpu" and not has_gpu_driver():  # starting it to hear that takes seconds
                 lane.status, lane.reason = "skipped", "no NVIDIA driver on this machine"

@@ -8,6 +8,9 @@ import pytest
 
 from mlp_benchmarks.cases import CASES, OPTIMIZERS
 from mlp_benchmarks.contenders import CONTENDERS, UnsuitableError
+from mlp_benchmarks.populations import POPULATION_CONTENDERS
+from mlp_benchmarks.predictions import PREDICTORS
+from mlp_benchmarks.products import PRODUCT_CONTENDERS
 from mlp_benchmarks.reference import ReferenceMaker
 from mlp_benchmarks.work import STEPS_CHECKED, make_work
 
@@ -30,8 +33,8 @@ def contender(request, maker):
     entry = CONTENDERS[request.param]
     if request.param == "control":
         pytest.skip("is numba")
-    if entry.package:
-        pytest.importorskip(entry.package)
+    if not entry.installed:
+        pytest.skip(entry.install)
     module, _, name = entry.path.partition(":")
     try:
         made = getattr(import_module(module), name)(maker[0])
@@ -61,6 +64,12 @@ def test_run_goes_on_where_it_stopped(contender, maker):
     rows = maker[0].batches(STEPS_CHECKED)
     parts = [made.evidence(made.run(made.prepare(part))) for part in (rows[:20], rows[20:])]
     assert reference.first_refused(np.concatenate(parts)) is None
+
+
+@pytest.mark.parametrize("table", [CONTENDERS, PREDICTORS, PRODUCT_CONTENDERS, POPULATION_CONTENDERS])
+def test_all_that_a_contender_has_to_be_installed_is_looked_for(table):
+    for name, entry in table.items():
+        assert len(entry.packages.split()) == len(entry.install.split()[2:]), name  # behind "pip install"
 
 
 def test_sklearn_has_no_mae():

@@ -24,8 +24,8 @@ def test_each_contender_trains_the_same_networks(name):
     from mlp_benchmarks.worker import find
 
     entry = POPULATION_CONTENDERS[name]
-    if entry.package:
-        pytest.importorskip(entry.package)
+    if not entry.installed:
+        pytest.skip(entry.install)
     work = PopulationWork(count=4, epochs=1)
     try:
         contender = find(entry.path)(work)

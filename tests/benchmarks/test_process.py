@@ -14,10 +14,16 @@ input()
 """
 
 
+SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", "JAX_DISABLE_JIT", "ATEN_CPU_CAPABILITY")
+"""With any of these another program would be timed than the one that a contender is called after."""
+
+
 def test_a_worker_is_bound_before_its_first_import(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    for switch in SWITCHES:
+        monkeypatch.setenv(switch, "1")
     cpus = choose_cpus(1)
     worker = Worker(["-c", SHOW], cpus=cpus, patience=30.0)
     try:
@@ -26,6 +32,7 @@ def test_a_worker_is_bound_before_its_first_import(monkeypatch):
         worker.end()
     assert seen["cpus"] in (cpus, None)
     assert {seen["environment"][name] for name in THREAD_VARIABLES} == {"1"}
+    assert not set(SWITCHES) & set(seen["environment"])
     assert not set(REMOVED_VARIABLES) & set(seen["environment"])
 
 

@@ -209,7 +209,7 @@ def test_what_libraries_print_is_no_answer(race, digits):
 
 
 def test_what_is_not_installed_is_skipped(digits):
-    entries = {"nothing": Entry("nothing:Nothing", "no_such_package", "pip install no-such-package")}
+    entries = {"nothing": Entry("nothing:Nothing", "numpy no_such_package", "pip install no-such-package")}
     with Race([TrainingJob(digits, ReferenceMaker(digits))], entries, Rules(), progress=lambda text: None) as race:
         race.run()
     ((lane,),) = race.lanes

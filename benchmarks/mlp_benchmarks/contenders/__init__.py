@@ -21,7 +21,7 @@ CONTENDERS: dict[str, Entry] = {
     "jax": Entry(f"{_HERE}.jax:Jax", "jax", _JAX),
     "jax-scan": Entry(f"{_HERE}.jax_scan:JaxScan", "jax", _JAX, many_steps=True),
     "jax-cuda": Entry(f"{_HERE}.jax_cuda:JaxCuda", "jax", "pip install 'jax[cuda13]'", device="gpu"),
-    "keras": Entry(f"{_HERE}.keras:Keras", "keras", "pip install keras jax", adam_form="keras-float32"),
+    "keras": Entry(f"{_HERE}.keras:Keras", "keras jax", "pip install keras jax", adam_form="keras-float32"),
     "sklearn": Entry(
         f"{_HERE}.sklearn:Sklearn",
         "sklearn",

@@ -7,6 +7,7 @@ A contender is made in a process of its own, in which the number of threads is a
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,8 +55,8 @@ class Entry:
 
     Attributes:
         path: "module:class".
-        package: the package that must be installed; empty for none beyond our own.
-        install: how to install it.
+        packages: the packages that must be installed, with spaces between them; empty for none beyond our own.
+        install: how to install them.
         adam_form: how this framework writes Adam; each is held to its own, since the forms differ by more than
             rounding.
         most_loss: what the framework cuts the loss of a sample off at, in what it reports only; None if it does not.
@@ -64,9 +65,18 @@ class Entry:
     """
 
     path: str
-    package: str = ""
+    packages: str = ""
     install: str = ""
     adam_form: AdamForm = "torch"
     most_loss: float | None = None
     many_steps: bool = False
     device: Device = "cpu"
+
+    @property
+    def installed(self) -> bool:
+        """Whether all its packages are there, told without loading them.
+
+        >>> Entry("math:pi", "json math").installed, Entry("math:pi", "json no_such_package").installed
+        (True, False)
+        """
+        return all(find_spec(package) is not None for package in self.packages.split())
