@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlp_benchmarks.cases import CASES
-from mlp_benchmarks.contenders import BASELINE, CONTROL
+from mlp_benchmarks.contenders import BASELINE, CONTROL, ONE_THREAD
 from mlp_benchmarks.records import NotTimed, Record, Report
 
 HEADER = ("case", "optimizer", "threads", "contender", "µs/step", "p10..p90", "x floor", "x numba", "loss gap")
@@ -99,18 +99,19 @@ def print_report(report: Report) -> None:
         click.echo(line)
 
 
-def notes(report: Report) -> list[str]:
-    """What must be known to read the table."""
+def notes(report: Report, *, floor: bool = True) -> list[str]:
+    """What must be known to read the table, which may show no `floor`."""
     return [
-        *machine_lines(report.machine),
+        *machine_lines(report.machine, floor=floor),
         *data_lines(report.records),
+        *one_thread_lines(report.records),
         *noise_lines(report.records),
         *not_timed_lines(report.not_timed),
     ]
 
 
-def machine_lines(machine: Mapping[str, Any]) -> list[str]:
-    """What it ran on, and what the peaks are."""
+def machine_lines(machine: Mapping[str, Any], *, floor: bool = False) -> list[str]:
+    """What it ran on, what the peaks are, and for a table that shows it, what the floor is."""
     cpu, versions, peaks = machine.get("cpu", {}), machine.get("versions", {}), machine.get("peaks", {})
     cores = cpu.get("cores", {}).get("usable", "?")
     blas = [f"{each['library']} {each['version']} for {each['architecture']}" for each in machine.get("blas", ())]
@@ -123,12 +124,10 @@ def machine_lines(machine: Mapping[str, Any]) -> list[str]:
             f"{threads} threads {each['gflops']:.1f} GFLOP/s and {each['gbytes_per_second']:.1f} GB/s"
             for threads, each in peaks.items()
         ).replace("1 threads", "1 thread")
-        lines.append(
-            f"measured peaks: {rates}; the floor is a step's arithmetic or memory traffic at these rates, whichever "
-            "takes longer"
-        )
+        meaning = "; the floor is a step's arithmetic or memory traffic at these rates, whichever takes longer"
+        lines.append(f"measured peaks: {rates}{meaning if floor else ''}")
     else:
-        lines.append(f"no floor: the peaks could not be measured ({machine.get('no_peaks')})")
+        lines.append(f"no {'floor' if floor else 'peaks'}: the peaks could not be measured ({machine.get('no_peaks')})")
     return lines
 
 
@@ -137,6 +136,12 @@ def data_lines(records: Sequence[Record]) -> list[str]:
     if any(record.data == "random" and record.case in CASES for record in records):
         return ["data: random pixels in place of MNIST, which is not here (set MLP_SCRATCH_DATA)"]
     return []
+
+
+def one_thread_lines(records: Sequence[Record]) -> list[str]:
+    """A line for each contender that had several threads and took one of them."""
+    found = dict.fromkeys(each.contender for each in records if each.contender in ONE_THREAD and each.threads > 1)
+    return [f"threads: {name} runs on one, whatever the number" for name in found]
 
 
 def noise_lines(records: Sequence[Record]) -> list[str]:

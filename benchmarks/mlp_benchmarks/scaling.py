@@ -8,7 +8,7 @@ import click
 
 from mlp_benchmarks.cases import OPTIMIZERS, Case
 from mlp_benchmarks.command import chosen, exit_code, measure, thread_counts, writable
-from mlp_benchmarks.contenders import BASELINE, CONTENDERS, CONTROL
+from mlp_benchmarks.contenders import BASELINE, CONTENDERS, CONTROL, ONE_THREAD
 from mlp_benchmarks.race import Rules
 from mlp_benchmarks.records import Record, Report
 from mlp_benchmarks.report import print_report
@@ -94,10 +94,11 @@ def crossing_lines(records: Sequence[Record]) -> list[str]:
 
     One is ahead where its p90 is below the other's p10. They cross between two values where first one and then the
     other is ahead; the point is where the logarithm of the ratio of their medians, a straight line in between in the
-    logarithm of the value, is 0.
+    logarithm of the value, is 0. Who takes one thread where the others have several is left out there.
     """
     lines = []
-    for (axis, threads), by_contender in curves(records).items():
+    comparable = [record for record in records if record.threads == 1 or record.contender not in ONE_THREAD]
+    for (axis, threads), by_contender in curves(comparable).items():
         where = f"{threads} thread{'s' if threads > 1 else ''}"
         behind = []
         for a, b in combinations(by_contender, 2):

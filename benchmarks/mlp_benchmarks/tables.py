@@ -161,12 +161,13 @@ def _scaling(path: Path) -> str:
             speeds = (number(1e6 / curve[value].median_us) if value in curve else "-" for value in values)
             parts.append(markdown_line([name, *speeds]))
         parts.append("")
-    return "\n".join([*parts, *(f"- {line}" for line in (*crossing_lines(report.records), *notes(report)))])
+    lines = [*crossing_lines(report.records), *notes(report, floor=False)]
+    return "\n".join([*parts, *(f"- {line}" for line in lines)])
 
 
 def _random(path: Path) -> str:
     report = _report(path)
-    return "\n".join(f"- {line}" for line in (*slower_lines(report.records), *notes(report)))
+    return "\n".join(f"- {line}" for line in (*slower_lines(report.records), *notes(report, floor=False)))
 
 
 def _ratio(record: Mapping[str, Any]) -> str:

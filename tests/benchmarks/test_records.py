@@ -9,7 +9,16 @@ from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.files import write_json
 from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.records import Report, make_not_timed, make_records, read_report
-from mlp_benchmarks.report import HEADER, data_lines, noise_lines, plain_table, print_report, table_rows
+from mlp_benchmarks.report import (
+    HEADER,
+    data_lines,
+    machine_lines,
+    noise_lines,
+    notes,
+    plain_table,
+    print_report,
+    table_rows,
+)
 from mlp_scratch.errors import DataFileError
 
 MACHINE = {
@@ -166,6 +175,19 @@ def test_random_pixels_are_said(report):
     (line,) = data_lines([replace(report.records[0], data="random")])
     assert line.startswith("data: random pixels in place of MNIST")
     assert data_lines([replace(report.records[0], data="random", case="random-0-0")]) == []
+
+
+def test_who_takes_one_thread_of_two_is_said(report):
+    numpy = replace(report.records[0], contender="numpy")
+    line = "threads: numpy runs on one, whatever the number"
+    assert line not in notes(replace(report, records=[numpy]))
+    assert line in notes(replace(report, records=[replace(numpy, threads=2), report.records[1]]))
+
+
+def test_only_a_table_with_a_floor_says_what_it_is(report):
+    assert any("the floor is" in note for note in notes(report))
+    assert not any("floor" in note for note in notes(report, floor=False))
+    assert not any("floor" in line for line in machine_lines(MACHINE | {"peaks": {}}))
 
 
 def test_a_noisy_machine_is_said(digits):

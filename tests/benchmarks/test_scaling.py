@@ -45,6 +45,12 @@ def test_whom_numba_stays_ahead_of_is_named(record):
     assert crossing_lines(records) == ["numba is never behind b over width (1 thread)"]
 
 
+def test_nothing_is_concluded_from_one_thread_beside_two(record):
+    records = [record(name, width, time) for name, time in (("numba", 1.0), ("numpy", 2.0)) for width in (8, 128)]
+    assert crossing_lines(records) == ["numba is never behind numpy over width (1 thread)"]
+    assert crossing_lines([replace(each, threads=2) for each in records]) == []
+
+
 def test_only_cases_of_an_axis_have_a_place(record):
     assert axis_of(record("a", 8, 1.0)) == ("width", 8)
     assert axis_of(record("a", 9, 1.0)) is None

@@ -35,3 +35,7 @@ CONTENDERS: dict[str, Entry] = {
 CONTROL, BASELINE = "control", "numba"
 OURS = ("numpy", "numba", "cuda", "control")
 """All others are peers."""
+
+ONE_THREAD = ("numpy",)
+"""Who takes one thread of however many there are: the specification makes the same bits with any number of them, which
+no BLAS does. Its times on several threads are shown, and no conclusion is drawn from them."""
