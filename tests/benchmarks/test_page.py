@@ -11,7 +11,8 @@ from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.lanes import Lane
 from mlp_benchmarks.page import write_page
-from mlp_benchmarks.page.svg import Axis, Plot, diverging
+from mlp_benchmarks.page.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, Plot, diverging
+from mlp_benchmarks.page.training import roofline
 from mlp_benchmarks.records import Report, make_records
 
 MACHINE = {
@@ -154,6 +155,15 @@ def test_axes():
     assert axis.share(axis.high) == pytest.approx(1)
     assert axis.ticks == sorted(axis.ticks)
     assert 3 <= len(axis.ticks) <= 12
+
+
+@pytest.mark.parametrize("bandwidth", [0.1, 10.0, 100_000.0])
+def test_the_roof_has_a_ridge_inside_the_plot(records, bandwidth):
+    figure = ET.fromstring(roofline(records, {"gflops": 100.0, "gbytes_per_second": bandwidth}))
+    (roof,) = [each for each in figure.iter() if each.tag.endswith("polyline")]
+    (x1, y1), (x2, y2), (x3, y3) = (map(float, place.split(",")) for place in roof.get("points").split())
+    assert LEFT <= x1 <= x2 <= x3 <= WIDTH - RIGHT
+    assert HEIGHT - BOTTOM >= y1 >= y2 == y3 >= TOP  # downwards
 
 
 @pytest.mark.parametrize("value", [1.0, 2.0, 5.0, 1024.0])

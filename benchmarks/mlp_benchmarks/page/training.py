@@ -72,13 +72,11 @@ def roofline(records: Sequence[Record], peaks: Mapping[str, Any] | None) -> str:
         return ""
     colour_of = contender_colours(shown)
     speed = {id(record): record.flops_per_step / record.median_us / 1e3 for record in shown}
-    x = Axis.around("operations a byte", [r.flops_per_step / r.bytes_per_step for r in shown])
-    y = Axis.around("GFLOP/s", [*speed.values(), peaks["gflops"]])
-    plot = Plot(x, y, "Roofline")
     ridge = peaks["gflops"] / peaks["gbytes_per_second"]
+    x = Axis.around("operations a byte", [*(r.flops_per_step / r.bytes_per_step for r in shown), ridge])
     roof = [(x.low, x.low * peaks["gbytes_per_second"]), (ridge, peaks["gflops"]), (x.high, peaks["gflops"])]
-    if not x.low < ridge < x.high:
-        roof = [(x.low, min(peaks["gflops"], x.low * peaks["gbytes_per_second"])), roof[2]]
+    y = Axis.around("GFLOP/s", [*speed.values(), *(height for _, height in roof)])
+    plot = Plot(x, y, "Roofline")
     plot.line(roof, "currentColor", width=2)
     plot.label(x.high, peaks["gflops"], f"{peaks['gflops']:.0f} GFLOP/s measured", anchor="end", dx=-4, dy=-6)
     for record in shown:
