@@ -32,9 +32,9 @@ def chosen(argument: str, text: str | None, table: Mapping[str, T], *, default: 
 
 
 def integers(argument: str, text: str, *, at_least: int = 1) -> list[int]:
-    """The whole numbers of a list such as "1,2".
+    """The whole numbers of a list such as "1,2", each of them once.
 
-    >>> integers("size", "256, 1025")
+    >>> integers("size", "256, 1025, 256")
     [256, 1025]
     """
     try:
@@ -45,7 +45,7 @@ def integers(argument: str, text: str, *, at_least: int = 1) -> list[int]:
         raise ArgumentError(
             argument, given=repr(text), expected=f"whole numbers of at least {at_least}, with commas between them"
         )
-    return numbers
+    return list(dict.fromkeys(numbers))
 
 
 def thread_counts(text: str) -> list[int]:

@@ -155,6 +155,12 @@ def test_bad_usage_is_one_line(capsys, arguments, message):
     assert captured.err.count("\n") == 1
 
 
+def test_what_is_listed_twice_is_raced_once(capsys):
+    assert compare_digits("--contender", "honest,honest", "--threads", "1,1") == 0
+    _, *rows = (line for line in capsys.readouterr().out.splitlines() if "honest" in line or "contender" in line)
+    assert len(rows) == 1
+
+
 def test_unknown_command_offers_the_nearest(capsys):
     assert main(["comapre"]) == 2
     assert "did you mean 'compare'?" in capsys.readouterr().err
