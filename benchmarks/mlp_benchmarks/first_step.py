@@ -7,7 +7,6 @@ have spent them; and the largest `memory` it ever held, in bytes.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -34,9 +33,20 @@ def main() -> None:
     needed_until = "ready" if getattr(contender, "compiles_each_length", False) else "first"
     needless = moments["second"] - moments[needed_until]
     losses = contender.evidence(outcome)[: work.steps_checked].tolist()
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"losses": losses, "needless": needless, "memory": largest_memory()}
+    answers.write(json.dumps(moments | found) + "\n")
+
+
+def largest_memory() -> int:
+    """The most that this process ever held in memory, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
-    answers.write(json.dumps(moments | {"losses": losses, "needless": needless, "memory": kilobytes * unit}) + "\n")
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

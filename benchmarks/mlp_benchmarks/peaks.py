@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mlp_benchmarks.floor import Peaks
-from mlp_benchmarks.process import Worker, WorkerError, choose_cpus
+from mlp_benchmarks.process import Worker, WorkerError, can_bind, choose_cpus
 from mlp_scratch.machine import describe_blas, describe_machine
 
 PATIENCE = 120.0
@@ -31,8 +31,12 @@ def measure_peaks(threads: int, dtype: str = "float32") -> tuple[Peaks, list[dic
 
 
 def describe_with_peaks(threads: list[int], dtype: str = "float32") -> dict[str, Any]:
-    """The machine's record with the peaks of each number of threads, or why there are none."""
-    machine = describe_machine() | {"threads": threads, "peaks": {}, "no_peaks": ""}
+    """The machine's record with the processors and peaks of each number of threads, or why there are no peaks.
+
+    Its "bound_to" are the numbers of the processors by number of threads, none where the system binds nothing.
+    """
+    bound = {str(count): choose_cpus(count) for count in threads if can_bind()}
+    machine = describe_machine() | {"threads": threads, "bound_to": bound, "peaks": {}, "no_peaks": ""}
     for count in threads:
         measured = measure_peaks(count, dtype)
         if isinstance(measured, str):

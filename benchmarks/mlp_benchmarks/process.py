@@ -212,7 +212,7 @@ def bound_to(cpus: Sequence[int]) -> Iterator[None]:
 
     Thread variables alone would not do: JAX sizes its pool by the processors it may use, and reads no variable.
     """
-    if not hasattr(os, "sched_setaffinity"):
+    if not can_bind():
         yield
         return
     before = os.sched_getaffinity(0)
@@ -221,6 +221,11 @@ def bound_to(cpus: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def can_bind() -> bool:
+    """Whether this system binds processes to processors."""
+    return hasattr(os, "sched_setaffinity")
 
 
 def choose_cpus(threads: int) -> list[int]:
@@ -234,6 +239,5 @@ def places(threads: int) -> list[list[int]]:
     >>> len({cpu for group in places(1) for cpu in group}) == len(places(1))
     True
     """
-    bindable = hasattr(os, "sched_getaffinity")
-    cpus = sorted(os.sched_getaffinity(0)) if bindable else list(range(usable_cores()))
+    cpus = sorted(os.sched_getaffinity(0)) if can_bind() else list(range(usable_cores()))
     return [cpus[end - threads : end] for end in range(len(cpus), threads - 1, -threads)][::-1]

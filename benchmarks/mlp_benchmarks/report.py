@@ -119,6 +119,10 @@ def machine_lines(machine: Mapping[str, Any], *, floor: bool = False) -> list[st
         f"machine: {cpu.get('model')}, {cpu.get('simd')}, {cores} cores; "
         + ", ".join([f"{name} {version}" for name, version in versions.items() if version] + blas)
     ]
+    if machine.get("bound_to") == {}:  # records of older versions say nothing
+        lines.append(
+            "not bound: this system binds no process to processors, and jax, jax-scan and keras take all there are"
+        )
     if peaks:
         rates = "; ".join(
             f"{threads} threads {each['gflops']:.1f} GFLOP/s and {each['gbytes_per_second']:.1f} GB/s"

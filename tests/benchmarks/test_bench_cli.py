@@ -13,6 +13,7 @@ from mlp_benchmarks import compare, peaks
 from mlp_benchmarks.cli import main
 from mlp_benchmarks.contenders import Entry
 from mlp_benchmarks.floor import Peaks
+from mlp_benchmarks.process import can_bind, choose_cpus
 from mlp_benchmarks.race import Race
 from mlp_benchmarks.report import HEADER
 
@@ -59,6 +60,7 @@ def test_json_is_as_promised(tmp_path, capsys):
     contents = json.loads(file.read_text())
     assert contents["schema"] == 1
     assert contents["machine"]["peaks"] == {"1": {"gflops": 100.0, "gbytes_per_second": 10.0}}
+    assert contents["machine"]["bound_to"] == ({"1": choose_cpus(1)} if can_bind() else {})
     assert contents["interrupted"] is False
     assert {record["contender"] for record in contents["records"]} == {"honest", "again"}
     for record in contents["records"]:

@@ -1,10 +1,12 @@
 import io
 import json
 import sys
+from importlib import reload
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from mlp_benchmarks import costs, first_step, peaks
@@ -79,6 +81,14 @@ def test_a_training_pays_for_one_compilation(digits, tmp_path, monkeypatch, fake
     monkeypatch.syspath_prepend(Path(__file__).parent)
     first_step.main()
     assert json.loads(answers.getvalue())["needless"] == needless
+
+
+def test_windows_knows_the_largest_memory_too(monkeypatch):
+    memory = SimpleNamespace(peak_wset=7)
+    monkeypatch.setitem(sys.modules, "resource", None)  # not made for Windows
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: memory))
+    assert reload(first_step).largest_memory() == 7
 
 
 def test_starts_and_predictions(tmp_path, capsys):

@@ -184,6 +184,13 @@ def test_who_takes_one_thread_of_two_is_said(report):
     assert line in notes(replace(report, records=[replace(numpy, threads=2), report.records[1]]))
 
 
+def test_where_nothing_is_bound_to_processors_it_is_said():
+    assert not any("not bound" in line for line in machine_lines(MACHINE | {"bound_to": {"1": [0]}}))
+    assert any(
+        "jax, jax-scan and keras take all there are" in line for line in machine_lines(MACHINE | {"bound_to": {}})
+    )
+
+
 def test_only_a_table_with_a_floor_says_what_it_is(report):
     assert any("the floor is" in note for note in notes(report))
     assert not any("floor" in note for note in notes(report, floor=False))
