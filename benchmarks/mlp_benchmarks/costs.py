@@ -132,7 +132,7 @@ def measure_starts(
             continue
         # Caches of its own: the cold start finds them empty, the warm ones as the cold one left them.
         with tempfile.TemporaryDirectory(prefix="mlp-bench-") as folder:
-            file, caches = Path(folder) / "work.npz", empty_caches(Path(folder))
+            file, caches = Path(folder) / "work.npz", caches_in(Path(folder))
             work.save(file)
             runs = []
             try:
@@ -165,7 +165,7 @@ def measure_starts(
         )
 
 
-def empty_caches(folder: Path) -> dict[str, str]:
+def caches_in(folder: Path) -> dict[str, str]:
     """The variables by which each library keeps in `folder` what it compiles."""
     own = {"NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "torch"}
     return {variable: str(folder / name) for variable, name in own.items()} | jax_cache(folder / "jax")

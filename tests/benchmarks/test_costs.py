@@ -63,7 +63,7 @@ input()
 
 def test_what_jax_compiles_in_no_time_is_kept_for_the_warm_start(tmp_path):
     pytest.importorskip("jax")
-    worker = Worker(["-c", COMPILE], cpus=choose_cpus(1), patience=60.0, environment=costs.empty_caches(tmp_path))
+    worker = Worker(["-c", COMPILE], cpus=choose_cpus(1), patience=60.0, environment=costs.caches_in(tmp_path))
     try:
         worker.answer()
     finally:

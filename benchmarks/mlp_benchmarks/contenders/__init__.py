@@ -37,5 +37,5 @@ OURS = ("numpy", "numba", "cuda", "control")
 """All others are peers."""
 
 ONE_THREAD = ("numpy",)
-"""Who takes one thread of however many there are: the specification makes the same bits with any number of them, which
-no BLAS does. Its times on several threads are shown, and no conclusion is drawn from them."""
+"""Who takes one thread of however many there are: the specification keeps its BLAS to one, so that its bits are the
+same everywhere. Its times on several threads are shown, and no conclusion is drawn from them."""
