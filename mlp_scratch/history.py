@@ -21,6 +21,8 @@ FIGURES = {"loss": ".5f", "accuracy": ".4f", "val_loss": ".5f", "val_accuracy": 
 class Epoch:
     """One epoch. Training figures are means over its samples as they were met, validation figures its end's.
 
+    With sample weights losses are means by them, accuracies plain means: as `evaluate` has them.
+
     None stands where there is nothing to report: accuracy of a regression, validation without a validation set.
     """
 

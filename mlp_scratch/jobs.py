@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from mlp_scratch.backends import Backend, get_backend
-from mlp_scratch.backends.base import Records, Samples, State, Stop
+from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.history import History
 from mlp_scratch.interrupts import deferred_interrupts
@@ -50,11 +50,14 @@ class Job:
             history.stopped = "interrupted" if course.steps_left else ""
         return course.steps_a_call
 
-    def record(self, records: Records, state: State, epochs: int, seconds: float) -> None:
+    def record(self, records: Records, state: State, epochs: int, shuffle: bool, seconds: float) -> None:
         """Write what was done in so many seconds into the model's training and history."""
         training, history = self.training, self.model.history
-        training.step = state.step
-        Ledger(training, history).add(records.losses[: state.step], records.accuracies[: state.step], seconds)
+        training.step, training.shuffle = state.step, shuffle
+        rows = np.arange(training.n_samples)
+        plan = Plan(rows, training.batch_size, np.empty(0), training.seed, shuffle)
+        ledger = Ledger(training, history, plan, self.samples.weights)
+        ledger.add(records.losses[: state.step], records.accuracies[: state.step], seconds)
         if training.epoch < epochs and self.error is None:
             history.stopped = "interrupted"
 
@@ -121,7 +124,7 @@ def on_gpu(jobs: list[Job], epochs: int, shuffle: bool) -> None:
             seconds = perf_counter() - start
             for (job, _, state), member, *figures in zip(group, members, losses, accuracies, strict=True):
                 job.error = member.error
-                job.record(Records(*figures), state, epochs, seconds)
+                job.record(Records(*figures), state, epochs, shuffle, seconds)
 
 
 def work(model: Sequential) -> int:

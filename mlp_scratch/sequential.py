@@ -204,7 +204,10 @@ class Sequential(Model):
         sample_weight: object = None,
         backend: str = "auto",
     ) -> dict[str, float]:
-        """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}."""
+        """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}.
+
+        The loss is the mean by `sample_weight`, the accuracy the plain mean, of each sample alike.
+        """
         chosen = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)

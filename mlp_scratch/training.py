@@ -163,12 +163,12 @@ class Course:
             training.position = 0  # the epoch under way had other batches: begin it anew
         training.n_samples, training.batch_size, training.shuffle = n, size, shuffle
         self.training, self.steps_a_call = training, steps_a_call
-        self.ledger = Ledger(training, history)
         watched = bool(schedule.callbacks) or schedule.validation is not None
         self.epochs_a_call = 1 if watched else EPOCHS_A_CALL
         self.steps_left = schedule.epochs * training.steps_an_epoch - training.position
         self._seconds = seconds_a_call(state.flat.size + state.slots.size)
         self._plan = Plan(schedule.rows, size, np.empty(0), training.seed, shuffle)
+        self.ledger = Ledger(training, history, self._plan, samples.weights)
 
     def take_some_steps(self, stop: Stop) -> int:
         training = self.training
@@ -193,7 +193,7 @@ class Course:
 
 
 class Shown(NamedTuple):
-    """The number of an epoch, mean loss and mean accuracy of its steps so far, and samples a second."""
+    """The number of an epoch, mean loss and mean accuracy of its samples so far, and samples a second."""
 
     epoch: int
     loss: float
@@ -204,16 +204,23 @@ class Shown(NamedTuple):
 class Ledger:
     """Where steps are written down: each in the history, epochs too once they are over, and how far training is.
 
+    Args:
+        plan: whose samples the steps take, and in which order.
+        sample_weights: of all samples, (N,), or None.
+
     Attributes:
         shown: of the epoch of the last step.
     """
 
-    def __init__(self, training: Training, history: History) -> None:
-        self.training, self.history = training, history
+    def __init__(self, training: Training, history: History, plan: Plan, sample_weights: Array | None) -> None:
+        self.training, self.history, self._plan = training, history, plan
         self.shown = Shown(training.epoch + 1, np.nan, None, 0.0)
         self._first_step, self._seconds = len(history.losses), 0.0  # of the epoch under way
         self._sizes = np.full(training.steps_an_epoch, float(training.batch_size))
         self._sizes[-1] = training.n_samples - (training.steps_an_epoch - 1) * training.batch_size
+        self._sample_weights, self._summed = sample_weights, (-1, self._sizes)
+        if sample_weights is not None:
+            self._sample_weights = sample_weights / sample_weights.max().astype(np.float64)  # so that no sum overflows
 
     def add(self, losses: npt.NDArray[np.float64], accuracies: npt.NDArray[np.float64], seconds: float) -> None:
         """Write down steps that took so long together."""
@@ -234,11 +241,27 @@ class Ledger:
     def _figures(self, done: int) -> Shown:
         """Of the epoch under way, whose last step is the last before number `done` of the history."""
         training, count = self.training, done - self._first_step
-        sizes = self._sizes[training.position - count : training.position]
-        n = int(sizes.sum())
-        loss = float(self.history.losses[self._first_step : done] @ sizes / n)
+        here = slice(training.position - count, training.position)
+        sizes, weights = self._sizes[here], self._step_weights()[here]
+        n, weight = int(sizes.sum()), weights.sum()
+        # Of samples that count nothing there is no mean: 0 would be the best loss of all.
+        loss = float(self.history.losses[self._first_step : done] @ weights / weight) if weight > 0 else np.nan
         accuracy = float(self.history.accuracies[self._first_step : done] @ sizes / n)
         return Shown(training.epoch + 1, loss, None if np.isnan(accuracy) else accuracy, n / self._seconds)
+
+    def _step_weights(self) -> npt.NDArray[np.float64]:
+        """What the loss of each step of the epoch under way counts: its samples, or all that they weigh.
+
+        The loss of a batch is the mean by its samples' weights, so that with these the epoch's is that of all of them.
+        """
+        if self._sample_weights is None:
+            return self._sizes
+        epoch, sums = self._summed
+        if epoch != self.training.epoch:
+            weights = self._sample_weights[self._plan.order(self.training.epoch)]
+            sums = np.add.reduceat(weights, np.arange(0, len(weights), self._plan.batch_size))
+            self._summed = self.training.epoch, sums
+        return sums
 
 
 def reported(loss: Loss, validation: Samples | None) -> tuple[str, ...]:

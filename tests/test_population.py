@@ -51,6 +51,16 @@ def test_each_network_has_the_bits_of_training_it_alone(threads, model, data):
         assert np.array_equal(network.training.slots, expected.training.slots)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_with_sample_weights_each_network_has_the_figures_of_training_it_alone(shuffle, model, data, rng):
+    options = {"batch_size": 16, "epochs": 3, "loss": "mae", "sample_weight": rng.lognormal(0, 2, 50)}
+    nets = ms.Population(model, seeds=(0, 5)).fit(*data, backend="numba", shuffle=shuffle, **options)
+    for network, seed in zip(nets.models, (0, 5), strict=True):
+        expected = alone(*data, seed, shuffle=shuffle, **options)
+        assert np.array_equal(network.flat, expected.flat)
+        assert network.history.column("loss") == expected.history.column("loss")
+
+
 def test_a_network_of_a_population_can_be_trained_on(model, data):
     nets = ms.Population(model, seeds=[4]).fit(*data, optimizer=ms.Adam(), batch_size=16, epochs=2, backend="numba")
     nets.models[0].fit(*data, batch_size=16, epochs=1, backend="numba", progress=False)

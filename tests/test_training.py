@@ -10,6 +10,7 @@ from mlp_scratch import MLP, SGD, Adam, EarlyStopping
 from mlp_scratch.backends import BACKENDS
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.random import permutation
+from mlp_scratch.samples import VALIDATION_EPOCH
 from tests.examples import data
 from tests.tolerances import assert_parity
 
@@ -175,6 +176,46 @@ def test_a_batch_whose_weights_are_all_zero_changes_nothing():
     alone.fit(X[4:], y[4:], batch_size=4, epochs=1, shuffle=False, optimizer=SGD(0.1))
     assert model.history.losses[0] == 0.0
     assert_parity(model.flat, alone.flat, tolerance=1e-13)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("batch_size", [2, 7, 23])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_loss_of_an_epoch_is_the_weighted_mean_over_its_samples(batch_size, shuffle, loss):
+    """Of a model that stands still it is what `evaluate` says, in every epoch and in a fit that goes on."""
+    rng = np.random.default_rng(0)
+    X, classes = data(23)
+    y = classes if loss == "cross_entropy" else rng.normal(size=(23, 3))
+    for weights in (np.where(np.arange(23) < 3, 1.0, 0.0), rng.lognormal(0, 2, 23), 1e307 * rng.uniform(size=23)):
+        model = MLP([4, 8, 3], dtype="float64")
+        for epochs in (3, 2):
+            options = {"batch_size": batch_size, "epochs": epochs, "shuffle": shuffle, "optimizer": SGD(1e-30)}
+            history = model.fit(X, y, loss=loss, sample_weight=weights, **options)
+            scores = model.evaluate(X, y, sample_weight=weights)
+            assert history.column("loss") == pytest.approx([scores["loss"]] * epochs, rel=1e-13)
+            if "accuracy" in scores:
+                assert history.column("accuracy") == pytest.approx([scores["accuracy"]] * epochs, rel=1e-13)
+
+
+def test_the_loss_of_an_epoch_leaves_out_what_is_held_out():
+    X, y = data(23)
+    weights = np.random.default_rng(0).lognormal(0, 2, 23)
+    model = MLP([4, 8, 3], dtype="float64")
+    history = model.fit(X, y, sample_weight=weights, batch_size=4, epochs=1, validation=0.3, optimizer=SGD(1e-30))
+    together = model.evaluate(X, y, sample_weight=weights)["loss"]
+    held_out = weights[np.sort(permutation(0, VALIDATION_EPOCH, 23)[:7])].sum() / weights.sum()
+    (epoch,) = history.epochs
+    assert (1 - held_out) * epoch.loss + held_out * epoch.val_loss == pytest.approx(together, rel=1e-13)
+
+
+def test_the_rest_of_an_epoch_that_weighs_nothing_has_no_loss():
+    X, y = data(8)
+    options = {"sample_weight": [1] * 4 + [0] * 4, "batch_size": 4, "shuffle": False}
+    model = MLP([4, 3])
+    model.fit(X, y, epochs=1, **options)
+    model.training.position = 1  # as Ctrl-C leaves it after one step of two
+    history = model.fit(X, y, epochs=1, callbacks=[EarlyStopping(1)], **options)
+    assert np.isnan(history.epochs[0].loss)
 
 
 def test_training_works_outside_the_main_thread():

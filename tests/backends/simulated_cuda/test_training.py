@@ -31,7 +31,7 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
     X, y = rng.normal(size=(7, 2)), rng.normal(size=7)
     layers = [ms.Dense(2, 3), ms.BatchNorm(), ms.PReLU(), ms.Dropout(0.2), ms.Dense(3, 1, trainable=False)]
     options = {"batch_size": 4, "epochs": 3, "loss": "mae", "backend": "cuda", "shuffle": shuffled != "never"}
-    options["sample_weight"] = rng.uniform(size=7) if shuffled == "by the CPU" else None
+    options["sample_weight"] = None if shuffled == "on the GPU" else rng.uniform(size=7)
     nets = ms.Population(
         ms.Sequential(layers), seeds=(0, 2**63 + 5), lr=(0.1, 0.01), init=("he_uniform", "glorot_normal")
     )
@@ -45,7 +45,7 @@ def test_each_network_of_a_population_has_the_bits_of_training_it_alone(shuffled
         assert np.array_equal(network.training.slots, alone.training.slots)
         assert np.array_equal(network.history.losses, alone.history.losses)
         assert np.array_equal(network.history.column("loss"), alone.history.column("loss"))
-        assert network.training.epoch == 3
+        assert (network.training.epoch, network.training.shuffle) == (3, alone.training.shuffle)
 
 
 def test_networks_of_several_losses_have_the_bits_of_training_each_alone(rng):
