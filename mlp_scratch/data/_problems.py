@@ -4,6 +4,20 @@ from pathlib import Path
 
 from mlp_scratch.errors import DataFileError
 
+_MISSING = frozenset(("", "na", "n/a", "nan", "null", "?"))
+
+FILL = "drop or fill samples with missing values"
+"""What to do about them."""
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that there is no value. `none` says so of numbers alone: it may well be a class.
+
+    >>> is_missing(" NA"), is_missing("none")
+    (True, False)
+    """
+    return text.strip().lower() in _MISSING
+
 
 def bad_file(path: Path | str, *, given: str, expected: str, mend: str = "", where: str = "") -> DataFileError:
     """The error for a file, or a place in it, whose content is not what it should be.

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array, FloatArray
-from mlp_scratch.data._problems import bad_file, unreadable
+from mlp_scratch.data._problems import FILL, bad_file, is_missing, unreadable
 from mlp_scratch.data.csv_columns import (
     Layout,
     check_names,
@@ -28,7 +28,6 @@ from mlp_scratch.errors import ArgumentTypeError, DataFileError, unknown_name
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INT64 = np.iinfo(np.int64)
-_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
 
 
 def read_csv(path: Path | str, *, target: str | None = None, task: Task | None = None) -> Table:
@@ -43,7 +42,8 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
     The first line is a header if it has the name `target`, or if none of its features is a number. The file is
     UTF-8, with or without a byte-order mark; cells may be in double quotes; empty lines are skipped. Features come
     as float64, classes as indices into the sorted `class_names`.
-    Raises `DataFileError` for all else, with the line and the column; a missing value, NaN or infinity is an error.
+    Raises `DataFileError` for all else, with the line and the column; a missing value, NaN or infinity is an error, in
+    the target too: an empty cell, `NA`, `N/A`, `NaN`, `null` or `?` is no class. `none` may be one.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "flowers.csv")
@@ -207,17 +207,17 @@ def _first_line_not_utf8(path: Path | str) -> int:
 
 def _targets(path: Path | str, cells: _Cells, task: Task | None) -> tuple[Array, tuple[str, ...], Task]:
     """The targets as class indices or reals, with the names of the classes and the task they make."""
-    integers = all(map(_is_integer, cells.targets))
-    are_numbers = [is_number(text) for text in cells.targets]
-    if task is None:
-        task = "classification" if integers or not any(are_numbers) else "regression"
 
     def check(good: list[bool], expected: str = "a number") -> None:
         if not all(good):
             i = good.index(False)
             raise _bad_cell(path, cells.lines[i], cells.target_place, cells.targets[i], expected)
 
-    check([text != "" for text in cells.targets], "a target")
+    check([not is_missing(text) for text in cells.targets], "a target")  # first: one may be all that is no number
+    integers = all(map(_is_integer, cells.targets))
+    are_numbers = [is_number(text) for text in cells.targets]
+    if task is None:
+        task = "classification" if integers or not any(are_numbers) else "regression"
     if task == "classification" and not all(are_numbers):
         return *class_indices(path, cells.targets), task
     check(are_numbers)
@@ -240,5 +240,5 @@ def _bad_cell(path: Path | str, line: int, column: str, cell: str, expected: str
         where=f"line {line}, {column}",
         given=repr(cell) if cell else "an empty cell",
         expected=expected,
-        mend="drop or fill samples with missing values" if cell.strip().lower() in _MISSING else "",
+        mend=FILL if is_missing(cell) or cell.strip().lower() == "none" else "",
     )

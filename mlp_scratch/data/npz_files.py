@@ -8,7 +8,7 @@ import numpy as np
 
 from mlp_scratch import checks
 from mlp_scratch._types import Array
-from mlp_scratch.data._problems import bad_file, unreadable
+from mlp_scratch.data._problems import FILL, bad_file, is_missing, unreadable
 from mlp_scratch.data.dataset import TASKS, Dataset, Task
 from mlp_scratch.data.scaler import Scaler
 from mlp_scratch.data.table import Table, class_indices
@@ -25,7 +25,7 @@ def load_npz(path: Path | str, *, test_fraction: float = 0.2, seed: int = 0, tas
     labels, or (N,) or (N, K) floats, which are reals; `task` overrules that for (N,) numbers. y_train and y_test are
     both the one or both the other. Class labels become indices into the sorted `class_names`. Default scaling:
     standardised.
-    Raises `DataFileError` for anything else, NaN and infinities included.
+    Raises `DataFileError` for anything else, NaN, infinities and texts that stand for no label (`nan`, say) included.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "ramp.npz")
@@ -127,6 +127,9 @@ def _targets(path: Path | str, name: str, y: Array, n_samples: int) -> Array:
         raise _bad_array(path, name, y, "labels or numbers of shape (N,), or floats of shape (N, K)")
     if len(y) != n_samples:
         raise _bad_array(path, name, y, f"{n_samples} targets, one for each row of features")
+    if y.dtype.kind == "U" and (missing := list(map(is_missing, y.tolist()))).count(True):
+        at = missing.index(True)
+        raise bad_file(path, where=f"array {name} at {(at,)}", given=repr(str(y[at])), expected="a label", mend=FILL)
     return _finite(path, name, y)
 
 
@@ -139,7 +142,7 @@ def _finite(path: Path | str, name: str, array: Array) -> Array:
             where=f"array {name} at {place}",
             given=str(array[place]),
             expected="finite numbers",
-            mend="drop or fill samples with missing values",
+            mend=FILL,
         )
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

@@ -140,7 +140,7 @@ BAD_FILES = [
     ("a,b,t\n1_000,2,3\n", ", line 2, column 'a': got '1_000', expected a number"),
     ('a,b,t\n"1,5",2,3\n', ", line 2, column 'a': got '1,5', expected a number"),
     ("a,b,t\n1,2,\n", ", line 2, column 't': got an empty cell, expected a target; drop or fill"),
-    ("a,b,t\n1,2,0.5\n1,2,nan\n", ", line 3, column 't': got 'nan', expected a number; drop or fill"),
+    ("a,b,t\n1,2,0.5\n1,2,nan\n", ", line 3, column 't': got 'nan', expected a target; drop or fill"),
     ("a,b,t\n1,2,0.5\n1,2,1e999\n", ", line 3, column 't': got '1e999', expected a number"),
     ("a,b,t\n1,2,0.5\n1,2,many\n", ", line 3, column 't': got 'many', expected a number"),
     ("1,2,1\n1,2,many\n", ", line 2, column 3: got 'many', expected a number"),
@@ -167,6 +167,20 @@ def test_bad_files_are_named_by_line_and_column(write, content, message):
     assert str(caught.value).startswith(f"{path}{message}")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("task", [None, "classification"])
+@pytest.mark.parametrize("missing", ["", " ", "NA", "n/a", "nan", "NaN", "null", "NULL", "?"])
+@pytest.mark.parametrize("labels", ["rose iris rose", "3 5 3", "1.0 0 1"])
+def test_a_missing_label_is_no_class(write, labels, missing, task):
+    cells = [*labels.split(), missing, "rose"]
+    with pytest.raises(DataFileError, match=r", line 5, column 't': got .*, expected a target; drop or fill samples"):
+        read_csv(write("a,t\n" + "".join(f"{i}.5,{cell}\n" for i, cell in enumerate(cells))), task=task)
+
+
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_none_is_a_label(write, none):
+    assert read_csv(write(f"a,t\n1,{none}\n2,rose\n")).class_names == (none, "rose")
 
 
 def test_a_quoted_cell_over_two_lines_keeps_the_count(write):

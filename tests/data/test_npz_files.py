@@ -117,6 +117,14 @@ BAD_ARRAYS = [
     ({"X": X, "y": np.float64(1)}, ", array y: got shape () of float64, expected labels or numbers"),
     ({"X": NAN, "y": LABELS}, ", array X at (4, 1): got nan, expected finite numbers; drop or fill"),
     ({"X": X, "y": NAN[:, 1]}, ", array y at (4,): got nan, expected finite numbers; drop or fill"),
+    (
+        {"X": X, "y": np.array([*"abcabc", "nan", *"abc"])},
+        ", array y at (6,): got 'nan', expected a label; drop or fill samples with missing values",
+    ),
+    (
+        {"X_train": X, "y_train": np.array([*"ab"] * 5), "X_test": X[:2], "y_test": np.array(["a", ""])},
+        ", array y_test at (1,): got '', expected a label; drop or fill samples with missing values",
+    ),
     ({"X": X, "y": 0 * LABELS}, ": got one class only, 0, expected at least two classes"),
     ({"X": X.astype(object), "y": LABELS}, ": got Python objects, or no NPZ file at all, expected an NPZ file"),
     (
