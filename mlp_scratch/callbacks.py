@@ -7,6 +7,7 @@ from typing import Protocol
 from mlp_scratch import checks
 from mlp_scratch._types import Array
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, unknown_name
+from mlp_scratch.files import check_replaceable
 from mlp_scratch.history import History
 
 
@@ -124,7 +125,7 @@ class Checkpoint(Callback):
         self.every = checks.integer("every", every, at_least=1)
 
     def on_fit_start(self, run: Run) -> None:
-        checks.new_file("path", self.path)
+        check_replaceable(self.path)
         run.check_savable()
 
     def on_epoch_end(self, run: Run) -> None:

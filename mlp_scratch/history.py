@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlp_scratch.errors import MissingDependencyError
+from mlp_scratch.files import replacing
 from mlp_scratch.standard_json import standard
 
 FIGURES = {"loss": ".5f", "accuracy": ".4f", "val_loss": ".5f", "val_accuracy": ".4f"}
@@ -95,6 +95,10 @@ class History:
 
         Infinities and NaN, which JSON does not have, become the texts "Infinity" and "NaN".
 
+        Raises:
+            ArgumentError: for a path that is a folder or a device, or in a folder that does not exist.
+            OSError: for a folder that cannot be written, and for a full disk; a file that is there stays as it is.
+
         >>> History().to_json()
         '{"epochs": [], "steps": {"loss": [], "accuracy": []}, "stopped": ""}'
         """
@@ -108,7 +112,8 @@ class History:
         }
         text = json.dumps(standard(record), allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            with replacing(path) as file:
+                file.write(f"{text}\n".encode())
         return text
 
     def plot(self, path: str | PathLike[str]) -> None:

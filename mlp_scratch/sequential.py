@@ -302,7 +302,7 @@ def load(path: str | PathLike[str], *, custom: Sequence[object] = ()) -> Sequent
 
     Raises:
         ArgumentError: where `custom` holds anything else, or two different ones of one name.
-        FileNotFoundError: where there is no such file.
+        OSError: as the operating system says, where there is no such file or it may not be read.
         ModelFileError: for a truncated, corrupt or foreign file.
     """
     contents = read_model(path, custom)

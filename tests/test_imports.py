@@ -24,7 +24,7 @@ ORDER: list[set[str]] = [
     {"mlp_kernels"},
     {"mlp_scratch._types", "mlp_scratch.errors", "mlp_scratch.standard_json"},
     {"mlp_scratch.checks"},
-    {"mlp_scratch.record"},
+    {"mlp_scratch.files", "mlp_scratch.record"},
     {"mlp_scratch.functional", "mlp_scratch.initializers", "mlp_scratch.random", "mlp_scratch.machine",
      "mlp_scratch.derivatives", "mlp_scratch.scalars",
      "mlp_scratch.data"},

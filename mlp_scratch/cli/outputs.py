@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlp_scratch.errors import ArgumentError, MissingDependencyError
+from mlp_scratch.files import check_replaceable, replacing
 from mlp_scratch.standard_json import standard
 
 
@@ -40,6 +41,7 @@ def _check_writable(option: str, target: Path) -> None:
             pass
         if new:
             os.unlink(os.path.realpath(target))  # of a link, what it leads to
+        check_replaceable(target)
     except OSError as error:
         raise refuse(error.strerror or str(error)) from error
 
@@ -60,4 +62,6 @@ def check_image(option: str, path: str) -> None:
 
 def write_json(path: str, record: Mapping[str, Any]) -> None:
     """Write `record`; NaN and infinities, which JSON does not have, become the texts "NaN" and "Infinity"."""
-    Path(path).write_text(json.dumps(standard(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(standard(record), indent=1, allow_nan=False)
+    with replacing(path) as file:
+        file.write(f"{text}\n".encode())

@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +17,7 @@ from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.data import read_features
 from mlp_scratch.errors import unknown_name
+from mlp_scratch.files import replacing
 from mlp_scratch.losses import BinaryCrossEntropy
 from mlp_scratch.sequential import Sequential, load
 
@@ -49,13 +51,15 @@ class Predictions:
     def write(self, path: str) -> None:
         """Write a .csv file, or a .npz file with the arrays predictions, probabilities and class_names."""
         if Path(path).suffix.lower() == ".csv":
-            with open(path, "w", encoding="utf-8", newline="") as file:
-                self.write_csv(file)
+            text = StringIO()
+            self.write_csv(text)
+            with replacing(path) as file:
+                file.write(text.getvalue().encode())
             return
         arrays = {"predictions": self.values, "class_names": np.array(self.class_names, dtype=str)}
         if self.probabilities is not None:
             arrays["probabilities"] = self.probabilities
-        with open(path, "wb") as archive:  # given a path, NumPy would change the name FILE.NPZ to FILE.NPZ.npz
+        with replacing(path) as archive:  # given a path, NumPy would change the name FILE.NPZ to FILE.NPZ.npz
             np.savez(archive, allow_pickle=False, **arrays)
 
 

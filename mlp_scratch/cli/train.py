@@ -1,6 +1,7 @@
 """`mlp-scratch train`: from a data set to a trained model and its scores."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from mlp_scratch.cli.recipes import recipe_for, recipe_table
 from mlp_scratch.cli.running import INTERRUPTED
 from mlp_scratch.cli.train_report import Report, score
 from mlp_scratch.data import load_dataset
-from mlp_scratch.errors import DivergedError
+from mlp_scratch.errors import ArgumentError, DivergedError
 from mlp_scratch.losses import LOSSES
 from mlp_scratch.mlp import MLP
 from mlp_scratch.optimizers import OPTIMIZERS
@@ -79,7 +80,8 @@ def train_command(**options: Any) -> int:
 
 def _train(options: Options) -> int:
     outputs = {"out": options.out, "plot": options.plot, "json": options.json}
-    check_outputs(outputs, inputs=[options.data])
+    if_diverged = _place_if_diverged(options.out)
+    check_outputs(outputs, inputs=[options.data, None if if_diverged == options.out else if_diverged])
     if options.plot:
         check_image("plot", options.plot)
     dataset = load_dataset(
@@ -114,19 +116,31 @@ def _train(options: Options) -> int:
     except DivergedError as error:
         return _diverged(model, report, error)
     # Before the scores, so that neither Ctrl-C nor a reader that leaves the pipe costs what was learnt.
-    if options.out:
-        model.save(options.out)
-    if options.plot:
-        model.history.plot(options.plot)
+    writers: dict[str, Callable[[str], object]] = {"out": model.save, "plot": model.history.plot}
+    lost = {option: _lost(outputs[option], write) for option, write in writers.items()}
     parts = {"training": (X, dataset.y_train), "test": (X_test, dataset.y_test)}
     scores = score(model, parts, backend=options.backend)
-    if options.json:
-        write_json(options.json, report.record(scores))
+    lost["json"] = _lost(options.json, lambda path: write_json(path, report.record(scores)))
     report.show(scores)
     for option, path in outputs.items():
-        if path:
+        if path and not lost[option]:
             click.echo(f"--{option} written to {path}")
+    for option, reason in lost.items():
+        if reason:
+            given = f"{outputs[option]!r} ({reason})"
+            mend = "make room for it, or choose another place"
+            raise ArgumentError(option, given=given, expected="a file that can be written", mend=mend)
     return 0
+
+
+def _lost(path: str | None, write: Callable[[str], object]) -> str:
+    """Write to `path`, if there is one. Where that can't be done, why: it is no reason to lose everything else."""
+    try:
+        if path:
+            write(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _interrupted(model: MLP, report: Report) -> int:
@@ -141,21 +155,26 @@ def _interrupted(model: MLP, report: Report) -> int:
 
 def _diverged(model: MLP, report: Report, error: DivergedError) -> int:
     model.history.stopped = f"diverged: the {error.quantity} of {error.layer} is not finite at step {error.step}"
-    out = report.options.out
-    if out and os.path.exists(out):  # of an earlier training, which this one is no improvement on
-        root, suffix = os.path.splitext(out)
-        out = f"{root}.diverged{suffix}"
+    out = _place_if_diverged(report.options.out)
     click.echo(f"mlp-scratch: {error}{_keep(model, report, out)}", err=True)
     return 1
+
+
+def _place_if_diverged(out: str | None) -> str | None:
+    """Where a model that diverged is saved: beside one of an earlier training, which it is no improvement on."""
+    if not out or not os.path.exists(out):
+        return out
+    root, suffix = os.path.splitext(out)
+    return f"{root}.diverged{suffix}"
 
 
 def _keep(model: MLP, report: Report, out: str | None) -> str:
     """Save the model of a training that was cut short, and its record, where they were asked for; says where."""
     kept = ""
     if out:
-        model.save(out)
-        kept = f"; the model is saved to {out}"
-    if report.options.json:
-        write_json(report.options.json, report.record({}))
-        kept += f"; --json written to {report.options.json}"
+        reason = _lost(out, model.save)
+        kept = f"; the model can't be saved to {out} ({reason})" if reason else f"; the model is saved to {out}"
+    if json := report.options.json:
+        reason = _lost(json, lambda path: write_json(path, report.record({})))
+        kept += f"; --json can't be written to {json} ({reason})" if reason else f"; --json written to {json}"
     return kept

@@ -129,7 +129,7 @@ def read_model(path: str | PathLike[str], custom: Sequence[object] = ()) -> Cont
 
     Raises:
         ArgumentError: where `custom` holds anything else, or two of one name.
-        FileNotFoundError: where there is no such file.
+        OSError: as the operating system says, where there is no such file or it may not be read.
         ModelFileError: for a truncated, corrupt or foreign file.
     """
     codes = given_again(custom)

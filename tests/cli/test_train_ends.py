@@ -64,6 +64,42 @@ class TestDivergence:
         assert ms.load("m").training.step == 0
         assert recorded("run.json")["history"]["steps"]["loss"] == []
 
+    def test_is_not_saved_over_another_output(self, run, tmp_path):
+        (tmp_path / "m.st").write_bytes(b"an earlier model")
+        result = run(*self.OPTIONS, "--out", "m.st", "--json", "m.diverged.st")
+        result.refused("--json: got 'm.diverged.st', expected a file of its own")
+        assert run(*self.OPTIONS, "--out", "n.st", "--json", "n.diverged.st").code == 1
+
+
+class TestFullDisk:
+    """A disk that fills up while the network is trained: what can be written and said is."""
+
+    @pytest.fixture(autouse=True)
+    def full(self, monkeypatch):
+        def fail(self, path):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(ms.MLP, "save", fail)
+
+    def test_costs_neither_the_scores_nor_the_record(self, run):
+        result = run("train", *QUICK, "--out", "m.safetensors", "--json", "run.json")
+        assert result.code == 2
+        assert "test " in result.out
+        assert result.out.endswith("\n--json written to run.json\n")
+        assert result.err == (
+            "mlp-scratch: --out: got 'm.safetensors' (No space left on device), expected a file that can be written; "
+            "make room for it, or choose another place\n"
+        )
+        assert set(recorded("run.json")["scores"]) == {"training", "test"}
+
+    def test_after_a_divergence_costs_no_record_either(self, run):
+        result = run(*TestDivergence.OPTIONS, "--out", "m", "--json", "run.json")
+        assert result.code == 1
+        assert result.err.endswith(
+            "; the model can't be saved to m (No space left on device); --json written to run.json\n"
+        )
+        assert recorded("run.json")["scores"] == {}
+
 
 class TestCtrlC:
     """Ctrl-C after the first epoch, as the terminal would send it."""

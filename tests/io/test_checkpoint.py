@@ -11,9 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, load
+from mlp_scratch import MLP, files, load
 from mlp_scratch.errors import ArgumentError, ArgumentTypeError, ModelFileError
-from mlp_scratch.io import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +117,17 @@ def test_a_missing_file(tmp_path):
     assert caught.value.filename == str(tmp_path / "none")
 
 
+def test_a_file_that_may_not_be_read_is_no_damaged_one(tmp_path, content, monkeypatch):
+    (tmp_path / "m").write_bytes(content)
+
+    def locked(path, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("builtins.open", locked)  # who runs the tests may read everything
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*m'"):
+        load(tmp_path / "m")
+
+
 @pytest.mark.parametrize("path", [None, 3, ["m"]])
 def test_what_is_no_path_is_named(path):
     for call in (MLP([2, 1]).save, load):
@@ -213,12 +223,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(failing, content, tmp_pa
                 self.file.write(data[:100])
                 fail()
 
-        monkeypatch.setattr(checkpoint, "open", FullDisk, raising=False)
+        monkeypatch.setattr(files, "open", FullDisk, raising=False)
     else:
         monkeypatch.setattr(os, "replace" if failing == "out of memory" else failing, fail)
-    with pytest.raises((OSError, MemoryError)):
+    with pytest.raises((OSError, MemoryError)) as caught:
         MLP([3, 9, 2], seed=1).save(path)
     monkeypatch.undo()
+    assert getattr(caught.value, "filename", str(path)) == str(path)
     assert path.read_bytes() == content
     assert [entry.name for entry in tmp_path.iterdir()] == ["m"]
     assert load(path).n_outputs == 2
