@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from mlp_scratch._types import FloatArray
 from mlp_scratch.data._problems import bad_file
 from mlp_scratch.errors import ArgumentError, UnknownNameError
 
@@ -68,6 +69,38 @@ def is_header(path: Path | str, line: int, features: list[str]) -> bool:
             expected="only numbers, or only names (a header)",
         )
     return not all(numbers)
+
+
+def refuse_numbered_header(path: Path | str, line: int, row: list[str], X: FloatArray, targets: list[str]) -> None:
+    """Raise where the first of several samples is the numbers 0, 1, 2, ... that columns without names are given.
+
+    A text for a target may be beside them. They are a sample where each of them is found again in its column.
+    """
+    numbered = list(map(str, range(len(row))))
+    counts_up = row[:-1] == numbered[:-1] and (row[-1] == numbered[-1] or not is_number(row[-1]))
+    if len(row) < 3 or len(X) < 2 or not counts_up:
+        return
+    if not (X[1:] == X[0]).any(axis=0).all() or (targets and targets[0] not in targets[1:]):
+        numbers = [cell for cell in row if is_number(cell)]
+        raise bad_file(
+            path,
+            where=f"line {line}",
+            given=f"{', '.join(numbers[:3])}{', ...' if numbers[3:] else ''}, numbers that count the columns",
+            expected="a sample, or names that are no numbers (a header)",
+            mend="if it is a header, rename the columns or leave it out; if it is a sample, put a header above it",
+        )
+
+
+def refuse_lone_label(path: Path | str, line: int, labels: list[str]) -> None:
+    """Raise where the first of the labels, a text beside numbers, is found on no other line, but others are."""
+    if not is_number(labels[0]) and labels[0] not in labels[1:] and len(set(labels)) < len(labels):
+        raise bad_file(
+            path,
+            where=f"line {line}",
+            given=f"the label {labels[0]!r}, which no other line has, beside numbers",
+            expected="a sample, or names that are no numbers (a header)",
+            mend="if it is a header, name the target; if it is a sample, put a header above it",
+        )
 
 
 def check_names(path: Path | str, line: int, names: list[str]) -> None:

@@ -21,6 +21,8 @@ from mlp_scratch.data.csv_columns import (
     named_column,
     named_features,
     names_features,
+    refuse_lone_label,
+    refuse_numbered_header,
 )
 from mlp_scratch.data.dataset import TASKS, Task
 from mlp_scratch.data.table import Table, class_indices
@@ -39,9 +41,10 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
         task: what the targets are. By default they are class labels where all are written as integers that fit int64
             (`3`) or none is a number (`setosa`), and reals where any is another number (`3.0`, `3e2`).
 
-    The first line is a header if it has the name `target`, or if none of its features is a number. The file is
-    UTF-8, with or without a byte-order mark; cells may be in double quotes; empty lines are skipped. Features come
-    as float64, classes as indices into the sorted `class_names`.
+    The first line is a header if it has the name `target`, or if none of its features is a number, else a sample; but
+    numbers that look like a header, `0,1,2,...` or those beside a label that no other line has, are an error.
+    The file is UTF-8, with or without a byte-order mark; cells may be in double quotes; empty lines are skipped.
+    Features come as float64, classes as indices into the sorted `class_names`.
     Raises `DataFileError` for all else, with the line and the column; a missing value, NaN or infinity is an error, in
     the target too: an empty cell, `NA`, `N/A`, `NaN`, `null` or `?` is no class. `none` may be one.
 
@@ -69,6 +72,8 @@ def read_csv(path: Path | str, *, target: str | None = None, task: Task | None =
         return Layout(target=len(first_row) - 1 if target is None else named_column(path, first_row, target))
 
     cells = _parse(path, target, layout)
+    if not cells.feature_names:
+        refuse_lone_label(path, cells.lines[0], cells.targets)
     y, class_names, task = _targets(path, cells, task)
     return Table(X=cells.X, y=y, task=task, feature_names=cells.feature_names, class_names=class_names)
 
@@ -131,6 +136,7 @@ def _parse(path: Path | str, target_name: object, layout: Callable[[int, list[st
     names = [cell.strip() for cell in names]
     width, columns_of = len(names), layout(first_line, names)
     target, features = columns_of.target, columns_of.features
+    sample: list[str] = []
     if features is not None:
         names = [names[i] for i in features]
         columns = [f"column {name!r}" for name in names]
@@ -138,8 +144,8 @@ def _parse(path: Path | str, target_name: object, layout: Callable[[int, list[st
         check_names(path, first_line, names)
         columns = [f"column {name!r}" for name in names]
     else:
-        rows = chain([(first_line, names)], rows)
-        names, columns = [], [f"column {i + 1}" for i in range(width)]
+        rows = chain([(first_line, list(names))], rows)
+        sample, names, columns = names, [], [f"column {i + 1}" for i in range(width)]
     target_place = "" if target is None else columns.pop(target)
     if names and target is not None:
         del names[target]
@@ -168,6 +174,8 @@ def _parse(path: Path | str, target_name: object, layout: Callable[[int, list[st
     if not np.isfinite(X).all():
         row_index, column_index = np.argwhere(~np.isfinite(X))[0]
         raise _bad_cell(path, lines[row_index], columns[column_index], str(X[row_index, column_index]))
+    if sample:
+        refuse_numbered_header(path, first_line, sample, X, targets)
     return _Cells(X=X, feature_names=tuple(names), targets=targets, target_place=target_place, lines=lines)
 
 

@@ -203,6 +203,68 @@ def test_a_target_that_is_not_there(write):
     assert len(str(caught.value)) < 300
 
 
+NUMBERED = (
+    r", line 1: got 0, 1(, 2)?(, \.\.\.)?, numbers that count the columns, expected a sample, or .*; if it is a header"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0,1,2\n1.5,2.5,0\n3.5,4.5,1\n5.5,6.5,0\n",
+        "0,1,2\n1.5,2.5,0.125\n3.5,4.5,1.5\n",
+        "0,1,2\n0,1,0\n1,0,1\n0,1,1\n",
+        "0,1,2,label\n1.5,2.5,3,cat\n3.5,4.5,3,dog\n5.5,6.5,3,cat\n",
+        "0,1,label\n1.5,2.5,cat\n3.5,4.5,dog\n5.5,6.5,cat\n",
+        "0,1,2,label\n1.5,2.5,3,1\n3.5,4.5,3,0\n5.5,6.5,3,1\n",
+    ],
+)
+def test_numbers_that_count_the_columns_are_no_sample(write, content):
+    with pytest.raises(DataFileError, match=NUMBERED):
+        read_csv(write(content))
+    with pytest.raises(DataFileError, match=NUMBERED):
+        read_csv_features(write(content), n_features=content.split("\n")[0].count(","))
+    target = content[: content.index("\n")].split(",")[-1]
+    assert len(read_csv(write(content), target=target).X) == content.count("\n") - 1  # a header: it has the name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0,1,2\n1,1,2\n0,0,0\n",  # each is found again
+        "0,1\n1,3\n2,5\n",  # a quantity over time, say
+        "0,1,2,3.5\n1,2,3,4.5\n",
+        "0,2,1\n1,2,3\n",
+        "0.0,1,2\n1,2,3\n",
+    ],
+)
+def test_a_first_sample_of_small_numbers(write, content):
+    assert len(read_csv(write(content), task="regression").X) == content.count("\n")
+    assert len(read_csv_features(write(content), n_features=content.split("\n")[0].count(","))) == content.count("\n")
+
+
+def test_the_numbers_of_columns_that_are_no_sample_when_predicting(write):
+    content = ",".join(map(str, range(64))) + "\n" + (",".join(["3"] * 64) + "\n") * 3
+    with pytest.raises(DataFileError, match=NUMBERED):
+        read_csv_features(write(content), n_features=64)
+    assert read_csv_features(write("0,1,2\n"), n_features=3).tolist() == [[0, 1, 2]]  # a header alone makes no file
+
+
+@pytest.mark.parametrize("task", [None, "classification"])
+@pytest.mark.parametrize("header", ["2019,2020,kind", "5,0.5,kind"])
+def test_a_label_that_only_the_first_line_has_is_a_header_among_numbers(write, header, task):
+    with pytest.raises(
+        DataFileError, match="line 1: got the label 'kind', which no other line has, beside numbers"
+    ) as e:
+        read_csv(write(f"{header}\n1,2,cat\n3,4,dog\n5,6,cat\n"), task=task)
+    assert "if it is a header, name the target; if it is a sample, put a header above it" in str(e.value)
+    assert read_csv(write(f"{header}\n1,2,cat\n3,4,dog\n"), target="kind").class_names == ("cat", "dog")
+
+
+def test_labels_that_are_all_different(write):
+    assert read_csv(write("1,2,cat\n3,4,dog\n")).class_names == ("cat", "dog")
+
+
 @pytest.mark.parametrize("read", [read_csv, lambda path: read_csv_features(path, n_features=1)])
 def test_no_such_file(tmp_path, read):
     with pytest.raises(DataFileError, match=r"absent\.csv: got 'No such file or directory', expected a file that"):
