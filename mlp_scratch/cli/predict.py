@@ -16,6 +16,7 @@ from mlp_scratch.cli.options import backend_option, json_option
 from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.data import read_features
+from mlp_scratch.data.csv_files import last_column_left_out
 from mlp_scratch.errors import unknown_name
 from mlp_scratch.files import replacing
 from mlp_scratch.losses import BinaryCrossEntropy
@@ -96,13 +97,18 @@ def predict_command(
 
 def _predict(network: Sequential, data: str, target: str | None, proba: bool, backend: str) -> Predictions:
     known = Preparation.of_model(network)
+    chosen = known.target_in(data) if target is None else target
     X = read_features(
         data,
         n_features=network.n_inputs,
         feature_names=known.feature_names,
-        target=known.target_in(data) if target is None else target,
+        target=chosen,
         target_required=target is not None,  # the column of the training may be missing
     )
+    by_place = chosen is None and not known.feature_names and Path(data).suffix.lower() == ".csv"
+    if by_place and (left_out := last_column_left_out(data, n_features=network.n_inputs)):
+        hint = "if another is the target, name it with --target"
+        click.echo(f"mlp-scratch: {data}: the last column, {left_out!r}, is left out; {hint}", err=True)
     if known.scaler is not None:
         X = known.scaler.transform(X, network.dtype)
     values = network.predict(X, backend=backend)

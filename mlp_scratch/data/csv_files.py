@@ -113,6 +113,12 @@ def read_csv_features(
     return _parse(path, target, layout).X
 
 
+def last_column_left_out(path: Path | str, *, n_features: int) -> str:
+    """The name of the column that `read_csv_features`, told no names and no target, leaves out; empty without one."""
+    _, names = next(_rows(path), (0, []))
+    return names[-1].strip() if len(names) == n_features + 1 and not any(map(is_number, names[:-1])) else ""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Cells:
     """What is in a file: features (N, D), the text of N targets if any, and the line that each sample is on."""

@@ -164,6 +164,39 @@ def test_a_model_that_carries_no_scaler_takes_features_as_they_are(run, animals)
     assert [int(row[0]) for row in rows] == expected.tolist()
 
 
+class TestModelsWithoutFeatureNames:
+    """Columns go by place; which one was left out for the target is said where it has a name."""
+
+    @pytest.fixture
+    def predicted(self, run, tmp_path):
+        def of(content, *options):
+            ms.MLP([2, 3, 2], seed=1).save("bare")
+            (tmp_path / "new.csv").write_text(content)
+            result = run("predict", "bare", "--data", "new.csv", *options)
+            assert (result.code, result.out.count("\n")) == (0, 3), result.err
+            return result
+
+        return of
+
+    def test_the_last_column_is_named(self, predicted):
+        result = predicted("label,a,b\n1,0.5,7\n0,0.25,9\n")
+        assert result.err == (
+            "mlp-scratch: new.csv: the last column, 'b', is left out; if another is the target, name it with --target\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("content", "options"),
+        [
+            ("label,a,b\n1,0.5,7\n0,0.25,9\n", ["--target", "label"]),
+            ("a,b\n0.5,7\n0.25,9\n", []),
+            ("0.5,7\n0.25,9\n", []),
+            ("0.5,7,?\n0.25,9,?\n", []),
+        ],
+    )
+    def test_nothing_is_said_of_a_named_target_or_none(self, predicted, content, options):
+        assert predicted(content, *options).err == ""
+
+
 class TestNamesWithoutClasses:
     """Class names that stay with a model whose predictions are something else."""
 
