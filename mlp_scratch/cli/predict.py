@@ -17,7 +17,7 @@ from mlp_scratch.cli.outputs import check_outputs, write_json
 from mlp_scratch.cli.preparation import Preparation
 from mlp_scratch.data import read_features
 from mlp_scratch.data.csv_files import last_column_left_out
-from mlp_scratch.errors import unknown_name
+from mlp_scratch.errors import ArgumentError, unknown_name
 from mlp_scratch.files import replacing
 from mlp_scratch.losses import BinaryCrossEntropy
 from mlp_scratch.sequential import Sequential, load
@@ -87,12 +87,28 @@ def predict_command(
     predictions = _predict(network, data, target, proba, backend)
     if out:
         predictions.write(out)
+    else:
+        _check_printable(predictions.class_names)
     if json:
         write_json(json, _record(predictions, model, data))
     if out:
         click.echo(f"{len(predictions.values)} predictions written to {out}")
     else:
         predictions.write_csv(sys.stdout)
+
+
+def _check_printable(names: tuple[str, ...]) -> None:
+    """Raise for a name of a class that standard output would have to change."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for name in names:
+        try:
+            name.encode(encoding)
+        except UnicodeEncodeError as error:
+            given = f"the class {name!r}, for which {encoding} has no letters"
+            expected = "classes that standard output can show"
+            raise ArgumentError(
+                "model", given=given, expected=expected, mend="use --out FILE, or set PYTHONIOENCODING=utf-8"
+            ) from error
 
 
 def _predict(network: Sequential, data: str, target: str | None, proba: bool, backend: str) -> Predictions:

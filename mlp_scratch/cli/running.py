@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence, Set
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -68,6 +69,8 @@ def run(commands: click.Group, program: str, arguments: Sequence[str] | None) ->
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by the shell (`>&-`): what is said goes nowhere, to the end
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a file's name may be in any bytes
     try:
         code, message = _outcome(commands, program, arguments)
         if message:

@@ -1,5 +1,6 @@
 """The command as a whole: help, mistakes, exit codes, pipes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -124,6 +125,31 @@ def test_no_progress_bar_in_a_pipe(pipe):
     assert (result.code, result.err) == (0, "")
     assert "\r" not in result.out
     assert "\x1b" not in result.out
+
+
+class TestEncodings:
+    """A standard output that has not all letters."""
+
+    PETS = "a,b,kind\n" + "".join(f"{i},{i % 2},{('größe', '日本')[i % 2]}\n" for i in range(40))
+
+    @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="needs a file system that takes any bytes")
+    def test_a_file_whose_name_is_not_utf_8_is_trained_on(self, pipe, monkeypatch, tmp_path):
+        monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+        name = os.fsdecode(b"bad\xff.csv")
+        (tmp_path / name).write_text(self.PETS, encoding="utf-8")
+        result = pipe("train", "--data", name, *QUICK, "--out", os.fsdecode(b"m\xff"))
+        assert (result.code, result.err) == (0, "")
+        assert r"bad\udcff: 32 training and 8 test samples" in result.out
+        assert r"--out written to m\udcff" in result.out
+
+    def test_classes_that_cannot_be_printed_are_no_others(self, pipe, monkeypatch, tmp_path):
+        monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+        (tmp_path / "pets.csv").write_text(self.PETS, encoding="utf-8")
+        assert pipe("train", "--data", "pets.csv", *QUICK, "--out", "m").code == 0
+        result = pipe("predict", "m", "--data", "pets.csv")
+        result.refused(r"got the class '\u65e5\u672c', for which cp1252 has no letters", "; use --out FILE, or set")
+        assert pipe("predict", "m", "--data", "pets.csv", "--out", "p.csv").code == 0
+        assert "日本" in (tmp_path / "p.csv").read_text(encoding="utf-8")
 
 
 class TestClosedStreams:
