@@ -67,6 +67,9 @@ class Callback:
 class EarlyStopping(Callback):
     """Stop after `patience` epochs in a row without an improvement, and go back to the best epoch.
 
+    Parameters and running statistics go back. What the optimiser remembers and the counts of steps and epochs are those
+    of the last epoch, and a fit that goes on goes on from there. After Ctrl-C or an error the model stays as it is.
+
     Args:
         patience: how many such epochs to wait for.
         monitor: the figure to watch: "val_loss", "val_accuracy", "loss" or "accuracy"; None takes "val_loss" where
@@ -118,7 +121,11 @@ class EarlyStopping(Callback):
 
 
 class Checkpoint(Callback):
-    """Save the model after every `every` epochs and at the end of the fit; resume from it with `load(path)`."""
+    """Save the model after every `every` epochs and at the end of the fit; resume from it with `load(path)`.
+
+    A fit that Ctrl-C or an error ends leaves the file of the last such epoch. The model itself is further on, at the
+    end of the last whole step: `model.save(path)` keeps that.
+    """
 
     def __init__(self, path: str | PathLike[str], *, every: int = 1) -> None:
         self.path = checks.path("path", path)

@@ -128,7 +128,7 @@ def train(
                 )
             for callback in () if interrupted() else schedule.callbacks:
                 callback.on_epoch_end(run)
-        run.history.stopped = "interrupted" if interrupted() else run.stopped
+        run.history.stopped = "interrupted" if interrupted() else run.stopped if course.steps_left else ""
     for callback in sorted(schedule.callbacks, key=lambda callback: isinstance(callback, Checkpoint)):
         callback.on_fit_end(run)  # what is saved at the end is the model as all the others leave it
 

@@ -186,6 +186,15 @@ def test_a_checkpoint_is_the_model_after_the_epoch(tmp_path):
     assert np.array_equal(resumed.flat, whole.flat)
 
 
+def test_a_fit_that_had_all_its_epochs_was_not_stopped():
+    class Enough(Callback):
+        def on_epoch_end(self, run):
+            run.stop(f"enough after {len(run.history.epochs)}")
+
+    assert MLP([4, 3]).fit(X, Y, epochs=1, callbacks=[Enough()]).stopped == ""
+    assert MLP([4, 3]).fit(X, Y, epochs=2, callbacks=[Enough()]).stopped == "enough after 1"
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_checkpoint_at_the_end_is_the_best_epoch_that_early_stopping_goes_back_to(first, tmp_path):
     callbacks = [Checkpoint(tmp_path / "m"), EarlyStopping(2, monitor="loss")]
