@@ -203,15 +203,17 @@ class Sequential(Model):
         loss: Loss | str | None = None,
         sample_weight: object = None,
         backend: str = "auto",
+        threads: int | None = None,
     ) -> dict[str, float]:
         """The loss over all samples, and for a classification the accuracy: {"loss": ..., "accuracy": ...}.
 
-        The loss is the mean by `sample_weight`, the accuracy the plain mean, of each sample alike.
+        The loss is the mean by `sample_weight`, the accuracy the plain mean, of each sample alike. Of threads at most
+        `threads` are used, as in `fit`.
         """
         chosen = self.task if loss is None else checks.named("loss", loss, LOSSES, Loss)
         samples = prepare(self, chosen, X, y, sample_weight)
         program = self._program(chosen)
-        return score(get_backend(backend, program), program, self._state(), samples)
+        return score(get_backend(backend, program, threads=threads), program, self._state(), samples)
 
     def loss_and_gradients(
         self,

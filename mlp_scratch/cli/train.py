@@ -119,7 +119,7 @@ def _train(options: Options) -> int:
     writers: dict[str, Callable[[str], object]] = {"out": model.save, "plot": model.history.plot}
     lost = {option: _lost(outputs[option], write) for option, write in writers.items()}
     parts = {"training": (X, dataset.y_train), "test": (X_test, dataset.y_test)}
-    scores = score(model, parts, backend=options.backend)
+    scores = score(model, parts, backend=options.backend, threads=options.threads)
     lost["json"] = _lost(options.json, lambda path: write_json(path, report.record(scores)))
     report.show(scores)
     for option, path in outputs.items():

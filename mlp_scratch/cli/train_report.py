@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import click
@@ -34,9 +35,10 @@ class Report(Callback):
     def on_fit_start(self, run: Run) -> None:
         data, model, choices = self.dataset, self.model, self.choices
         kind = "classes" if data.task == "classification" else "targets"
-        layers = self.options.activation if choices.hidden else "linear"
-        layers += ", batch norm" if self.options.batch_norm else ""
-        layers += f", dropout {self.options.dropout:g}" if self.options.dropout else ""
+        kinds = self._between()
+        layers = kinds["activation"] or "linear"
+        layers += ", batch norm" if kinds["batch_norm"] else ""
+        layers += f", dropout {kinds['dropout']:g}" if kinds["dropout"] else ""
         epochs = f"{choices.epochs} epoch{'s' if choices.epochs != 1 else ''}"
         precision = f", products in {self.options.precision}" if self.options.precision else ""
         click.echo(
@@ -44,7 +46,7 @@ class Report(Callback):
             f"{data.n_features} features, {data.n_outputs} {kind}\n"
             f"model     {'-'.join(map(str, self._widths()))}, {layers}, {model.n_parameters} parameters, "
             f"{model.dtype}, seed {self.options.seed}\n"
-            f"training  {choices.loss.kind}, {_summary(choices.optimizer)}, batch {choices.batch_size}, "
+            f"training  {choices.loss.kind}, {_summary(choices.optimizer)}, batch {self._batch_size()}, "
             f"{epochs}, backend {self.options.backend_name}{precision}"
         )
 
@@ -76,9 +78,7 @@ class Report(Callback):
             },
             "model": {
                 "widths": self._widths(),
-                "activation": options.activation,
-                "dropout": options.dropout,
-                "batch_norm": options.batch_norm,
+                **self._between(),
                 "parameters": self.model.n_parameters,
                 "dtype": str(self.model.dtype),
                 "seed": options.seed,
@@ -86,7 +86,7 @@ class Report(Callback):
             "training": {
                 "loss": encode(choices.loss),
                 "optimizer": encode(choices.optimizer),
-                "batch_size": choices.batch_size,
+                "batch_size": self._batch_size(),
                 "epochs": choices.epochs,
                 "validation": options.validation,
                 "backend": options.backend_name,
@@ -97,17 +97,29 @@ class Report(Callback):
             "scores": scores,
         }
 
+    def _between(self) -> dict[str, Any]:
+        """What comes behind each hidden layer: nothing where there is none, whatever was asked for."""
+        if not self.choices.hidden:
+            return {"activation": None, "dropout": 0.0, "batch_norm": False}
+        return {name: getattr(self.options, name) for name in ("activation", "dropout", "batch_norm")}
+
+    def _batch_size(self) -> int:
+        """Samples a step: at most those that are trained on."""
+        n = len(self.dataset.X_train)
+        return min(self.choices.batch_size, n - round((self.options.validation or 0.0) * n))
+
     def _widths(self) -> list[int]:
         return [self.model.n_inputs, *self.choices.hidden, self.model.n_outputs]
 
 
-def score(model: MLP, parts: Mapping[str, tuple[Array, Array]], *, backend: str) -> Scores:
+def score(model: MLP, parts: Mapping[str, tuple[Array, Array]], *, backend: str, threads: int | None = None) -> Scores:
     """Loss and accuracy of each part; for a regression the mean absolute and squared errors, whatever the loss."""
     scores = {}
     for part, (X, y) in parts.items():
-        row = model.evaluate(X, y, backend=backend)
+        evaluate = partial(model.evaluate, X, y, backend=backend, threads=threads)
+        row = evaluate()
         if "accuracy" not in row:
-            row |= {name: model.evaluate(X, y, loss=name, backend=backend)["loss"] for name in ("mae", "mse")}
+            row |= {name: evaluate(loss=name)["loss"] for name in ("mae", "mse")}
         scores[part] = row
     return scores
 

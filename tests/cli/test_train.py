@@ -125,13 +125,13 @@ def test_the_backend_does_all_the_arithmetic_on_so_many_threads(run, monkeypatch
             return super().train(*arguments)
 
         def logits(self, *arguments):
-            seen.append(("logits", None))
+            seen.append(("logits", self.asked))
             return super().logits(*arguments)
 
     monkeypatch.setitem(BACKENDS, "spy", Spy)
     monkeypatch.setitem(BACKENDS, "last", NumpyBackend)  # which "auto" would take
     assert run("train", *QUICK, "--backend", "spy", "--threads", 2).code == 0
-    assert set(seen) == {("train", 2), ("logits", None)}
+    assert set(seen) == {("train", 2), ("logits", 2)}
 
 
 def test_the_seed_also_decides_the_split(run, pets):
@@ -147,6 +147,23 @@ def test_no_hidden_layer(run, hidden):
     result = run("train", "--hidden", hidden, "--epochs", 1)
     assert result.code == 0
     assert "64-10, linear, 650 parameters" in result.out
+
+
+def test_what_comes_behind_hidden_layers_is_not_told_where_there_are_none(run):
+    result = run("train", "--hidden", "none", "--dropout", 0.5, "--batch-norm", "--epochs", 1, "--json", "run.json")
+    assert "64-10, linear, 650 parameters" in result.out
+    with open("run.json") as file:
+        model = json.load(file)["model"]
+    assert (model["activation"], model["dropout"], model["batch_norm"]) == (None, 0.0, False)
+
+
+@pytest.mark.parametrize("validation", [[], ["--validation", 0.3]])
+def test_a_batch_has_no_more_samples_than_are_trained_on(run, pets, validation):
+    result = run("train", "--data", pets, *QUICK, "--batch-size", 1000, *validation, "--out", "m", "--json", "run.json")
+    size = ms.load("m").training.batch_size
+    assert f"batch {size}, " in result.out
+    with open("run.json") as file:
+        assert json.load(file)["training"]["batch_size"] == size == (67 if validation else 96)
 
 
 def test_the_saved_model_scores_as_printed_and_carries_its_data(run, digits):
