@@ -27,6 +27,7 @@ from mlp_scratch.cli.recipes import recipe_for
 from mlp_scratch.data import load_dataset
 from mlp_scratch.data.dataset import Dataset, Task
 from mlp_scratch.errors import ArgumentError
+from mlp_scratch.io.records import encode
 from mlp_scratch.losses import LOSSES, Loss
 from mlp_scratch.mlp import MLP
 from mlp_scratch.samples import normalises_batches
@@ -116,7 +117,13 @@ def _gradcheck(options: Options) -> int:
         )
     report = gradcheck(subject.network, subject.X, subject.y, loss=subject.loss, backend=backend, seed=options.seed)
     if options.json:
-        write_json(options.json, json_text.loads(report.to_json()))
+        about = {
+            "parameters": subject.network.n_parameters,
+            "samples": len(subject.X),
+            "data": subject.samples_of,
+            "loss_function": encode(subject.loss),
+        }
+        write_json(options.json, about | json_text.loads(report.to_json()))
     click.echo(
         f"{subject.network.n_parameters} parameters, {len(subject.X)} samples of {subject.samples_of}, "
         f"{subject.loss.kind}, backend {backend}\n\n{report}"

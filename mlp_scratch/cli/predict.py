@@ -84,6 +84,9 @@ def predict_command(
         raise unknown_name("out", Path(out).suffix, [".csv", ".npz"])
     check_outputs({"out": out, "json": json}, inputs=[model, data])
     network = load(model)
+    if proba and network.task.probabilities(np.zeros((1, network.n_outputs))) is None:
+        given = f"a model of quantities, trained with {network.task.kind}"
+        raise ArgumentError("proba", given=given, expected="one of classes or labels", mend="leave it out")
     predictions = _predict(network, data, target, proba, backend)
     if out:
         predictions.write(out)

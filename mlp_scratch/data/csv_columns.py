@@ -33,7 +33,8 @@ def named_column(path: Path | str, names: list[str], target: str) -> int:
 
 def names_features(row: list[str], feature_names: Sequence[str], target: str | None) -> bool:
     """Whether the first row is names, some of which are numbers perhaps (`2019`)."""
-    return target in row or not any(map(is_number, row)) or set(feature_names) <= set(row)
+    words = {name for name in feature_names if not is_number(name)}
+    return target in row or not any(map(is_number, row)) or not words.isdisjoint(row) or set(feature_names) <= set(row)
 
 
 def named_features(

@@ -100,6 +100,14 @@ def read_csv_features(
         if feature_names and names_features(first_row, feature_names, target):
             return Layout(features=named_features(path, line, first_row, feature_names, target))
         if len(first_row) == n_features + 1:
+            if target not in (None, *first_row) and any(map(is_number, first_row)):
+                raise bad_file(
+                    path,
+                    where=f"line {line}",
+                    given=f"{n_features + 1} columns without names",
+                    expected=f"{n_features} features, or a header with the target {target!r}",
+                    mend="put a header above the samples, or leave the target out",
+                )
             return Layout(target=n_features if target is None else named_column(path, first_row, target))
         if len(first_row) == n_features and target not in first_row:
             return Layout()

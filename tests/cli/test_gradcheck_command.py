@@ -18,7 +18,9 @@ def test_without_options_it_checks_a_small_network_on_digits(run, tmp_path):
     assert "passed" in result.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["passed"] is True
-    assert report["checked"] == 1210
+    assert report["checked"] == report["parameters"] == 1210
+    assert (report["samples"], report["data"]) == (16, "digits")
+    assert report["loss_function"] == {"kind": "cross_entropy", "label_smoothing": 0.0}
     assert report["max_error"] <= GRADCHECK
 
 

@@ -104,6 +104,7 @@ class TestColumnsByName:
             ("weight,hight\n4100,0.24\n", ["new.csv, line 1: got no column 'height'", "is it 'hight'?"]),
             ("weight,kind\n4100,cat\n", ["got no column 'height', expected the 2 features of the model by name\n"]),
             ("a,b\n4100,0.24\n", ["got no column 'weight' (2 features are missing)"]),
+            ("2019,weight\n4100,0.24\n", ["line 1: got no column 'height'"]),
             ("weight,height,weight\n4100,0.24,3\n", ["line 1: got the name 'weight' twice"]),
             ("id,weight,height\n7,4100,x\n", ["line 2, column 'height': got 'x'"]),
         ],
@@ -114,6 +115,17 @@ class TestColumnsByName:
     @pytest.mark.parametrize("content", ["weight,height\n4100,0.24\n", "4100,0.24\n"])
     def test_a_target_that_is_not_there(self, predicted, content):
         predicted(content, "--target", "nosuch").refused("--target: got 'nosuch'", "one of the 2 columns")
+
+    def test_the_target_of_the_training_without_a_header(self, run, pets):
+        """Where it stands nobody knows; that `--target` is wrong would be told to who has given none."""
+        run("train", "--data", pets, "--target", "kind", "--hidden", 4, "--epochs", 1, "--out", "m")
+        pets.with_name("new.csv").write_text("4100,0.24\n")
+        assert run("predict", "m", "--data", "new.csv").code == 0
+        pets.with_name("new.csv").write_text("4100,0.24,?\n")
+        run("predict", "m", "--data", "new.csv").refused(
+            "new.csv, line 1: got 3 columns without names, expected 2 features, or a header with the target 'kind'; "
+            "put a header above the samples, or leave the target out\n"
+        )
 
     def test_a_feature_is_no_target(self, predicted):
         predicted("weight,height,kind\n4100,0.24,?\n", "--target", "height").refused("--target: got 'height'")
@@ -290,4 +302,6 @@ def test_bad_options(run, trained, animals, arguments, words):
 def test_a_regression_has_no_probabilities(run, tmp_path):
     run("train", "--data", "xy", "--epochs", 1, "--out", "m")
     (tmp_path / "points.csv").write_text("0.5,0.5\n")
-    run("predict", "m", "--data", "points.csv", "--proba").refused("probabilities", "predict")
+    run("predict", "m", "--data", "points.csv", "--proba").refused(
+        "--proba: got a model of quantities, trained with mae, expected one of classes or labels; leave it out\n"
+    )
