@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlp_kernels.cpu.blocks import BLOCK_ROWS, DEPTH, even_block, next_rows
+from mlp_kernels.cpu.blocks import DEPTH, even_block, next_rows
 from mlp_kernels.cpu.column_tiles import column_forward, column_input
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.frame import in_line, stage, weights_of
@@ -43,8 +43,15 @@ from mlp_kernels.cpu.network import (
     WEIGHT_ROWS,
     WEIGHTS,
 )
-from mlp_kernels.cpu.prefetch import block_prefetch, part_prefetch
-from mlp_kernels.cpu.small_batch import MOST_BACKWARD, MOST_FORWARD, forward_panels, input_rows
+from mlp_kernels.cpu.prefetch import block_prefetch, part_prefetch, shared_pace
+from mlp_kernels.cpu.small_batch import (
+    INPUTS_A_SAMPLE,
+    MOST_BACKWARD,
+    MOST_FORWARD,
+    OUTPUTS_A_SAMPLE,
+    forward_panels,
+    input_rows,
+)
 from mlp_kernels.cpu.squares import transpose_block, transpose_column, transpose_part
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.totals import row_total
@@ -139,13 +146,13 @@ def _forward_panel(
 @kernel
 def few_forward(f: Any, s: int, n: int) -> bool:
     """Whether stage `s` takes the way of `small_batch`: storing its results one by one has to pay."""
-    return n <= MOST_FORWARD and stage(f, s, N_IN) >= 8 * n and stage(f, s, N_OUT) > 1
+    return n <= MOST_FORWARD and stage(f, s, N_IN) >= INPUTS_A_SAMPLE * n and stage(f, s, N_OUT) > 1
 
 
 @kernel
 def few_backward(f: Any, s: int, n: int) -> bool:
     """Whether the gradient of stage `s` goes back the way of `small_batch`: adding up the lanes of sums has to pay."""
-    return n <= MOST_BACKWARD and stage(f, s, N_OUT) >= 32 * n
+    return n <= MOST_BACKWARD and stage(f, s, N_OUT) >= OUTPUTS_A_SAMPLE * n
 
 
 @kernel
@@ -187,7 +194,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
         return
     whole, panels, pace = in_line(f, s, width), (n + width - 1) // width, load(f.places, PACE)
     block = even_block(whole, DEPTH, width)
-    d_pace = max(1, tile.rows * width // BLOCK_ROWS)
+    dz_pace = shared_pace(tile)
     k = 0
     while k < depth:
         steps = min(block, whole - k) if k < whole else depth - k
@@ -206,7 +213,7 @@ def input_gradient(tile: Tile, f: Any, s: int, dz: Any, transposed: Any, dx: Any
                 next_w = shift(w_then, i * width + b * width * pace), pace
                 i += height
                 next_dx = block_prefetch(tile, shift(dx_block, height * width) if i < end else dx_after)
-                next_dz = part_prefetch(tile, d_then, part, steps, d_pace)
+                next_dz = part_prefetch(tile, d_then, part, steps, dz_pace)
                 part += 1
                 what = w_block, hop, d, steps, dx_block, first, x_block, cut, samples
                 input_tile(tile, height, *what, next_dx, next_w, next_dz)

@@ -17,6 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from mlp_kernels.cpu.blocks import BLOCK_ROWS
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.memory import shift
 from mlp_kernels.cpu.tile import Tile
@@ -71,3 +72,13 @@ def block_prefetch(tile: Tile, block: Any) -> Any:
 def part_prefetch(tile: Tile, block: Any, part: int, steps: int, pace: int) -> Any:
     """How tile number `part` prefetches, in `steps` steps, its part of a block that several tiles share."""
     return shift(block, part * steps * pace), pace
+
+
+@kernel
+def shared_pace(tile: Tile) -> int:
+    """The pace at which the tiles of `BLOCK_ROWS` rows together prefetch a panel of dz, the next that they will read.
+
+    A panel has as many rows, of w elements, as a tile takes steps. There are `BLOCK_ROWS` / R tiles of R rows, so at
+    each step each of them prefetches w R / `BLOCK_ROWS` elements.
+    """
+    return max(1, tile.rows * tile.columns // BLOCK_ROWS)

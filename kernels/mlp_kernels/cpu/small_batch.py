@@ -26,7 +26,11 @@ from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.vector_ir import Vectors, index
 
 MOST_FORWARD, MOST_BACKWARD = 4, 2
-"""Samples up to which this way is the faster one: with more, the sums of one step no longer fit the registers."""
+"""Samples up to which this way is taken, as measuring gave: registers would do for the sums of more, but results are
+stored one by one here, or the lanes of sums added up, for each sample anew, where a tile stores a vector of samples."""
+INPUTS_A_SAMPLE, OUTPUTS_A_SAMPLE = 8, 32
+"""Terms that the sums must have for each sample of the batch: inputs of the layer forward, outputs back. What this way
+saves grows with them; what it costs, a store by itself or lanes to add up, does not. Measured, too."""
 
 
 def _forward_of(samples: int, panels: int) -> Any:

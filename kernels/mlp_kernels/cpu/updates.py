@@ -9,12 +9,12 @@ from functools import cache
 from math import sqrt
 from typing import Any, TypeAlias
 
-from mlp_kernels.cpu.blocks import BLOCK_ROWS, next_rows
+from mlp_kernels.cpu.blocks import next_rows
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.elementary import expm1
 from mlp_kernels.cpu.memory import load, number, shift, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
-from mlp_kernels.cpu.prefetch import part_prefetch
+from mlp_kernels.cpu.prefetch import part_prefetch, shared_pace
 from mlp_kernels.cpu.rules import (
     BETA1,
     BETA2,
@@ -140,7 +140,7 @@ def weights_update_of(rule: Rule) -> Update:
     ) -> None:
         width = tile.columns
         pace = (AHEAD_HALVES * tile.rows * width * tile.element_bytes // 2 + n - 1) // n
-        dz_pace = max(1, tile.rows * width // BLOCK_ROWS)
+        dz_pace = shared_pace(tile)
         # From the last one back: the way forward has left it in the caches, and will begin with the first.
         for panel in range(last - 1, first - 1, -1):
             d = shift(dz, panel * dz_step)
