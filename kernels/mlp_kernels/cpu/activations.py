@@ -3,6 +3,9 @@
 Each is a pair, f(x, a, b) and f'(x, a, b), with up to two constants; `forward_of` and `backward_of` make of them
 loops over blocks that LLVM vectorises, for any vector width and both float types. Derivatives at a kink are
 PyTorch's.
+
+Plain reference: `function` and `derivative` of the layers in `mlp_scratch/layers/`; compared by
+`tests/testing/kernel_functions/test_activations.py`.
 """
 
 from collections.abc import Callable

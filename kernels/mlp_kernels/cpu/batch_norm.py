@@ -4,7 +4,10 @@
     dx = γ / √(σ² + eps) · (dy - mean(dy) - x̂ · mean(dy · x̂))
 
 S. Ioffe, C. Szegedy, ICML 2015. Sums run lane by lane, then over the lanes, so that they vectorise and come out the
-same however the features are divided among threads.
+same however the features are divided among threads. `panel_step` is how many elements lie between a feature's row in
+one panel and its row in the next.
+
+Plain reference: `mlp_scratch/layers/batch_norm.py`; compared by `tests/testing/kernel_functions/test_batch_norm.py`.
 """
 
 from typing import Any

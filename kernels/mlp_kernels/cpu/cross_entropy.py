@@ -7,6 +7,8 @@ the largest logit of each sample, so that none overflows. A vector of samples at
 summed over them stays close by, and a short batch costs no more vectors than it fills.
 
 The second way by the outputs is from the last to the first, so that of equal logits the first one is what remains.
+
+Plain reference: `mlp_scratch/losses/cross_entropy.py`; compared by `tests/testing/kernel_functions/test_losses.py`.
 """
 
 from typing import Any

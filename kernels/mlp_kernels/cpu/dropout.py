@@ -3,6 +3,9 @@
 Element (row, column) of a layer's output is kept where word `column % 4` of Philox4x32-10 at the counter
 (column // 4, row, layer and high bits of the step, low bits of the step) is at least p · 2^32; J. Salmon, M. Moraes,
 R. Dror, D. Shaw, SC 2011. Four features of one sample share a counter, so the loop runs over samples, a lane each.
+
+Plain reference: `philox4x32` and `dropout_words` in `mlp_scratch/random.py`; compared by
+`tests/testing/kernel_functions/test_random.py`.
 """
 
 from functools import partial

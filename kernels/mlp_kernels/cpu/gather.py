@@ -9,6 +9,10 @@ A data set is an address, two strides in bytes and the code for its type; nothin
 features of a sample are neighbours in memory, squares of `lanes` x `lanes` are transposed in registers; what is left of
 them, or lies otherwise, goes row by row. There, lanes beyond the last sample repeat it. What other lanes beyond it hold
 is no matter: nothing that a lane computes leaves it.
+
+Plain reference: of panel b of features, `X[order[b * w : (b + 1) * w]].T`, and likewise of targets; compared by
+`tests/kernels/test_gather.py`. Of shares, `Loss.shares` in `mlp_scratch/losses/base.py`; compared by
+`tests/backends/test_parity.py`.
 """
 
 from collections.abc import Callable

@@ -13,6 +13,8 @@ the next one, where otherwise it has rows to spare for a whole tile:
 
 So these go through a room aside, of a tile's size. `update_in_place` is called through an address, see `native.py`:
 only wide networks need it compiled, see `safe_steps.py`.
+
+Plain reference: the same network with all of its panels in `packed`; compared by `tests/backends/test_in_place.py`.
 """
 
 from typing import Any

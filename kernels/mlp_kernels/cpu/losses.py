@@ -7,6 +7,8 @@ Each writes the loss and the accuracy of every sample and, times the sample's sh
 Lanes beyond the last sample may come out as anything. Accuracies of regressions are NaN. All but the cross-entropy of
 a softmax, which is `cross_entropy.py`, are means over the outputs, and thus a pair of scalar functions, as an
 activation is.
+
+Plain reference: the classes in `mlp_scratch/losses/`; compared by `tests/testing/kernel_functions/test_losses.py`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,10 @@
-"""PReLU: a line below zero whose slope is learned."""
+"""PReLU: a line below zero whose slope is learned.
+
+x, y, dy and lanes are `count` elements of one feature's row in a panel.
+
+Plain reference: `PReLU` in `mlp_scratch/layers/relu.py`; compared by
+`tests/testing/kernel_functions/test_activations.py`.
+"""
 
 from typing import Any
 

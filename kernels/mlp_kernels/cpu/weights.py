@@ -3,6 +3,9 @@
     W (H, D), row by row                     [ceil(H/w)][D'][w], W[h, d] at panel h // w, row d, lane h % w
 
 Both directions go square by square, turned in registers, so that both sides are read and written in whole vectors.
+
+Plain reference, where W fills its panels: `W.reshape(H // w, w, D).transpose(0, 2, 1)`; compared by
+`tests/kernels/test_layer_tiles.py`.
 """
 
 from typing import Any
