@@ -10,13 +10,14 @@ With w = tile.columns, everything that training touches again and again lies in 
 D', H', N' are rounded up, so that tiles may write whole blocks; what lies there is never read as a result. Every
 stride inside a tile is then a constant of the generated code, and every load but the broadcasts is a whole vector:
 
-    product                  a block of         one term of the sum reads
-    z  = W x + b             R outputs x w samples    R neighbours of one row of W,      one row of X
-    dx = Wᵀ dz               R inputs  x w samples    one lane of R rows of W,           one row of dZ
-    dW = x dzᵀ               R inputs  x w outputs    one lane of R rows of X,           one row of dZ, transposed
+    product         a block of                one term of the sum reads, of panels
+    z  = W x + b    R outputs x w samples     R neighbours of a row, W[h..h+R-1, d],     a row, X[n..n+w-1, d]
+    dx = Wᵀ dz      R inputs  x w samples     a lane of R rows, W[h, d..d+R-1],          a row, dZ[n..n+w-1, h]
+    dW = x dzᵀ      R inputs  x w outputs     a lane of R rows, X[n, d..d+R-1],          a row, dZ[n, h..h+w-1]
 
-In the last two the lanes of A go by, and at the end of a panel A hops to the next one. The last is `weight_tiles.py`.
-The plain reference of the other two, which are here, is `register_tile.reference`.
+The first product sums over the inputs d, the second over the outputs h, the third over the samples n; it reads the
+transposed dZ. In the last two the lanes of the first factor go by, and at the end of a panel it hops to the next one.
+The last is `weight_tiles.py`. The plain reference of the other two, which are here, is `register_tile.reference`.
 """
 
 from typing import Any

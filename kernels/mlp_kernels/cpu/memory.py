@@ -199,10 +199,7 @@ def scalar_of(kind: Any) -> Any:
 
 
 def fused_multiply_add(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
-    """`x * y + z` of scalars or vectors.
-
-    `llvm.fma` would insist on one rounding: without the instruction it calls libm, a hundred times slower.
-    """
+    """`x * y + z` of scalars or vectors; why not `llvm.fma`, `vector_ir.Vectors.multiply_add` says."""
     kind, vector = x.type, isinstance(x.type, ir.VectorType)
     width = 64 if (kind.element if vector else kind) == ir.DoubleType() else 32
     name = f"llvm.fmuladd.{f'v{kind.count}' if vector else ''}f{width}"

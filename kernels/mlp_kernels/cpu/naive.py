@@ -10,9 +10,9 @@ Each element of C walks along a row of A, which is contiguous, and down a column
     | . . . . . . . |           | . # . . |  a line of      | . . . . |
                                   ^ j        cache for each
 
-One element of every cache line of B is used before the line is needed again for the next j; once B is larger
-than the cache, it has gone by then. The compiler can't use vectors either: that would change the order of
-the sum. This rung is the specification of the others.
+A column touches K lines of the cache, in large matrices on as many pages, and uses one element of each. What
+the cache or the TLB can't hold of these has gone by the next j, which needs the same lines again. The compiler
+can't use vectors either: that would change the order of the sum. This rung is the specification of the others.
 """
 
 from typing import Any, TypeAlias

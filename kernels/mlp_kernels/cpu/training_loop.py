@@ -9,6 +9,15 @@ Every thread runs this same function on its share of features or panels, helps t
 meets the others where it needs what they wrote (`sections.py`). What a thread computes depends on where it works, never
 on how many there are: an element of any result is one sum in one order, and sums over threads don't exist. So the bits
 are the same for any number of threads.
+
+Names, here and in what the loop calls:
+
+    f             the `Frame`: pointers to all that a call works on, see `frame.py`
+    s             a stage, the input or a dense layer with its operations, see `network.py`
+    n             the samples of this batch
+    begin, end    a range of features (or of panels, or samples, where that is said), `end` the first one beyond it
+    sources       room for the addresses of a panel's samples
+    round_        the number of the next meeting, which also names the section before it in `claims.py`
 """
 
 from typing import Any
@@ -122,7 +131,7 @@ def infer(
 
 @kernel
 def _figures(tile: Tile, f: Any, n: int) -> Any:
-    """Loss and accuracy of the batch, summed over its samples."""
+    """The loss of the batch, a sum over its samples weighted by their shares, and its accuracy, a plain mean."""
     width, total, right = tile.columns, 0.0, 0.0
     for first in range(0, n, width):
         shares, values = shift(f.arena, load(f.places, SHARES) + first), shift(f.arena, load(f.places, VALUES) + first)
