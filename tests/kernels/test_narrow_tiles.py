@@ -73,9 +73,8 @@ def test_forward_of_small_batch(tile, outputs, depth, samples, cut, seed):
         panel = np.ascontiguousarray(w[i // tile.columns, :, i % tile.columns : i % tile.columns + tile.rows])
         block = np.zeros((depth, tile.columns), tile.dtype)
         block[:, : tile.rows] = panel
-        forward(
-            tile, False, block, x, depth, expected[i : i + tile.rows], bias[i : i + tile.rows], 1, floor, tile.columns
-        )
+        z_rows, biases = expected[i : i + tile.rows], bias[i : i + tile.rows]
+        forward(tile, tile.rows, block, x, depth, z_rows, biases, 1, floor, tile.columns)
     assert np.array_equal(z[:outputs, :samples], expected[:outputs, :samples])
     assert (z[:, samples + 1 :] == 7).all(), "columns beyond the samples"
     assert (z[last:] == 7).all(), "rows beyond the last vector of outputs"

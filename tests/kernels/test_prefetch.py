@@ -39,6 +39,6 @@ def test_the_tiles_of_a_batch_prefetch_all_of_a_panel(batch, dtype):
 
 def test_only_tiles_with_instructions_to_spare_ask(tile):
     w, x, z = (normal(tile, 3, tile.columns) for _ in range(3))
-    forward(tile, False, w, x, 3, np.tile(z, (tile.rows, 1)), z[0], 1, tile.dtype.type(0), tile.columns)
+    forward(tile, tile.rows, w, x, 3, np.tile(z, (tile.rows, 1)), z[0], 1, tile.dtype.type(0), tile.columns)
     code = next(text for signature, text in forward.inspect_llvm().items() if signature[0].value == tile)
     assert bool(re.search(r"call .*@llvm\.prefetch", code)) is (tile.rows >= LEAST_ROWS)
