@@ -143,6 +143,30 @@ def test_a_loss_that_overflows_diverges_though_its_gradient_does_not():
     assert caught.value.step == 7
 
 
+def test_a_shared_slope_that_overflows_diverges_at_its_step():
+    """Its gradient is a sum over a layer's features, and all else in the step stays far below the largest number."""
+    model = ms.Sequential([ms.Dense(4, 64), ms.PReLU(slope=0.0), ms.Dense(64, 64)], seed=0)
+    model.parameters["0.weight"][:], model.parameters["2.weight"][:] = -1, 1e19
+    X, y = np.full((40, 4), 1e20, "float32"), np.ones((40, 64), "float32")
+    X[:20] = 0
+    with pytest.raises(ms.DivergedError) as caught:
+        fitted(model, X, y, in_place=True, optimizer=ms.SGD(1e-30), batch_size=10, epochs=1, shuffle=False)
+    assert caught.value.step == 3
+    assert np.isfinite(model.flat).all()
+
+
+def test_an_infinity_is_seen_where_all_gradients_are_zero():
+    """A ReLU overflows, the sigmoid behind it hides that from the loss, and 0 times infinity is NaN."""
+    model = ms.Sequential([ms.Dense(2, 64), ms.ReLU(), ms.Dense(64, 64), ms.Sigmoid(), ms.Dense(64, 1)], seed=0)
+    for layer, weight in {"0": 3e38, "2": 0.1, "4": 1.0}.items():
+        model.parameters[f"{layer}.weight"][:] = weight
+    before = model.flat.copy()
+    with pytest.raises(ms.DivergedError) as caught:
+        fitted(model, np.full((32, 2), 3.0), np.full(32, 64.0), in_place=True, optimizer="sgd", epochs=1)
+    assert caught.value.step == 1
+    assert np.array_equal(model.flat, before)
+
+
 def test_a_step_that_might_not_be_finite_is_taken_on_a_copy(taken):
     """Parameters so large that the bound says nothing, and all is well."""
     widths = [16, 32, 1]

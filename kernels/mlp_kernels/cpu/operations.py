@@ -211,13 +211,13 @@ def _unnormalise(
 @kernel
 def update_vectors(tile: Tile, f: Any) -> None:
     """One optimiser step of all learning parameters that are no weights, from their gradients. For one thread."""
-    _add_up_shared_slopes(f)
+    add_up_shared_slopes(f)
     count, hyper = load(f.places, VECTORS), shift(f.arena, load(f.places, HYPER))
     call(load(f.code, UPDATE_VECTOR), (tile, f.packed, f.slot_step, f.gradients, count, hyper))
 
 
 @kernel
-def _add_up_shared_slopes(f: Any) -> None:
+def add_up_shared_slopes(f: Any) -> None:
     """The gradients of slopes that all features of a layer share, from those of the features, in their order."""
     for s in range(f.n_stages):
         for o in range(stage(f, s, FIRST_OP), stage(f, s, LAST_OP)):

@@ -88,7 +88,9 @@ def judge(
         change = load(hyper, LR) * (gradient + max(1.0, load(hyper, BETA1)) * m)
     weights = abs(load(hyper, SHRINK)) * weights + change
     most = (3.4028234663852886e38 if tile.element_bytes == 4 else 1.7976931348623157e308) / MARGIN
-    is_safe = abs(loss) < np.inf and max(_largest(buffers, n_buffers), weights, m, v) < most
+    # Infinity times 0 is NaN, which `max` passes over: x and dz are looked at by themselves.
+    is_finite = abs(loss) < np.inf and max(x, dz) < np.inf
+    is_safe = is_finite and max(_largest(buffers, n_buffers), weights, m, v) < most
     source, to = (buffers, before) if is_safe else (before, buffers)
     for i in range(n_buffers):
         store(to, i, load(source, i))

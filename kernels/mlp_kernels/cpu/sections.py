@@ -46,7 +46,7 @@ from mlp_kernels.cpu.network import (
     VALUES,
     VECTORS,
 )
-from mlp_kernels.cpu.operations import run_backward, run_forward
+from mlp_kernels.cpu.operations import add_up_shared_slopes, run_backward, run_forward
 from mlp_kernels.cpu.owners import keeps_panels, owned_features, owned_outputs, owned_weights, passes_on
 from mlp_kernels.cpu.safe_steps import IS_SAFE
 from mlp_kernels.cpu.small_batch import MOST_FORWARD
@@ -199,6 +199,7 @@ def _judge(tile: Tile, f: Any, n: int, loss: float, thread: int, threads: int, r
     call(load(f.code, NOTE), (tile, f.stages, lowest, f.n_stages, f.arena, f.bounds, n, thread, threads))
     round_ = meet(f.board, round_, threads)
     if thread == 0:
+        add_up_shared_slopes(f)
         gradients, buffers = (f.gradients, load(f.places, VECTORS)), (f.buffers, f.before, f.n_buffers)
         hyper, adam = shift(f.arena, load(f.places, HYPER)), 1 if is_adam(f.optimizer_constants) else 0
         call(load(f.code, JUDGE), (tile, f.bounds, n, threads, loss, *gradients, *buffers, hyper, adam))
