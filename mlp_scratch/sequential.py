@@ -114,7 +114,8 @@ class Sequential(Model):
         Raises:
             ArgumentError: for arguments that don't fit, before anything is changed.
             DivergedError: at a NaN or an infinity; the model keeps the parameters from before that step.
-            KeyboardInterrupt: for Ctrl-C; the model is at the end of the last whole step, and a further fit goes on.
+            KeyboardInterrupt: for Ctrl-C, as soon as the step under way has ended, and what a first fit compiles is
+                compiled; the model is at the end of the last whole step, and a further fit goes on.
         """
         shuffle = checks.boolean("shuffle", shuffle)
         progress = None if progress is None else checks.boolean("progress", progress)

@@ -8,8 +8,10 @@ import threading
 import numpy as np
 import pytest
 
-from mlp_scratch import MLP, Callback, training
-from mlp_scratch.backends import BACKENDS
+from mlp_scratch import MLP, SGD, Callback, Dense, DivergedError, Sequential, training
+from mlp_scratch.backends import BACKENDS, numba_inference
+from mlp_scratch.backends import numba as compiled
+from mlp_scratch.backends.numba_run import CompiledRun
 from mlp_scratch.backends.numpy import NumpyBackend
 from mlp_scratch.interrupts import deferred_interrupts
 
@@ -149,6 +151,62 @@ def test_ctrl_c_is_answered_while_a_large_validation_set_is_scored(monkeypatch):
     assert model.training.epoch == 1
     assert model.history.stopped == "interrupted"
     assert model.history.epochs[0].val_loss is None
+
+
+def press_at_call(monkeypatch, module, name, number):
+    """Let Ctrl-C be pressed when a function of `module` is called for the n-th time; returns the list of its calls."""
+    calls, function = [], getattr(module, name)
+
+    def press(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(module, name, press)
+    return calls
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("method", ["logits", "predict", "predict_proba"])
+def test_ctrl_c_is_answered_while_many_samples_are_predicted(method, threads, monkeypatch):
+    """As soon as the batches of a call are."""
+    model, samples = build(), np.random.default_rng(3).normal(size=(5000, 4))
+    whole = model.logits(samples, backend="numba")
+    monkeypatch.setattr(numba_inference, "WORK_A_CALL", 0)
+    monkeypatch.setattr(compiled, "usable_cores", lambda: threads)
+    monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
+    assert np.array_equal(model.logits(samples, backend="numba"), whole)
+    calls = press_at_call(monkeypatch, numba_inference, "on_threads", 3)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, method)(samples, backend="numba")
+    assert len(calls) == 3
+    assert np.array_equal(model.logits(samples, backend="numba"), whole)
+
+
+def diverging(steps):
+    """A model whose loss overflows after about so many steps, and the options of that fit."""
+    model = Sequential([Dense(1, 1, bias=False)], seed=0)
+    model.flat[:] = 1
+    lr = (1 + 10 ** (19 / steps)) / 2  # the weight is multiplied by 1 - 2 lr at each step
+    return model, {"loss": "mse", "optimizer": SGD(lr), "batch_size": 4, "backend": "numba", "progress": False}
+
+
+def test_ctrl_c_is_answered_on_the_way_back_from_a_step_that_diverged(monkeypatch):
+    """Then the steps of that call count as not taken, and who goes on comes to the same end."""
+    (model, options), (whole, _) = diverging(1000), diverging(1000)
+    samples, targets = np.ones((4000, 1), "float32"), np.zeros(4000)
+    with pytest.raises(DivergedError) as expected:
+        whole.fit(samples, targets, epochs=3, **options)
+    press_at_call(monkeypatch, CompiledRun, "return_to_last_good_step", 1)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(samples, targets, epochs=3, **options)
+    assert model.history.stopped == "interrupted"
+    assert len(model.history.losses) == model.training.step < whole.training.step
+    with pytest.raises(DivergedError) as caught:
+        model.fit(samples, targets, epochs=3, **options)
+    assert caught.value.step == expected.value.step
+    assert np.array_equal(model.flat, whole.flat)
 
 
 def test_the_handler_before_is_put_back_and_called():

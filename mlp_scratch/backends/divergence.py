@@ -12,9 +12,11 @@ from mlp_scratch.program import Program
 
 
 def last_good_step(is_good_after: Callable[[int], bool], losses: npt.NDArray[np.float64]) -> int:
-    """How many steps end in finite numbers, given the losses of the steps that were taken.
+    """How many steps end in finite numbers, given the losses of the steps that were taken, which as a whole don't.
 
-    Once a parameter is not finite it stays so, hence bisection finds the step that made the first one so.
+    Once a parameter is not finite it stays so, hence bisection finds the step that made the first one so. Hardly ever
+    are these many steps before the first loss that shows it, so the search begins there and goes back in strides that
+    double.
 
     Args:
         is_good_after: whether everything is finite after so many steps from the start, which it takes again.
@@ -24,7 +26,10 @@ def last_good_step(is_good_after: Callable[[int], bool], losses: npt.NDArray[np.
     5
     """
     bad = np.flatnonzero(~np.isfinite(losses))
-    low, high = 0, int(bad[0]) if len(bad) else len(losses)  # steps known to be good; the most that may be
+    high = int(bad[0]) if len(bad) else max(0, len(losses) - 1)  # the most that may be good
+    low, stride = high, 1
+    while low > 0 and not is_good_after(low):
+        low, high, stride = max(0, low - stride), low - 1, 2 * stride
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if is_good_after(middle) else (low, middle - 1)

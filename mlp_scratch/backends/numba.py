@@ -139,9 +139,11 @@ class NumbaBackend:
             return run.taken
         self._kept = None  # NaN may have got into the padding
         run.memory = run.tables.memory()
-        run.return_to_last_good_step(state)
+        run.return_to_last_good_step(state, stop, self._pace)
         run.write_down(records)
         run.save(state)
+        if stop():  # perhaps short of the last good step
+            return run.taken
         raise divergence(program, state, samples, plan, run.taken)
 
     def _run(self, program: Program, state: State, samples: Samples, plan: Plan, *, in_place: bool) -> CompiledRun:

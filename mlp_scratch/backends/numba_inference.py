@@ -29,6 +29,12 @@ from mlp_scratch.program import Program
 BATCH = 256
 """Samples that go through the network together."""
 
+WORK_A_CALL = 1e9
+"""Of a call, in multiply-adds: a tenth of a second on one slow core. Between calls Python answers Ctrl-C."""
+
+WORK_A_FEATURE = 16
+"""Multiply-adds that a number counts as which a layer reads, or an operation works out."""
+
 
 def many_logits(
     program: Program, state: State, X: Array, threads: int, constants: Hashable, packed: Array | None = None
@@ -46,17 +52,24 @@ def many_logits(
     memory = tables.memory(packed)
     memory.buffers[...] = state.buffers
     tables.layout.pack(state.flat, memory.packed[0])
-    at_once = len(X) if is_readable(X) else size
+    at_once = size * _batches_a_call(program, size) if is_readable(X) else size
+    order = np.arange(min(at_once, len(X)))
     for first in range(0, len(X), at_once):
         rows = X[first : first + at_once]
         rows = rows if is_readable(rows) else np.ascontiguousarray(rows, program.dtype)
-        data, order = describe(rows, tables.tile), np.arange(len(rows))
+        data, order = describe(rows, tables.tile), order[: len(rows)]
         work = partial(infer, tables.tile, tables.network, memory, data)
         if is_first_call(infer, tables.tile):
             with announcing(f"inference for {program.dtype}"):
                 work(order[:0], size, out[:0], 0, 1)
         on_threads(partial(work, order, size, out[first : first + at_once]), tables.threads, memory)
     return out
+
+
+def _batches_a_call(program: Program, size: int) -> int:
+    """How many batches of `size` samples go into one call of the compiled code."""
+    features = sum(op.n_in + op.n_out for op in program.operations)
+    return max(1, int(WORK_A_CALL / (size * (program.n_parameters + WORK_A_FEATURE * features))))
 
 
 @cache

@@ -115,11 +115,12 @@ class CompiledRun:
     def _threads_to_move(self, state: State) -> int:
         return self.tables.threads if state.flat.size + state.slots.size >= NUMBERS_FOR_THREADS else 1
 
-    def advance_until(self, stop: Stop, pace: Pace) -> None:
-        """Take the plan's steps until it ends, `stop` says so, a loss is not finite, or a step is refused."""
-        while self.taken < len(self.plan.lr) and not stop():
+    def advance_until(self, stop: Stop, pace: Pace, end: int | None = None) -> None:
+        """Take the plan's steps, at most `end`, until `stop` says so, a loss is not finite, or a step is refused."""
+        end = len(self.plan.lr) if end is None else end
+        while self.taken < end and not stop():
             steps, threads = pace.next_call()
-            first, count = self.taken, min(steps, len(self.plan.lr) - self.taken)
+            first, count = self.taken, min(steps, end - self.taken)
             start = perf_counter()
             self.taken += self.advance(first, count, threads=threads)
             elapsed = perf_counter() - start
@@ -192,14 +193,21 @@ class CompiledRun:
                 return False
         return True
 
-    def return_to_last_good_step(self, state: State) -> None:
-        """Take only as many steps as end in finite numbers, from `state`, which is that before the first."""
+    def return_to_last_good_step(self, state: State, stop: Stop, pace: Pace) -> None:
+        """Take only as many steps as end in finite numbers, from `state`, which is that before the first.
+
+        They may be fewer once `stop` says so.
+        """
+
+        def take_again(steps: int) -> None:
+            self.load(state)
+            self.taken = 0
+            self.advance_until(stop, pace, steps)
 
         def is_good_after(steps: int) -> bool:
-            self.load(state)
-            self.advance(0, steps)
-            return self.is_finite(steps)
+            take_again(steps)
+            return self.taken == steps and self.is_finite(steps)
 
-        self.taken = last_good_step(is_good_after, self.losses[: self.taken])
-        self.load(state)
-        self.advance(0, self.taken)
+        good = last_good_step(is_good_after, self.losses[: self.taken])
+        if self.taken != good:
+            take_again(good)

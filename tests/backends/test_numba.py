@@ -11,6 +11,7 @@ from mlp_scratch import machine
 from mlp_scratch.backends import get_backend
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends.base import Plan, Records, Samples, State
+from mlp_scratch.backends.divergence import last_good_step
 from mlp_scratch.errors import DivergedError
 from mlp_scratch.losses import MSE
 from mlp_scratch.program import lower
@@ -189,6 +190,24 @@ def test_parameters_that_overflow_behind_a_finite_loss_are_found_too():
     X, y = np.ones((8, 1)), np.full(8, 3e18)
     outcomes = run(X, y, steps=12, batch=8, lr=1e19, layers=[ms.Dense(1, 1)])
     same_divergence(outcomes, outcomes["numpy"][2].step)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+@pytest.mark.parametrize("behind", [0, 1, 2, 6, 100])
+def test_the_last_good_step_is_sought_from_the_first_loss_that_shows_it(behind, shown):
+    """Steps are taken again from the start for each look."""
+    losses, asked = np.ones(5001), []
+    if shown:
+        losses[4000:] = np.nan
+    good = (4000 if shown else 4999) - behind
+
+    def is_good_after(steps):
+        asked.append(steps)
+        return steps <= good
+
+    assert last_good_step(is_good_after, losses) == good
+    assert len(asked) <= 1 + 2 * (behind + 1).bit_length()
+    assert last_good_step(lambda steps: steps <= 0, losses) == last_good_step(is_good_after, losses[:0]) == 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
