@@ -120,7 +120,9 @@ class Population:
         shuffle = checks.boolean("shuffle", shuffle)
         from mlp_scratch.backends.numba import usable_threads  # loads Numba, which `get_backend` has found usable
 
-        workers = usable_threads() if threads is None else checks.integer("threads", threads, at_least=1)
+        workers = usable_threads()
+        if threads is not None:
+            workers = min(workers, checks.integer("threads", threads, at_least=1))
         jobs = self._jobs(X, y, loss, chosen, sample_weight, checks.integer("batch_size", batch_size, at_least=1))
         programs = {id(job.program): job.program for job in jobs}.values()
         if backend == "auto" and any(get_backend("auto", program).name != "cuda" for program in programs):

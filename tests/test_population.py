@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import mlp_scratch as ms
-from mlp_scratch import jobs
+from mlp_scratch import jobs, population
+from mlp_scratch.backends import numba as compiled
 from mlp_scratch.errors import ArgumentError
 from tests.backends.fits import few_startable
 from tests.refusals import assert_refused, snapshot
@@ -26,6 +27,12 @@ def alone(X, y, seed, lr=None, init=None, **options):
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(50, 3)), rng.normal(size=50)
+
+
+@pytest.fixture(autouse=True)
+def _three_cores(monkeypatch):
+    """Wherever the tests run."""
+    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
 
 
 @pytest.fixture
@@ -59,6 +66,15 @@ def test_with_sample_weights_each_network_has_the_figures_of_training_it_alone(s
         expected = alone(*data, seed, shuffle=shuffle, **options)
         assert np.array_equal(network.flat, expected.flat)
         assert network.history.column("loss") == expected.history.column("loss")
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(None, 2), (1, 1), (2, 2), (8, 2)])
+def test_threads_is_an_upper_limit_as_the_cores_are(threads, at_once, model, data, monkeypatch):
+    asked = []
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
+    monkeypatch.setattr(population, "on_threads", lambda workers, *_: asked.append(workers))
+    ms.Population(model, seeds=range(4)).fit(*data, epochs=1, threads=threads, backend="numba")
+    assert asked == [at_once]
 
 
 def test_a_network_of_a_population_can_be_trained_on(model, data):
