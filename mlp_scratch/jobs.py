@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from time import perf_counter
 
@@ -20,6 +20,10 @@ from mlp_scratch.training import Course, Ledger, Schedule, Training
 
 TILE = 16
 """About the side of the blocks that kernels work on."""
+
+SECONDS_A_LOOK = 0.05
+"""While threads are waited for, signal handlers run at least so often: a signal that comes just before the waiting
+begins, or to another thread, does not end it, and on some systems none does."""
 
 
 class Job:
@@ -92,6 +96,8 @@ def on_threads(workers: int, jobs: list[Job], epochs: int, shuffle: bool) -> Non
             if not futures:
                 train_one_after_the_other()
             for future in futures:
+                while wait([future], SECONDS_A_LOOK).not_done:
+                    pass
                 future.result()
         except BaseException:
             failed.set()

@@ -298,7 +298,7 @@ def test_after_ctrl_c_no_network_has_figures_of_the_fit_before(data):
     def press():
         while first.training is former or first.training.step < 100:
             time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # which does not wake the main thread
 
     presser = threading.Thread(target=press)
     presser.start()
