@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -156,19 +158,80 @@ def test_without_a_folder_to_write_kernels_are_compiled_each_time(monkeypatch):
     assert double(2.5) == 5.0
 
 
-def test_a_full_disk_is_no_error(monkeypatch):
-    def full(*_args, **_options):
+def entries(function):
+    """The files of the folder of a kernel, of those named after it."""
+    folder = Path(function._cache.cache_path)
+    return [entry for entry in folder.iterdir() if entry.suffix == ".nbc" and function.__name__ in entry.name]
+
+
+def test_a_full_disk_is_no_error_and_leaves_nothing(monkeypatch):
+    drafts = []
+
+    def full(path, code):
+        drafts.append(path)
+        path.touch()
         raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(caching.tempfile, "NamedTemporaryFile", full)
-
     @compiling.kernel
-    def double(x):
+    def twice_on_a_full_disk(x):
         return x + x
 
-    double._cache.flush()
-    assert double(2.5) == 5.0
-    assert not list(Path(double._cache.cache_path).glob(f"{double._cache._stem}-*.nbc"))
+    twice_on_a_full_disk._cache.flush()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert twice_on_a_full_disk(2.5) == 5.0
+    assert len(drafts) == 1
+    assert not drafts[0].exists()
+    assert not entries(twice_on_a_full_disk)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_an_entry_can_be_read_by_whom_the_umask_lets(umask, mode):
+    @compiling.kernel
+    def shared_by_a_group(x):
+        return x + x
+
+    shared_by_a_group._cache.flush()
+    before = os.umask(umask)
+    try:
+        shared_by_a_group(1.0)
+    finally:
+        os.umask(before)
+    (entry,) = entries(shared_by_a_group)
+    assert entry.stat().st_mode & 0o777 == mode
+
+
+def test_where_nothing_can_be_written_what_is_there_is_read(monkeypatch):
+    """As in a container that came with its kernels compiled, run by a user without a home."""
+
+    def read_only(**_options):
+        raise PermissionError(errno.EACCES, "permission denied")
+
+    def compiled_before(x):
+        return x + x
+
+    first = compiling.kernel(compiled_before)
+    assert first(2.5) == 5.0
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    second = compiling.kernel(compiled_before)
+    assert second(2.5) == 5.0
+    assert second._cache.cache_path == first._cache.cache_path
+    assert sum(second.stats.cache_hits.values()) == 1
+
+
+def test_entries_of_other_sources_are_dropped_wherever_in_its_file_a_function_was(monkeypatch):
+    def moved_by_an_upgrade(x):
+        return x + x
+
+    kernel = compiling.kernel(moved_by_an_upgrade)
+    kernel(1.0)
+    code = moved_by_an_upgrade.__code__
+    later = FunctionType(code.replace(co_firstlineno=code.co_firstlineno + 1), globals(), moved_by_an_upgrade.__name__)
+    later.__qualname__ = moved_by_an_upgrade.__qualname__
+    monkeypatch.setattr(caching, "source_digest", lambda: "another")
+    compiling.kernel(later)(1.0)
+    (entry,) = entries(kernel)
+    assert "another" in entry.name
+    entry.unlink()
 
 
 def test_importing_the_package_loads_nothing():

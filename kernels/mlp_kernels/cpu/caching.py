@@ -8,13 +8,12 @@ with a digest of the rest: machine code in which a disk has changed a bit would 
 """
 
 import hashlib
-import os
 import pickle
-import tempfile
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import llvmlite
 import numba
@@ -38,12 +37,35 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def _readable(locator: Any) -> Any:
+    """Numba's way to a folder, for one that has entries and need not be writable."""
+
+    class Readable(locator):  # type: ignore[misc]
+        def ensure_cache_path(self) -> None:
+            if not any(Path(self.get_cache_path()).glob("*.nbc")):
+                raise FileNotFoundError(self.get_cache_path())
+
+    return Readable
+
+
+class _Folders(FunctionCache._impl_class):  # type: ignore[misc]
+    """Where Numba looks for a folder, and what it does with an entry."""
+
+    _locator_classes = (
+        *FunctionCache._impl_class._locator_classes,
+        *map(_readable, FunctionCache._impl_class._locator_classes),
+    )
+
+
 class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
     """The entries of one function, in the folder that Numba finds for it.
 
     That is `NUMBA_CACHE_DIR`, else `__pycache__` beside the source, else the user's cache folder, the first
-    that can be written; where none can, the constructor raises `RuntimeError`.
+    that can be written. Where none can, as in a container that came with its kernels compiled, it is the first that
+    has entries; where none has, the constructor raises `RuntimeError`.
     """
+
+    _impl_class = _Folders
 
     def path(self, signature: Any, codegen: Any) -> Path:
         """The file of one entry: `function-line.python-sources-key.nbc`."""
@@ -75,17 +97,26 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
         if not self._impl.check_cachable(result):
             return
         path = self.path(signature, result.codegen)
+        draft = path.with_name(f"{uuid4().hex}.tmp")
         try:
             self._impl.locator.ensure_cache_path()
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-                code = dumps(self._impl.reduce(result))
-                file.write(hashlib.sha256(code).digest() + code)
-            os.replace(file.name, path)
-            for old in path.parent.glob(f"{self._stem}-*.nbc"):
-                if not old.name.startswith(f"{self._stem}-{source_digest()}-"):
-                    old.unlink(missing_ok=True)
+            code = dumps(self._impl.reduce(result))
+            try:
+                draft.write_bytes(hashlib.sha256(code).digest() + code)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
+            self._drop_other_sources()
         except OSError:
             return
+
+    def _drop_other_sources(self) -> None:
+        """Remove what the function was compiled to before this package changed, on whatever line it began then."""
+        name, _, line_and_python = self._stem.rpartition("-")
+        python = line_and_python.rpartition(".")[2]
+        for entry in self._folder.glob(f"{name}-*.{python}-*.nbc"):
+            if f"-{source_digest()}-" not in entry.name:
+                entry.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Remove every entry of the function."""
