@@ -232,6 +232,18 @@ def test_a_function_that_raises_is_named_by_numpy_and_diverges_when_compiled(dat
     assert np.array_equal(model.flat, before)
 
 
+@pytest.mark.parametrize("rounded", [np.trunc, np.rint, np.floor])
+def test_rounding_that_keeps_floats_is_the_same_compiled(rounded):
+    """As `int`, `round` and `math.floor` are not, of what 64 bits can't hold."""
+    model = ms.Sequential([ms.Dense(1, 1), ms.ScalarActivation("steps", lambda x: rounded(x), lambda x: 0.0)])
+    z = np.array([[-1.5], [2.5], [1e30], [np.inf], [-np.inf], [np.nan]], "float32")
+    model.flat[:] = 1, 0
+    backends = (get_backend(name) for name in ("numpy", "numba"))
+    slow, fast = (backend.logits(model._program(model.task), model._state(), z) for backend in backends)
+    assert np.array_equal(fast, slow, equal_nan=True)
+    assert np.array_equal(fast, rounded(z), equal_nan=True)
+
+
 def test_a_file_keeps_the_name_and_the_functions_are_given_again(data, tmp_path):
     whole, model = network(CUBE), network(CUBE)
     whole.fit(*data, loss=QUARTIC, optimizer=ms.SGD(1e-3), epochs=3)

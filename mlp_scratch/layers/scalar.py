@@ -17,7 +17,9 @@ class ScalarActivation(Activation):
 
     The NumPy backend calls them once an element; the compiled backend makes loops of them, if Numba can compile them
     (arithmetic, conditions, `math` and NumPy functions, closures over numbers), else `backend="auto"` trains on
-    NumPy. Both see a float64 whatever the model's dtype is, and what they return is rounded to it.
+    NumPy. Both see a float64 whatever the model's dtype is, and what they return is rounded to it. But compiled whole
+    numbers have 64 bits: `int(x)`, `round(x)` or `math.floor(x)` of NaN, infinity or a larger number is wrong there,
+    where Python raises or has more digits. `np.trunc`, `np.rint` and `np.floor` are right everywhere.
 
     What the functions read besides, in globals, a closure or a module, NumPy looks up whenever it calls them. For the
     compiled backend it is constant: during a fit as it was when that began, elsewhere as it is at the call. Where a

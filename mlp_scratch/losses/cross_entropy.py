@@ -95,7 +95,7 @@ def _class_indices(y: Array, n_classes: int) -> Array:
             expected=f"class indices from 0 to {n_classes - 1}, the model's {n_classes} outputs",
             mend="give the model one output a class, and number the classes from 0",
         )
-    return y.astype(np.int64)
+    return y.astype(np.int64, copy=False)
 
 
 def _probabilities(y: Array, n_classes: int, dtype: "np.dtype[np.floating]") -> Array:

@@ -7,11 +7,14 @@ during a fit, less what was resident just before it, the data among that. The pe
     parameters P         n elements of the model's dtype
     optimiser state S    2 n with Adam
     activations A        batch x (inputs + outputs of every layer)
-    allowed              P + S + 2 A + 32 MB
+    orders O             24 bytes a sample: its number, its place in an epoch, and one more to draw that
+    allowed              P + S + 2 A + O + 32 MB
 
 The panels that training works on are a second copy of P and S, beside those that the model keeps until a call ends,
 lest a step that diverges leave nothing; in a network of the usual size the 32 MB hold them, and the last test sees to
 it that there is no third copy of any part. Very wide ones are trained where their parameters lie.
+
+Class labels of another type than int64 are brought into that, which takes 8 bytes a sample more.
 
 In the first test the data set is 6 times what is allowed, so that even a copy of it in float32, or of a sixth of it,
 would be seen.
@@ -35,8 +38,7 @@ MEASURE = """
 import json, sys
 import numpy as np
 import mlp_scratch as ms
-D, BATCH = 784, 256
-layout, N, width, held_out = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4]) or None
+layout, N, D, width, BATCH, held_out = sys.argv[1], *map(int, sys.argv[2:6]), float(sys.argv[6]) or None
 widths = [D, width, width, 10]
 
 def resident(row):
@@ -61,13 +63,13 @@ model = fit(X, y)
 peak = resident("VmHWM") - before
 n = model.n_parameters
 activations = BATCH * sum(op.n_out for op in model.placed) + BATCH * D
-print(json.dumps({"peak": peak, "data": X.nbytes, "state": 12 * n, "allowed": 4 * (3 * n + 2 * activations)}))
+print(json.dumps({"peak": peak, "data": X.nbytes, "state": 12 * n, "allowed": 4 * (3 * n + 2 * activations) + 24 * N}))
 """
 
 
-def measured(layout, samples, width, held_out=0):
+def measured(layout, samples, width, held_out=0, features=784, batch=256):
     """What such a fit needs beyond the data, what the data are, and what is allowed beside the 32 MB."""
-    command = [sys.executable, "-c", MEASURE, layout, *map(str, (samples, width, held_out))]
+    command = [sys.executable, "-c", MEASURE, layout, *map(str, (samples, features, width, batch, held_out))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -85,6 +87,13 @@ def test_a_fit_needs_two_batches_and_no_copy_of_the_data(layout):
     allowed = found["allowed"] + ALLOWANCE
     assert found["data"] > 6 * allowed
     assert 0 < found["peak"] <= allowed, found
+
+
+@needs_a_peak
+def test_many_samples_of_few_features():
+    """Each number that is kept for a sample would be seen: 8 bytes are 24 MB here."""
+    found = measured("C", 3_000_000, 16, features=8, batch=4096)
+    assert 0 < found["peak"] <= found["allowed"] + ALLOWANCE / 4, found
 
 
 @needs_a_peak
