@@ -257,18 +257,6 @@ def test_threads_obey_the_environment_and_the_affinity(monkeypatch):
         assert compiled.usable_threads() == expected
 
 
-def test_nothing_is_compiled_for_another_architecture_batch_size_layout_or_hyper_parameter(rng):
-    from mlp_kernels.cpu.training_loop import train
-
-    X, y = rng.normal(size=(64, 5)), rng.integers(0, 3, 64)
-    trained(X, y)
-    compiled_before = len(train.signatures)
-    trained(np.asfortranarray(X[:, ::2]), y, layers=[ms.Dense(3, 50), ms.ReLU(), ms.Dense(50, 3)], batch_size=7)
-    trained(X, y, optimizer=ms.SGD(0.01), epochs=1)
-    trained(X, y, optimizer=ms.SGD(1), loss=ms.CrossEntropy(label_smoothing=0), epochs=1)
-    assert len(train.signatures) == compiled_before
-
-
 @pytest.mark.parametrize("loss", [ms.CrossEntropy(label_smoothing=0), ms.CrossEntropy(label_smoothing=1)])
 def test_a_number_given_as_an_integer_is_the_same_number(loss, rng):
     X, y = rng.normal(size=(40, 6)), rng.integers(0, 5, 40)
