@@ -48,7 +48,8 @@ def shuffle(seed: np.uint64, epoch: int, rows: Any, order: Any) -> None:
     n, bits = rows.size, LEAST_BITS
     while bits < MOST_BITS and 4 << bits < n:
         bits += 1
-    keys, other = np.empty((n + 3) // 4 * 4, np.uint64), order.view(np.uint64)  # there is room until the end
+    # Until the last pass there is room in `order`.
+    keys, other = np.empty((n + 3) // 4 * 4, np.uint64), order.view(np.uint64)
     _draw(seed, epoch, n, keys)
     _sort_by_digit(keys[:n], 64 - 2 * bits, bits, other)
     _sort_by_digit(other, 64 - bits, bits, keys)
