@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mlp_scratch.errors import ArgumentError, DataFileError
+from mlp_scratch.files import replacing
 
 SCHEMA = 1
 
 
 def check_writable(argument: str, path: Path) -> None:
     """Raise where `path` can't be written, before there is anything to lose."""
-    place = _place(path)
+    place = Path(os.path.realpath(path))  # unlike Path.resolve, it takes links that lead to themselves
     try:
         if place.is_dir():
             raise IsADirectoryError(None, "it is a folder")
@@ -33,15 +34,9 @@ def write_json(path: Path, contents: Mapping[str, Any]) -> None:
 
     Of a link, what it leads to is written.
     """
-    path = _place(path)
-    text = json.dumps({"schema": SCHEMA, **contents}, indent=1, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    text = json.dumps({"schema": SCHEMA, **contents}, indent=1, allow_nan=False)
+    with replacing(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -61,11 +56,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if (schema := contents.pop("schema")) != SCHEMA:
         raise _foreign(path, f"schema {schema}")
     return contents
-
-
-def _place(path: Path) -> Path:
-    """Where the file itself is: replacing `path` would make a file of a link."""
-    return Path(os.path.realpath(path))  # unlike Path.resolve, it takes links that lead to themselves
 
 
 def _foreign(path: Path, given: str) -> DataFileError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlp_scratch._types import FloatArray
 from mlp_scratch.data._problems import bad_file
-from mlp_scratch.errors import ArgumentError, UnknownNameError
+from mlp_scratch.errors import ArgumentError, DataFileError, UnknownNameError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,25 +83,26 @@ def refuse_numbered_header(path: Path | str, line: int, row: list[str], X: Float
         return
     if not (X[1:] == X[0]).any(axis=0).all() or (targets and targets[0] not in targets[1:]):
         numbers = [cell for cell in row if is_number(cell)]
-        raise bad_file(
-            path,
-            where=f"line {line}",
-            given=f"{', '.join(numbers[:3])}{', ...' if numbers[3:] else ''}, numbers that count the columns",
-            expected="a sample, or names that are no numbers (a header)",
-            mend="if it is a header, rename the columns or leave it out; if it is a sample, put a header above it",
-        )
+        given = f"{', '.join(numbers[:3])}{', ...' if numbers[3:] else ''}, numbers that count the columns"
+        raise _perhaps_a_header(path, line, given, "rename the columns or leave it out")
 
 
 def refuse_lone_label(path: Path | str, line: int, labels: list[str]) -> None:
     """Raise where the first of the labels, a text beside numbers, is found on no other line, but others are."""
     if not is_number(labels[0]) and labels[0] not in labels[1:] and len(set(labels)) < len(labels):
-        raise bad_file(
-            path,
-            where=f"line {line}",
-            given=f"the label {labels[0]!r}, which no other line has, beside numbers",
-            expected="a sample, or names that are no numbers (a header)",
-            mend="if it is a header, name the target; if it is a sample, put a header above it",
-        )
+        given = f"the label {labels[0]!r}, which no other line has, beside numbers"
+        raise _perhaps_a_header(path, line, given, "name the target")
+
+
+def _perhaps_a_header(path: Path | str, line: int, given: str, mend: str) -> DataFileError:
+    """The error for a first line that may be either; `mend` is what to do where it is a header."""
+    return bad_file(
+        path,
+        where=f"line {line}",
+        given=given,
+        expected="a sample, or names that are no numbers (a header)",
+        mend=f"if it is a header, {mend}; if it is a sample, put a header above it",
+    )
 
 
 def check_names(path: Path | str, line: int, names: list[str]) -> None:

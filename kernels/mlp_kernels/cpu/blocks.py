@@ -30,8 +30,8 @@ def next_rows(tile: Tile, left: int, columns: int) -> int:
 
     Sixteen registers hold six rows of two vectors, which keep the multipliers busier than four do: a sum waits four
     cycles for its last addition, and eight sums are just done in those. Six divide no panel, so the last ones are
-    fours: 16 rows are 6 + 6 + 4, and any multiple of four comes out even. Of so few columns that one vector holds them
-    a tile of four rows does no more in vain.
+    fours: 16 rows are 6 + 6 + 4, and any multiple of four comes out even. Where one vector holds all columns that are
+    left, it is four rows as well: of those there are tiles of one vector, of six none.
     """
     comes_out_even = left >= tile.tall_rows + tile.rows or left == tile.tall_rows
     if tile.tall_rows > 0 and columns > tile.lanes and comes_out_even:

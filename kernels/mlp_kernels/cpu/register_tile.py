@@ -18,7 +18,6 @@ operands hold beyond them may be anything: lanes never mix, so a NaN there stays
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -203,18 +202,22 @@ def of_rows(
 
     `emit` gets the number, and what `narrowest` hands on. A tall tile is always of all its vectors.
     """
-    if tile.tall_rows:
-        with builder.if_else(builder.icmp_signed(">", rows, index(tile.rows))) as (tall, short):
-            with tall:
-                emit(tile.tall_rows, Vectors(builder, tile), tile.vectors)
-            with short:
-                of_rows(builder, replace(tile, tall_rows=0), rows, columns, emit)
+
+    def emit_others() -> None:
+        with builder.if_else(builder.icmp_signed(">", rows, index(tile.few_rows))) as (most, few):
+            with most:
+                narrowest(builder, tile, columns, partial(emit, tile.rows))
+            with few:
+                narrowest(builder, tile, columns, partial(emit, tile.few_rows))
+
+    if not tile.tall_rows:
+        emit_others()
         return
-    with builder.if_else(builder.icmp_signed(">", rows, index(tile.few_rows))) as (most, few):
-        with most:
-            narrowest(builder, tile, columns, partial(emit, tile.rows))
-        with few:
-            narrowest(builder, tile, columns, partial(emit, tile.few_rows))
+    with builder.if_else(builder.icmp_signed(">", rows, index(tile.rows))) as (tall, others):
+        with tall:
+            emit(tile.tall_rows, Vectors(builder, tile), tile.vectors)
+        with others:
+            emit_others()
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba's
