@@ -2,17 +2,19 @@
 
 Numba is told name and features in a process of its own; a name alone would leave it the host's features. There the
 parity tests run again: networks drawn at random in training and in inference, of many samples and of a few, and sums
-longer than a block.
+longer than a block. And with the tiles that others have: LLVM splits their vectors into those that there are.
 """
 
 import os
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from mlp_kernels.cpu.features import numba_target
+from mlp_kernels.cpu.features import numba_target, vector_unit
+from tests.kernels.tiles import UNITS
 
 ROOT = Path(__file__).parents[2]
 CPUS = {"x86-64": ("SSE", ["sse2"]), "haswell": ("AVX2+FMA", ["avx2", "fma"])}
@@ -40,3 +42,22 @@ def test_parity_with_code_for_older_cpus(cpu):
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "10 passed" in done.stdout
+
+
+PRETEND = """
+from mlp_kernels.cpu import features
+unit = features.VectorUnit(*{unit})
+features.vector_unit = lambda *_: unit
+"""
+
+
+@pytest.mark.parametrize("unit", ["NEON", "AVX-512", "AVX-512, issue-bound"])
+def test_parity_with_the_tiles_of_other_cpus(unit, tmp_path):
+    if UNITS[unit] == vector_unit():
+        pytest.skip("these are this CPU's own, which all other tests have")
+    pretend = PRETEND.format(unit=astuple(UNITS[unit]))
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", pretend + RUN, UNITS[unit].name, "test_any_network or test_batches_across_panels"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "8 passed" in done.stdout

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mlp_kernels.cpu.features import VectorUnit, numba_target, tile_for, vector_unit
+from mlp_kernels.cpu.features import VectorUnit, numba_target, panel_tile, tile_for, vector_unit
 
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 
@@ -18,9 +19,10 @@ X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
         ("x86-64", "", X86, VectorUnit("SSE", 128, 16, False)),
         ("sandybridge", "", X86, VectorUnit("AVX", 256, 16, False)),
         ("haswell", "", X86, VectorUnit("AVX2+FMA", 256, 16, True)),
-        ("skylake-avx512", "", X86, VectorUnit("AVX-512", 512, 32, True)),
+        ("skylake-avx512", "", X86, VectorUnit("AVX-512", 512, 32, True, issue_bound=True)),
+        ("sapphirerapids", "", X86, VectorUnit("AVX-512", 512, 32, True, issue_bound=True)),
         ("znver4", "", X86, VectorUnit("AVX-512", 512, 32, True)),
-        ("haswell", "+avx512f", X86, VectorUnit("AVX-512", 512, 32, True)),
+        ("haswell", "+avx512f", X86, VectorUnit("AVX-512", 512, 32, True, issue_bound=True)),
         ("haswell", "-avx2,-fma", X86, VectorUnit("AVX", 256, 16, False)),
         ("generic", "", ARM, VectorUnit("NEON", 128, 32, True)),
     ],
@@ -43,10 +45,21 @@ def test_numbas_environment_decides(cpu, bits):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("issue_bound", [False, True])
 @pytest.mark.parametrize(("bits", "registers"), [(512, 32), (256, 16), (128, 16), (128, 32)])
-def test_the_tile_fits_the_registers_and_hides_the_latency(dtype, bits, registers):
-    tile = tile_for(np.dtype(dtype), VectorUnit("any", bits, registers, True))
-    assert tile.lanes * tile.dtype.itemsize * 8 == bits
-    accumulators = tile.rows * tile.vectors
-    assert accumulators >= 8
-    assert accumulators + tile.vectors + 1 <= registers
+def test_the_tile_fits_the_registers_and_hides_the_latency(dtype, bits, registers, issue_bound):
+    unit = VectorUnit("any", bits, registers, True, issue_bound=issue_bound and registers == 32)
+    panels = panel_tile(np.dtype(dtype), unit)
+    for tile in (tile_for(np.dtype(dtype), unit), panels, replace(panels, rows=max(panels.rows, panels.tall_rows))):
+        assert tile.lanes * tile.dtype.itemsize * 8 == bits
+        accumulators = tile.rows * tile.vectors
+        assert accumulators >= 8
+        assert accumulators + tile.vectors + 1 <= registers
+    assert panels.columns % panels.rows == 0
+
+
+def test_where_instructions_are_scarce_a_wide_product_gets_fewer_loads():
+    unit = VectorUnit("any", 512, 32, True, issue_bound=True)
+    wide, narrow = (tile_for(np.dtype("float32"), unit, wide=wide) for wide in (True, False))
+    assert [(tile.rows, tile.vectors) for tile in (wide, narrow)] == [(6, 4), (8, 2)]
+    assert panel_tile(np.dtype("float32"), unit).columns == narrow.columns

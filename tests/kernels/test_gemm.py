@@ -10,20 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlp_kernels.cpu import gemm as gemm_module
-from mlp_kernels.cpu.features import VectorUnit, tile_for
+from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.fused import reference
 from mlp_kernels.cpu.gemm import gemm
 from mlp_kernels.cpu.register_tile import C_STEPS
 from mlp_kernels.cpu.tile import Tile
 from tests.kernels.operands import LAYOUTS, GuardedMatrix, check_product
+from tests.kernels.tiles import UNITS
 from tests.tolerances import assert_close, eps, gemm_bound
 
 DTYPES = ["float32", "float64"]
-UNITS = {
-    "SSE": VectorUnit("SSE", 128, 16, False),
-    "AVX2": VectorUnit("AVX2+FMA", 256, 16, True),
-    "AVX-512": VectorUnit("AVX-512", 512, 32, True),
-}
 sizes = st.integers(0, 70)
 layouts = st.sampled_from(sorted(LAYOUTS))
 
@@ -58,7 +54,7 @@ def test_sizes_around_the_edges_of_every_tile(dtype, unit, data):
         return st.integers(-2, 2).map(lambda off: max(0, off + edge))
 
     m = data.draw(st.sampled_from([0, tile.rows, 2 * tile.rows, 96, 144]).flatmap(around))
-    n = data.draw(st.sampled_from([0, tile.lanes, tile.columns, 2 * tile.columns]).flatmap(around))
+    n = data.draw(st.sampled_from([0, tile.lanes, 2 * tile.lanes, tile.columns, 2 * tile.columns]).flatmap(around))
     k = data.draw(st.sampled_from([0, tile.lanes, 2 * tile.lanes, C_STEPS, 384, 512]).flatmap(around))
     transposed = data.draw(st.tuples(st.booleans(), st.booleans()))
     a, b = normal(m, m, k, dtype=dtype), normal(n, k, n, dtype=dtype)

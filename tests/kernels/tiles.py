@@ -10,8 +10,10 @@ from mlp_kernels.cpu.memory import pointer_like, pointer_to
 
 UNITS = {
     "SSE": VectorUnit("SSE", 128, 16, False),
+    "NEON": VectorUnit("NEON", 128, 32, True),
     "AVX2": VectorUnit("AVX2+FMA", 256, 16, True),
     "AVX-512": VectorUnit("AVX-512", 512, 32, True),
+    "AVX-512, issue-bound": VectorUnit("AVX-512", 512, 32, True, issue_bound=True),
 }
 """LLVM splits vectors wider than the CPU's, so each runs everywhere."""
 

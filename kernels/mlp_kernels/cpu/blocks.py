@@ -28,12 +28,15 @@ def even_block(total: int, about: int, multiple: int) -> int:
 def next_rows(tile: Tile, left: int, columns: int) -> int:
     """How many rows the next tile has where so many rows, and so many columns, are left.
 
-    Sixteen registers hold six rows of two vectors, which keep the multipliers busier than four do: a sum waits four
-    cycles for its last addition, and eight sums are just done in those. Six divide no panel, so the last ones are
-    fours: 16 rows are 6 + 6 + 4, and any multiple of four comes out even. Where one vector holds all columns that are
-    left, it is four rows as well: of those there are tiles of one vector, of six none.
+    A tall tile keeps the multipliers busier, and for each load of a vector does more. With sixteen registers it has six
+    rows, not four: a sum waits four cycles for its last addition, and eight sums are just done in those. Where a core
+    begins few instructions in a cycle it has twelve, not eight. Neither divides a panel, so the last ones are lower: 16
+    rows are 6 + 6 + 4, and 32 are 12 + 12 + 8; any multiple of the lower tile's rows comes out even. Where one vector
+    holds all columns that are left, it is the lower one as well: the tall one has no narrow variants.
     """
-    comes_out_even = left >= tile.tall_rows + tile.rows or left == tile.tall_rows
+    step = max(1, tile.tall_rows - tile.rows)
+    whole = (left + step - 1) // step * step  # the row or two too many must not become the rows of a whole tile
+    comes_out_even = whole >= tile.tall_rows + tile.rows or whole == tile.tall_rows
     if tile.tall_rows > 0 and columns > tile.lanes and comes_out_even:
         return tile.tall_rows
     return tile.rows if left > tile.few_rows else tile.few_rows

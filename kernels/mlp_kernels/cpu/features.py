@@ -25,12 +25,23 @@ define void @probe(ptr %p) {
 
 @dataclass(frozen=True, slots=True)
 class VectorUnit:
-    """A CPU's vector instructions: width of a register in bits, how many registers, whether FMA is fused."""
+    """A CPU's vector instructions.
+
+    Attributes:
+        name: the instruction set's.
+        bits: width of a register.
+        registers: how many there are.
+        fused: whether a multiply-add is one instruction, rounded once.
+        issue_bound: whether the multipliers alone take about half of the instructions that a core begins in a cycle, so
+            that each load beside a multiply-add costs time. So it is where a core of Intel's has two multipliers of 512
+            bits; AMD's Zen 4 multiplies one such vector in a cycle, and Zen 5 begins twice as many instructions.
+    """
 
     name: str
     bits: int
     registers: int
     fused: bool
+    issue_bound: bool = False
 
 
 def numba_target() -> tuple[str, str]:
@@ -76,7 +87,7 @@ def vector_unit(cpu: str | None = None, features: str | None = None, triple: str
     text = assembly(_PROBE, cpu, features, triple)
     fused = "fmadd" in text
     if "zmm" in text:
-        return VectorUnit("AVX-512", 512, 32, fused)
+        return VectorUnit("AVX-512", 512, 32, fused, issue_bound=not cpu.startswith("znver"))
     if "ymm" in text:
         return VectorUnit("AVX2+FMA" if fused else "AVX", 256, 16, fused)
     if "xmm" in text:
@@ -88,7 +99,7 @@ def vector_unit(cpu: str | None = None, features: str | None = None, triple: str
 
 
 @cache
-def tile_for(dtype: np.dtype[Any], unit: VectorUnit | None = None) -> Tile:
+def tile_for(dtype: np.dtype[Any], unit: VectorUnit | None = None, *, wide: bool = True) -> Tile:
     """The register tile for `dtype` (float32 or float64) on a vector unit, this machine's unless told.
 
     A tile of R rows by V vectors keeps R*V accumulators and V vectors of B in registers, and broadcasts one
@@ -96,24 +107,33 @@ def tile_for(dtype: np.dtype[Any], unit: VectorUnit | None = None) -> Tile:
     must fit, for a single spilled accumulator costs half of the speed. 8 x 2 and 6 x 2 were the fastest that
     fit 32 and 16 registers among those measured on x86; on NEON the choice is by counting registers.
 
+    Where instructions are scarce, those count: R*V multiply-adds need R + V loads, 0.63 for each with 8 x 2 and 0.42
+    with 6 x 4. On a Skylake with AVX-512, 6 x 4 was the fastest of 8 x 2, 12 x 2, 14 x 2, 8 x 3, 9 x 3 and 6 x 4. A
+    product that is not `wide` would leave much of it empty, and gets 8 x 2.
+
     >>> tile_for(np.dtype("float32"), VectorUnit("AVX-512", 512, 32, True))
     Tile(dtype=dtype('float32'), lanes=16, rows=8, vectors=2, tall_rows=0)
+    >>> tile_for(np.dtype("float32"), VectorUnit("AVX-512", 512, 32, True, issue_bound=True))
+    Tile(dtype=dtype('float32'), lanes=16, rows=6, vectors=4, tall_rows=0)
     """
     unit = unit or vector_unit()
     lanes = unit.bits // (8 * dtype.itemsize)
-    rows = 8 if unit.registers >= 32 else 6
-    return Tile(dtype, lanes=lanes, rows=rows, vectors=2)
+    if unit.issue_bound and wide:
+        return Tile(dtype, lanes=lanes, rows=6, vectors=4)
+    return Tile(dtype, lanes=lanes, rows=8 if unit.registers >= 32 else 6, vectors=2)
 
 
 @cache
 def panel_tile(dtype: np.dtype[Any], unit: VectorUnit | None = None) -> Tile:
-    """The register tile for operands that lie in panels: its rows are a power of two, so that they divide a panel.
+    """The register tile for operands that lie in panels: its rows divide a panel.
 
-    Where the registers hold more rows than that, `tile_for`'s are those of its tall one.
+    Where the registers hold more rows, and these pay, there is a tall one, too. A row has two vectors everywhere: of
+    four, a batch of 32 would leave half of a panel empty.
 
     >>> panel_tile(np.dtype("float32"), VectorUnit("AVX2+FMA", 256, 16, True))
     Tile(dtype=dtype('float32'), lanes=8, rows=4, vectors=2, tall_rows=6)
     """
-    tile = tile_for(dtype, unit)
-    rows = 1 << (tile.rows.bit_length() - 1)
-    return replace(tile, rows=rows, tall_rows=tile.rows if tile.rows > rows else 0)
+    unit = unit or vector_unit()
+    tile = tile_for(dtype, unit, wide=False)
+    rows, most = min(1 << (tile.rows.bit_length() - 1), tile.columns), 12 if unit.issue_bound else tile.rows
+    return replace(tile, rows=rows, tall_rows=most if most > rows else 0)

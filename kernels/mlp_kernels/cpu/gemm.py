@@ -20,6 +20,9 @@ from mlp_kernels.cpu.tile import Tile
 
 Array: TypeAlias = npt.NDArray[Any]
 
+WIDE_BYTES = 512
+"""Of a row of C, from which on it fills a wide tile well: two such tiles of 512-bit vectors."""
+
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -69,7 +72,7 @@ def gemm(
         raise ValueError(f"threads: got {threads}, expected at least 1")
     if activation not in ("identity", "relu"):
         raise ValueError(f"activation: got {activation!r}, expected 'identity' or 'relu'")
-    tile = tile or tile_for(a.dtype)
+    tile = tile or tile_for(a.dtype, wide=shape[1] >= WIDE_BYTES // a.itemsize)
     if tile.dtype != a.dtype:
         raise ValueError(f"tile: got one for {tile.dtype}, expected one for {a.dtype}")
     row = None if bias is None else np.ascontiguousarray(_fitting("bias", bias, a.dtype, (shape[1],)))

@@ -180,19 +180,25 @@ class Destination:
 
 
 def narrowest(builder: ir.IRBuilder, tile: Tile, columns: ir.Value, emit: Callable[[Vectors, int], None]) -> None:
-    """Emit a tile three times, of all its vectors, of one and of half of one; the narrowest with `columns` is run.
+    """Emit a tile of all its vectors, of half as many and so on, and of half of one.
 
-    `emit` gets the vectors to work with and how many of them make a row.
+    The narrowest that has `columns` is run. `emit` gets the vectors to work with and how many of them make a row.
     """
     half = Vectors(builder, tile, tile.half_lanes)
-    with builder.if_else(builder.icmp_signed(">", columns, index(tile.lanes))) as (wide, narrow):
-        with wide:
-            emit(Vectors(builder, tile), tile.vectors)
-        with narrow, builder.if_else(builder.icmp_signed(">", columns, index(half.lanes))) as (one, less):
-            with one:
-                emit(Vectors(builder, tile), 1)
-            with less:
-                emit(half, 1)
+
+    def emit_from(vectors: int) -> None:
+        fewer = vectors // 2
+        enough = fewer * tile.lanes if fewer else half.lanes
+        with builder.if_else(builder.icmp_signed(">", columns, index(enough))) as (wide, narrow):
+            with wide:
+                emit(Vectors(builder, tile), vectors)
+            with narrow:
+                if fewer:
+                    emit_from(fewer)
+                else:
+                    emit(half, 1)
+
+    emit_from(tile.vectors)
 
 
 def of_rows(
