@@ -8,7 +8,7 @@ longer than a block. And with the tiles that others have: LLVM splits their vect
 import os
 import subprocess
 import sys
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -51,13 +51,14 @@ features.vector_unit = lambda *_: unit
 """
 
 
-@pytest.mark.parametrize("unit", ["NEON", "AVX-512", "AVX-512, issue-bound"])
+@pytest.mark.parametrize("unit", ["NEON", "AVX-512, issue-bound"])
 def test_parity_with_the_tiles_of_other_cpus(unit, tmp_path):
     if UNITS[unit] == vector_unit():
         pytest.skip("these are this CPU's own, which all other tests have")
-    pretend = PRETEND.format(unit=astuple(UNITS[unit]))
+    # Under another name: by that of AVX-512 an instruction would be chosen that this CPU may not have.
+    pretend = PRETEND.format(unit=astuple(replace(UNITS[unit], name="pretended")))
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", pretend + RUN, UNITS[unit].name, "test_any_network or test_batches_across_panels"]
+    command = [sys.executable, "-c", pretend + RUN, "pretended", "test_any_network or test_batches_across_panels"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "8 passed" in done.stdout

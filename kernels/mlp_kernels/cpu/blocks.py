@@ -34,8 +34,9 @@ def next_rows(tile: Tile, left: int, columns: int) -> int:
     rows are 6 + 6 + 4, and 32 are 12 + 12 + 8; any multiple of the lower tile's rows comes out even. Where one vector
     holds all columns that are left, it is the lower one as well: the tall one has no narrow variants.
     """
+    # In steps of what the heights differ by: to the row, 23 would be 12 + 8 + 8, beyond the 24 of three low ones.
     step = max(1, tile.tall_rows - tile.rows)
-    whole = (left + step - 1) // step * step  # the row or two too many must not become the rows of a whole tile
+    whole = (left + step - 1) // step * step
     comes_out_even = whole >= tile.tall_rows + tile.rows or whole == tile.tall_rows
     if tile.tall_rows > 0 and columns > tile.lanes and comes_out_even:
         return tile.tall_rows
