@@ -241,8 +241,12 @@ class Samples:
             return Limits(values[level], doubt)
 
     def _lost(self, sizes: Array, shown: Array) -> Array:
-        """Where there is no limit: the differences grow with each step, or φ jumps about between the smallest."""
-        grows = ((sizes[1:] > GROWS * sizes[:-1]) | np.isnan(sizes[:-1])).all(axis=0) & (sizes[-1] > 0)
+        """Where there is no limit: the differences grow with each step, or φ jumps about between the smallest.
+
+        A jump that roundings alone could make is none: a sum that cancels may stand still but for one of them.
+        """
+        jump = np.abs(self.ends[-1] - self.centre).max(axis=0)
+        grows = ((sizes[1:] > GROWS * sizes[:-1]) | np.isnan(sizes[:-1])).all(axis=0) & ~(jump <= self._roundings()[-1])
         reach = np.nan_to_num(np.abs(self.ends - self.centre), posinf=0.0).max(axis=(0, 1))
         return np.asarray(grows | (shown > NO_NOISE * np.maximum(reach, np.abs(self.centre))))
 

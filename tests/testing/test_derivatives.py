@@ -130,6 +130,14 @@ def test_at_a_corner_the_slope_lies_between_those_of_both_sides(sign):
     assert found.distance(1.0 * sign) == 0
 
 
+@pytest.mark.parametrize(("roundings", "known"), [(1, True), (1000, False)])
+def test_a_jump_of_one_rounding_is_none(roundings, known):
+    """The losses of six samples whose slopes cancel, say: their sum stands still but for a rounding."""
+    found = central_difference(lambda t: (1 + roundings * EPS * (t.real > 0), 1.0, []))
+    assert found.known is known
+    assert not known or found.distance(0.0) <= found.uncertainty < 1e-8
+
+
 @pytest.mark.parametrize(
     ("corner", "slope"), [(2.0**-10, 0.25), (-(2.0**-10), 3.0), (2.0**-25, 0.25), (-(2.0**-25), 3.0)]
 )

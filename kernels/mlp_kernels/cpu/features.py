@@ -77,7 +77,7 @@ def vector_unit(cpu: str | None = None, features: str | None = None, triple: str
     implies, and what a feature string adds or takes away, is LLVM's knowledge and need not be repeated here.
 
     >>> vector_unit("haswell", "", "x86_64-unknown-linux-gnu")
-    VectorUnit(name='AVX2+FMA', bits=256, registers=16, fused=True)
+    VectorUnit(name='AVX2+FMA', bits=256, registers=16, fused=True, issue_bound=False)
     >>> vector_unit("x86-64", "", "x86_64-unknown-linux-gnu").name
     'SSE'
     """
