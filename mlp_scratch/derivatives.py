@@ -245,8 +245,8 @@ class Samples:
 
         A jump that roundings alone could make is none: a sum that cancels may stand still but for one of them.
         """
-        jump = np.abs(self.ends[-1] - self.centre).max(axis=0)
-        grows = ((sizes[1:] > GROWS * sizes[:-1]) | np.isnan(sizes[:-1])).all(axis=0) & ~(jump <= self._roundings()[-1])
+        jumps = sizes[-1] * self.steps[-1] > self._roundings()[-1]
+        grows = ((sizes[1:] > GROWS * sizes[:-1]) | np.isnan(sizes[:-1])).all(axis=0) & jumps
         reach = np.nan_to_num(np.abs(self.ends - self.centre), posinf=0.0).max(axis=(0, 1))
         return np.asarray(grows | (shown > NO_NOISE * np.maximum(reach, np.abs(self.centre))))
 

@@ -183,6 +183,20 @@ def test_out_may_be_an_operand():
         np.testing.assert_array_equal(operands[name], expected)
 
 
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 128), ("float64", 64)])
+def test_a_product_of_few_columns_gets_no_wide_tile(dtype, least, monkeypatch):
+    asked = []
+
+    def noted(dtype, *, wide):
+        asked.append(wide)
+        return tile_for(dtype, wide=wide)
+
+    monkeypatch.setattr(gemm_module, "tile_for", noted)
+    for columns in (1, least - 1, least, 2 * least):
+        gemm(np.ones((2, 3), dtype), np.ones((3, columns), dtype))
+    assert asked == [False, False, True, True]
+
+
 def test_operands_with_zero_strides():
     row = np.broadcast_to(normal(1, 9, dtype="float64"), (30, 9))
     column = np.broadcast_to(normal(2, 9, 1, dtype="float64"), (9, 50))
