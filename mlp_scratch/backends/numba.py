@@ -11,11 +11,13 @@ training diverges, is taken on a copy after all.
 
 import os
 from collections.abc import Hashable
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
+from mlp_kernels.cpu.compilers import Abandoned, unless
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence
@@ -97,16 +99,23 @@ class NumbaBackend:
         return float(run.losses[0]), gradient
 
     def train(self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop) -> int:
-        taken = 0
+        before = state.step
+        with suppress(Abandoned):  # `stop` said so before there was anything that could take a step
+            self._train(program, state, samples, plan, records, stop)
+        return state.step - before
+
+    def _train(
+        self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop
+    ) -> None:
         while is_wide(program):
             run = out_of_reach(partial(self._train_in_place, program, state, samples, plan, records, stop))
-            taken, plan = taken + run.taken, plan.part(run.taken, len(plan.lr) - run.taken)
             if not run.refused:
-                return taken
+                return
+            plan = plan.part(run.taken, len(plan.lr) - run.taken)
             records = Records(records.losses[run.taken :], records.accuracies[run.taken :])
             if not run.taken:
                 break  # else what the step was judged by was a bound, and the next call begins with what is there
-        return taken + self._train_on_a_copy(program, state, samples, plan, records, stop)
+        self._train_on_a_copy(program, state, samples, plan, records, stop)
 
     def _train_in_place(
         self,
@@ -119,9 +128,13 @@ class NumbaBackend:
         is_broken_off: Stop,
     ) -> CompiledRun:
         """As many steps as are safe on the model's own vectors, which are panels meanwhile."""
-        run = self._run(program, state, samples, plan, in_place=True)
+
+        def is_over() -> bool:
+            return stop() or is_broken_off()
+
+        run = self._run(program, state, samples, plan, is_over, in_place=True)
         try:
-            run.advance_until(lambda: stop() or is_broken_off(), self._pace)
+            run.advance_until(is_over, self._pace)
         finally:  # whatever has happened
             run.save(state)
             run.write_down(records)
@@ -129,25 +142,33 @@ class NumbaBackend:
 
     def _train_on_a_copy(
         self, program: Program, state: State, samples: Samples, plan: Plan, records: Records, stop: Stop
-    ) -> int:
+    ) -> None:
         """The same on panels, while `state` stays what it was until all steps are known to be finite."""
-        run = self._run(program, state, samples, plan, in_place=False)
+        run = self._run(program, state, samples, plan, stop, in_place=False)
         run.advance_until(stop, self._pace)
         if run.is_finite(run.taken):
             run.save(state)
             run.write_down(records)
-            return run.taken
+            return
         self._kept = None  # NaN may have got into the padding
         run.memory = run.tables.memory()
         run.return_to_last_good_step(state, stop, self._pace)
         run.write_down(records)
         run.save(state)
         if stop():  # perhaps short of the last good step
-            return run.taken
+            return
         raise divergence(program, state, samples, plan, run.taken)
 
-    def _run(self, program: Program, state: State, samples: Samples, plan: Plan, *, in_place: bool) -> CompiledRun:
+    def _run(
+        self, program: Program, state: State, samples: Samples, plan: Plan, stop: Stop, *, in_place: bool
+    ) -> CompiledRun:
         """A call about to begin, on tables and memory of the last one where they fit: a fit makes many calls."""
+        with unless(stop):
+            run = self._new_run(program, state, samples, plan, in_place)
+        run.load(state)
+        return run
+
+    def _new_run(self, program: Program, state: State, samples: Samples, plan: Plan, in_place: bool) -> CompiledRun:
         size, labels = min(plan.batch_size, len(plan.rows)), _are_labels(samples)
         kept = self._kept and self._kept[0]
         wanted = size, labels, in_place
@@ -158,9 +179,7 @@ class NumbaBackend:
         assert self._kept
         if self._order is None or not self._order.serves(plan):
             self._order = Order.of(plan)
-        run = CompiledRun(*self._kept, samples, plan, self._order, state.step + 1)
-        run.load(state)
-        return run
+        return CompiledRun(*self._kept, samples, plan, self._order, state.step + 1)
 
     def _constants(self, program: Program) -> Hashable:
         """What a user's functions read, as it was at the first call with a program: for the whole of a fit."""

@@ -35,8 +35,10 @@ def is_first_call(kernel: Any, tile: Tile) -> bool:
     key = kernel.__name__, tile
     if key in _called:
         return False
-    _called.add(key)
-    return all(signature[0] != typeof(tile) for signature in kernel.signatures)
+    is_first = all(signature[0] != typeof(tile) for signature in kernel.signatures)
+    if not is_first:
+        _called.add(key)
+    return is_first
 
 
 def on_threads(work: Callable[[int, int], Result], threads: int, memory: nw.Memory) -> Result:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.announcing import announcing
+from mlp_kernels.cpu.compilers import unless
 from mlp_kernels.cpu.gather import describe, describe_weights
 from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_kernels.cpu.training_loop import train
@@ -116,13 +117,17 @@ class CompiledRun:
         return self.tables.threads if state.flat.size + state.slots.size >= NUMBERS_FOR_THREADS else 1
 
     def advance_until(self, stop: Stop, pace: Pace, end: int | None = None) -> None:
-        """Take the plan's steps, at most `end`, until `stop` says so, a loss is not finite, or a step is refused."""
+        """Take the plan's steps, at most `end`, until `stop` says so, a loss is not finite, or a step is refused.
+
+        Raises `Abandoned` where `stop` says so before the loop is compiled.
+        """
         end = len(self.plan.lr) if end is None else end
         while self.taken < end and not stop():
             steps, threads = pace.next_call()
             first, count = self.taken, min(steps, end - self.taken)
             start = perf_counter()
-            self.taken += self.advance(first, count, threads=threads)
+            with unless(stop):
+                self.taken += self.advance(first, count, threads=threads)
             elapsed = perf_counter() - start
             self.refused = self.taken < first + count
             if self.refused or not np.isfinite(self.losses[first : self.taken]).all():

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from numba import njit
 
 import mlp_scratch as ms
+from mlp_kernels.cpu.compilers import KernelCompiler
 from mlp_kernels.cpu.memory import pointer_to
 from mlp_kernels.cpu.threads import meet
-from mlp_scratch.backends import numba_run
+from mlp_scratch.backends import numba_code, numba_run, numba_tables
 from mlp_scratch.backends.numba_calls import on_threads, out_of_reach, share_out
 from tests.backends.fits import all_in_place
 
@@ -66,6 +68,53 @@ def test_a_network_in_panels_is_turned_back(when, send, monkeypatch):
     assert np.array_equal(model.flat, reference.flat)
     assert np.isfinite(model.history.losses).all()
     assert len(model.history.losses) == taken
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_fit_given_up_while_the_loop_is_compiled_leaves_the_model_as_it_was(in_place, monkeypatch):
+    X, y = np.random.default_rng(3).normal(size=(60, 16)).astype("float32"), np.arange(60) % 3
+    options = {"optimizer": "adam", "batch_size": 10, "epochs": 1, "backend": "numba", "progress": False}
+    model, reference = (ms.MLP([16, 64, 3], seed=9) for _ in range(2))
+
+    def press(*_arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(50):  # the handler runs on the main thread, where this may not be
+            njit(pipeline_class=KernelCompiler)(lambda x: x + 1.0)(2.0)
+        pytest.fail("compiled after all")
+
+    with all_in_place() if in_place else nullcontext():
+        with monkeypatch.context() as patch:
+            patch.setattr(numba_run.CompiledRun, "_take", press)
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(X, y, **options)
+        assert np.array_equal(model.flat, reference.flat)
+        assert (model.training.step, len(model.history.losses), model.history.stopped) == (0, 0, "interrupted")
+        model.fit(X, y, **options)
+        reference.fit(X, y, **options)
+    assert np.array_equal(model.flat, reference.flat)
+
+
+def test_ctrl_c_is_looked_for_before_each_function_that_a_fit_compiles(monkeypatch):
+    """Those of a user are compiled in each process anew."""
+    X, y = np.random.default_rng(3).normal(size=(60, 4)).astype("float32"), np.arange(60) % 3
+    softer = ms.ScalarActivation("softer", lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2)
+    model = ms.Sequential([ms.Dense(4, 5), softer, ms.Dense(5, 3)], seed=9)
+    before, later = model.flat.copy(), []
+    options = {"epochs": 1, "batch_size": 10, "backend": "numba", "progress": False}
+
+    def press(layer, tile):
+        os.kill(os.getpid(), signal.SIGINT)
+        return numba_code.forward_code(layer, tile)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(numba_tables, "forward_code", press)
+        patch.setattr(numba_tables, "backward_code", lambda *_: later.append("backward"))
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y, **options)
+    assert not later
+    assert np.array_equal(model.flat, before)
+    model.fit(X, y, **options)
+    assert model.training.step == 6
 
 
 def test_nobody_waits_for_a_thread_that_an_error_keeps_away():

@@ -8,7 +8,7 @@ from numba import njit
 from numba.core.codegen import JITCodeLibrary
 
 from mlp_kernels.cpu import compiling
-from mlp_kernels.cpu.compilers import AddressLibrary
+from mlp_kernels.cpu.compilers import Abandoned, AddressLibrary, unless
 from mlp_kernels.cpu.memory import number, store
 from mlp_kernels.cpu.native import FLOATS, INT, address
 from mlp_kernels.cpu.tile import Tile
@@ -86,6 +86,33 @@ def test_a_part_that_raises_does_so_in_its_caller():
     assert twice(4) == 8
     with pytest.raises(ValueError, match="below zero"):
         twice(-1)
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2])
+def test_compilation_is_given_up_between_parts_and_begun_again(parts):
+    @compiling.kernel
+    def half(x):
+        return 0.5 * x
+
+    @compiling.kernel
+    def quarter(x):
+        return half(half(x))
+
+    begun = []
+
+    def is_over():
+        begun.append(len(begun))
+        return len(begun) > parts
+
+    quarter._cache.flush()
+    with unless(is_over):
+        if parts < 2:  # the whole, and `half`
+            with pytest.raises(Abandoned):
+                quarter(8.0)
+        else:
+            assert quarter(8.0) == 2.0
+    assert begun == list(range(min(parts + 1, 2)))
+    assert quarter(8.0) == 2.0
 
 
 @pytest.mark.parametrize("enabled", [True, False])

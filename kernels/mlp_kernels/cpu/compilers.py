@@ -3,16 +3,47 @@
 Numba optimises each function that a kernel calls and compiles it to machine code, for whoever may call it from
 elsewhere, and both once more within each function that calls it. Nobody calls a part from elsewhere, and the kernel
 as a whole is optimised last: doing it only then shortens the wait for the first step, and lengthens no step.
+
+Between two parts compilation can be given up, see `unless`.
 """
 
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from llvmlite import ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+
+
+class Abandoned(BaseException):
+    """Compilation was given up: nobody waits for it any more. No `Exception`, of which Numba would make its own."""
+
+
+_is_over: ContextVar[Callable[[], bool]] = ContextVar("_is_over", default=lambda: False)
+
+
+@contextmanager
+def unless(is_over: Callable[[], bool]) -> Iterator[None]:
+    """Give up what this thread compiles inside the block once `is_over()`, by raising `Abandoned` before the next part.
+
+    What is compiled by then stays, and compiling again begins with it.
+
+    >>> with unless(lambda: False):
+    ...     pass
+    """
+    token = _is_over.set(is_over)
+    try:
+        yield
+    finally:
+        _is_over.reset(token)
+
+
+def _go_on() -> None:
+    if _is_over.get()():
+        raise Abandoned
 
 
 class PartLibrary(JITCodeLibrary):  # type: ignore[misc]  # Numba's
@@ -32,6 +63,7 @@ class PartCompiler(Compiler):  # type: ignore[misc]  # Numba's
     """Numba's compiler, less what only a function needs that is called from Python."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
+        _go_on()
         state = self.state
         state.library = PartLibrary(state.targetctx.codegen(), func.__qualname__)
         state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
@@ -45,6 +77,7 @@ class KernelCompiler(Compiler):  # type: ignore[misc]  # Numba's
     """Numba's compiler for what is called from Python or through an address."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
+        _go_on()
         with _garbage_left():
             return super().compile_extra(func)
 
