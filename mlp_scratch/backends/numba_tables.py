@@ -13,6 +13,7 @@ from mlp_kernels.cpu.claims import LEAST_WORK, board_size
 from mlp_kernels.cpu.features import panel_tile
 from mlp_kernels.cpu.in_place import update_address
 from mlp_kernels.cpu.safe_steps import LARGEST, addresses
+from mlp_kernels.cpu.sections import backward_address, forward_address
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_code import (
@@ -285,12 +286,13 @@ class Tables:
         return self._reserve(self.panels * rows * self.tile.columns)
 
     def _code(self) -> tuple[int, ...]:
-        """Where the compiled loss, the forms of the optimiser and what trains in place lie."""
+        """Where the compiled loss, the forms of the optimiser, what trains in place and the ways through a step lie."""
         if self.inference:
-            return (0,) * 7
+            return (*(0,) * nw.WAY_FORWARD, 0 if self.few else forward_address(self.tile), 0)
         optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
         forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
         wide = (*addresses(self.tile), update_address(self.tile)) if self.in_place else (0, 0, 0)
-        return loss_code(self.program.loss, tile, self.labels), *forms, *wide
+        ways = forward_address(self.tile), backward_address(self.tile)
+        return loss_code(self.program.loss, tile, self.labels), *forms, *wide, *ways

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from numba import from_dtype, types
+
 from mlp_kernels.cpu.compiling import inlined, kernel
 from mlp_kernels.cpu.memory import load, pointer_to, shift
 from mlp_kernels.cpu.network import (
@@ -16,6 +18,8 @@ from mlp_kernels.cpu.network import (
     WEIGHT_ROWS,
     WEIGHTS,
 )
+from mlp_kernels.cpu.references import ReferenceType
+from mlp_kernels.cpu.tile import Tile
 
 
 class Frame(NamedTuple):
@@ -79,6 +83,16 @@ def frame(net: Any, memory: Any, data: Any, targets: Any, weights: Any) -> Any:
         pointer_to(targets),
         pointer_to(weights),
     )
+
+
+def frame_type(tile: Tile) -> Any:
+    """The type of a reference to what `frame` gives, for networks of a tile's dtype."""
+    ints, reals = types.CPointer(types.int64), types.CPointer(types.float64)
+    floats = types.CPointer(from_dtype(tile.dtype))
+    tables = ints, ints, reals, ints, ints, reals, reals
+    memory = floats, floats, floats, floats, ints, reals, floats
+    counts = types.int64, types.int64, types.int64, types.boolean
+    return ReferenceType(types.NamedTuple((*counts, *tables, *memory, ints, ints, ints), Frame))
 
 
 @inlined

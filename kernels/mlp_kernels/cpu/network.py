@@ -111,7 +111,9 @@ PLACES = 15
     NOTE,  # what only in place is needed, see `safe_steps.py`
     JUDGE,
     UPDATE_IN_PLACE,  # and `in_place.py`
-) = range(7)
+    WAY_FORWARD,  # the sections of a step, see `sections.py`
+    WAY_BACK,
+) = range(9)
 
 
 class Network(NamedTuple):

@@ -5,6 +5,8 @@ Between two meetings nobody reads what another one writes, so that whoever is do
 
 from typing import Any
 
+from numba import types
+
 from mlp_kernels.cpu.blocks import BLOCK_ROWS
 from mlp_kernels.cpu.claims import claim, next_owner, pieces
 from mlp_kernels.cpu.compiling import kernel
@@ -16,10 +18,10 @@ from mlp_kernels.cpu.dense import (
     product,
     update_weights,
 )
-from mlp_kernels.cpu.frame import gradient_of, stage, transposed_of
+from mlp_kernels.cpu.frame import frame_type, gradient_of, stage, transposed_of
 from mlp_kernels.cpu.gather import GATHER, gather_shares, gather_targets, total_weight
 from mlp_kernels.cpu.memory import load, shift
-from mlp_kernels.cpu.native import call
+from mlp_kernels.cpu.native import INT, REAL, address, call
 from mlp_kernels.cpu.network import (
     ACCURACIES,
     FIRST_OP,
@@ -54,6 +56,7 @@ from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.updates import is_adam
 
+
 GATHERING = 8
 """Operations that gathering a number counts as."""
 
@@ -84,11 +87,10 @@ def gather_batch(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: i
                 call(load(f.data, GATHER), (tile, f.data, 0, features, order, n, rows, b, x, sources))
 
 
-@kernel
 def forward(
     tile: Tile, f: Any, n: int, training: bool, seed: Any, step: int, thread: int, threads: int, round_: int
 ) -> int:
-    """All stages; returns the number of the next meeting."""
+    """All stages; returns the number of the next meeting. Called as `WAY_FORWARD` of the network's code."""
     for s in range(f.n_stages):
         if s == 0 and stage(f, 0, FIRST_OP) == stage(f, 0, LAST_OP):
             continue
@@ -127,9 +129,10 @@ def loss_gradient(tile: Tile, f: Any, order: Any, n: int, sources: Any, thread: 
         call(load(f.code, LOSS), (tile, z, t, dz, outputs, samples, shares, values, accuracies, constant))
 
 
-@kernel
 def backward(tile: Tile, f: Any, n: int, loss: float, training: bool, thread: int, threads: int, round_: int) -> int:
     """All stages down to the lowest that learns, with the updates; returns the number of the next meeting.
+
+    Called as `WAY_BACK` of the network's code.
 
     With weights in place the gradients of all activations come first. If the step then turns out not to be safe, no
     weight is updated and 0 is returned, which is the number of no meeting.
@@ -204,3 +207,16 @@ def _judge(tile: Tile, f: Any, n: int, loss: float, thread: int, threads: int, r
         hyper, adam = shift(f.arena, load(f.places, HYPER)), 1 if is_adam(f.optimizer_constants) else 0
         call(load(f.code, JUDGE), (tile, f.bounds, n, threads, loss, *gradients, *buffers, hyper, adam))
     return meet(f.board, round_, threads)
+
+
+
+def forward_address(tile: Tile) -> int:
+    """Where the code of `forward` lies."""
+    kinds = frame_type(tile), INT, types.boolean, types.uint64, INT, INT, INT, INT
+    return address(forward, kinds, tile, result=INT)
+
+
+def backward_address(tile: Tile) -> int:
+    """Where the code of `backward` lies."""
+    kinds = frame_type(tile), INT, REAL, types.boolean, INT, INT, INT
+    return address(backward, kinds, tile, result=INT)

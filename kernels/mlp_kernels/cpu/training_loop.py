@@ -27,10 +27,11 @@ import numpy as np
 from mlp_kernels.cpu.compiling import kernel
 from mlp_kernels.cpu.frame import frame, stage
 from mlp_kernels.cpu.memory import load, local, pointer_to, shift
-from mlp_kernels.cpu.network import ACCURACIES, HYPER, N_OUT, OUTPUT, ROWS, SHARES, VALUES
+from mlp_kernels.cpu.native import call_for_int
+from mlp_kernels.cpu.network import ACCURACIES, HYPER, N_OUT, OUTPUT, ROWS, SHARES, VALUES, WAY_BACK, WAY_FORWARD
 from mlp_kernels.cpu.operations import update_vectors
 from mlp_kernels.cpu.references import reference
-from mlp_kernels.cpu.sections import backward, forward, gather_batch, loss_gradient
+from mlp_kernels.cpu.sections import gather_batch, loss_gradient
 from mlp_kernels.cpu.shuffling import shuffle
 from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
@@ -84,12 +85,14 @@ def train(
             set_hyper_parameters(f.optimizer_constants, batches.lr[i], correction, hyper)
         gather_batch(tile, f, order, n, sources, thread, threads, round_)
         round_ = meet(f.board, round_, threads)
-        round_ = forward(tile, f, n, training, batches.seed, step, thread, threads, round_)
+        to_go = tile, f, n, training, batches.seed, step, thread, threads, round_
+        round_ = call_for_int(load(f.code, WAY_FORWARD), to_go)
         loss_gradient(tile, f, order, n, sources, thread, threads)
         round_ = meet(f.board, round_, threads)
         if thread == 0:
             losses[i], accuracies[i] = _figures(tile, f, n)
-        round_ = backward(tile, f, n, losses[i], training, thread, threads, round_)
+        back = tile, f, n, losses[i], training, thread, threads, round_
+        round_ = call_for_int(load(f.code, WAY_BACK), back)
         if round_ == 0:
             return i - first
         if thread == 0:
@@ -110,9 +113,7 @@ def infer(
     tile: Tile, net: Any, memory: Any, data: Any, order: Any, size: int, out: Any, thread: int, threads: int
 ) -> None:
     """Logits of the samples `order` into rows of `out` (N, K), in inference mode, `size` at a time."""
-    # False, and two numbers that inference does not look at. Not literals, for which Numba has types of their own: the
-    # way forward would be compiled once more for those.
-    training, seed, step = size < 0, np.uint64(size), size
+    training, seed, step = False, np.uint64(0), 0  # the last two inference does not look at
     f = reference(frame(net, memory, data, data, data))
     sources = local(tile, np.int64)
     round_, last = 1, f.n_stages - 1
@@ -122,7 +123,7 @@ def infer(
         n = min(size, order.size - first)
         gather_batch(tile, f, shift(pointer_to(order), first), n, sources, thread, threads, round_)
         round_ = meet(f.board, round_, threads)
-        round_ = forward(tile, f, n, training, seed, step, thread, threads, round_)
+        round_ = call_for_int(load(f.code, WAY_FORWARD), (tile, f, n, training, seed, step, thread, threads, round_))
         begin, end = share(n, thread, threads)
         for j in range(begin, end):
             for k in range(outputs):
