@@ -118,7 +118,7 @@ class Population:
         chosen = checks.named("optimizer", optimizer, OPTIMIZERS, Optimizer)
         count = checks.integer("epochs", epochs, at_least=1)
         shuffle = checks.boolean("shuffle", shuffle)
-        from mlp_scratch.backends.numba import usable_threads  # loads Numba, which `get_backend` has found usable
+        from mlp_scratch.backends.numba_cores import usable_threads  # loads what `import mlp_scratch` does without
 
         workers = usable_threads()
         if threads is not None:

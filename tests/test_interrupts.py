@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlp_scratch import MLP, SGD, Callback, Dense, DivergedError, Sequential, training
-from mlp_scratch.backends import BACKENDS, numba_inference
+from mlp_scratch.backends import BACKENDS, numba_cores, numba_inference
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends.numba_run import CompiledRun
 from mlp_scratch.backends.numpy import NumpyBackend
@@ -174,7 +174,7 @@ def test_ctrl_c_is_answered_while_many_samples_are_predicted(method, threads, mo
     model, samples = build(), np.random.default_rng(3).normal(size=(5000, 4))
     whole = model.logits(samples, backend="numba")
     monkeypatch.setattr(numba_inference, "WORK_A_CALL", 0)
-    monkeypatch.setattr(compiled, "usable_cores", lambda: threads)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: threads)
     monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
     assert np.array_equal(model.logits(samples, backend="numba"), whole)
     calls = press_at_call(monkeypatch, numba_inference, "on_threads", 3)

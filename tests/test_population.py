@@ -11,7 +11,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch import jobs, population
-from mlp_scratch.backends import numba as compiled
+from mlp_scratch.backends import numba_cores
 from tests.backends.fits import few_startable
 
 
@@ -30,7 +30,7 @@ def data(rng):
 @pytest.fixture(autouse=True)
 def _three_cores(monkeypatch):
     """Wherever the tests run."""
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 3)
 
 
 @pytest.fixture

@@ -169,9 +169,10 @@ def test_float32_is_worked_out_in_float64_and_rounded(data):
 
 def test_it_is_compiled_with_any_other_layer_and_trains_to_the_same_bits_on_any_number_of_threads(data, monkeypatch):
     from mlp_scratch.backends import numba as compiled
+    from mlp_scratch.backends import numba_cores
 
     monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 3)
     layers = [ms.Dense(3, 20), CUBE, ms.BatchNorm(), ms.Dropout(0.2), ms.Dense(20, 2), CUBE]
     flats = []
     for threads in (1, 3):

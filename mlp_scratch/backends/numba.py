@@ -9,7 +9,6 @@ that might not end in finite numbers (`mlp_kernels.cpu.safe_steps`). Such a step
 training diverges, is taken on a copy after all.
 """
 
-import os
 from collections.abc import Hashable
 from contextlib import suppress
 from functools import partial
@@ -22,14 +21,13 @@ from mlp_scratch._types import Array
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import divergence
 from mlp_scratch.backends.numba_calls import out_of_reach
+from mlp_scratch.backends.numba_cores import usable_threads
 from mlp_scratch.backends.numba_inference import BATCH, FewSamples, many_logits, most_samples
 from mlp_scratch.backends.numba_pace import Pace
 from mlp_scratch.backends.numba_run import CompiledRun, Order
-from mlp_scratch.backends.numba_settings import check_numba_settings
 from mlp_scratch.backends.numba_tables import Tables, is_wide
 from mlp_scratch.backends.refusals import check_statistics, constants, refusal
 from mlp_scratch.layers import Dense
-from mlp_scratch.machine import usable_cores
 from mlp_scratch.program import Program
 
 FLOPS_FOR_THREADS = 650e3
@@ -191,13 +189,6 @@ class NumbaBackend:
         """How many threads a step is worth; the choice changes no number."""
         weights = sum(op.n_in * op.n_out for op in program.operations if isinstance(op.layer, Dense))
         return self._threads if 6 * batch_size * weights >= FLOPS_FOR_THREADS else 1
-
-
-def usable_threads() -> int:
-    """The cores that this process may use, or `NUMBA_NUM_THREADS` if that is less."""
-    check_numba_settings("unset it")
-    limit = os.environ.get("NUMBA_NUM_THREADS")
-    return usable_cores() if limit is None else min(usable_cores(), int(limit))
 
 
 def _are_labels(samples: Samples) -> bool:

@@ -7,8 +7,6 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from mlp_kernels.cpu import network as nw
-from mlp_kernels.cpu.announcing import announcing
-from mlp_kernels.cpu.compilers import unless
 from mlp_kernels.cpu.gather import describe, describe_weights
 from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_kernels.cpu.training_loop import train
@@ -16,7 +14,7 @@ from mlp_kernels.cpu.weights import all_finite
 from mlp_scratch._types import Array, IntArray
 from mlp_scratch.backends.base import Plan, Records, Samples, State, Stop
 from mlp_scratch.backends.divergence import last_good_step
-from mlp_scratch.backends.numba_calls import is_first_call, is_readable, on_threads, share_out
+from mlp_scratch.backends.numba_calls import is_readable, on_threads, share_out
 from mlp_scratch.backends.numba_pace import Pace
 from mlp_scratch.backends.numba_tables import Tables
 
@@ -117,17 +115,13 @@ class CompiledRun:
         return self.tables.threads if state.flat.size + state.slots.size >= NUMBERS_FOR_THREADS else 1
 
     def advance_until(self, stop: Stop, pace: Pace, end: int | None = None) -> None:
-        """Take the plan's steps, at most `end`, until `stop` says so, a loss is not finite, or a step is refused.
-
-        Raises `Abandoned` where `stop` says so before the loop is compiled.
-        """
+        """Take the plan's steps, at most `end`, until `stop` says so, a loss is not finite, or a step is refused."""
         end = len(self.plan.lr) if end is None else end
         while self.taken < end and not stop():
             steps, threads = pace.next_call()
             first, count = self.taken, min(steps, end - self.taken)
             start = perf_counter()
-            with unless(stop):
-                self.taken += self.advance(first, count, threads=threads)
+            self.taken += self.advance(first, count, threads=threads)
             elapsed = perf_counter() - start
             self.refused = self.taken < first + count
             if self.refused or not np.isfinite(self.losses[first : self.taken]).all():
@@ -180,9 +174,6 @@ class CompiledRun:
                 tables.tile, tables.networks[thread], memory, batches, first, count, training, *figures, thread, threads
             )
 
-        if is_first_call(train, self.tables.tile):
-            with announcing(f"the training loop for {self.tables.program.dtype}"):
-                work(0, 0, 0, 1)
         return on_threads(partial(work, first, count), threads, self.memory)
 
     def is_finite(self, taken: int) -> bool:

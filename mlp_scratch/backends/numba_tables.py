@@ -12,8 +12,9 @@ from mlp_kernels.cpu import network as nw
 from mlp_kernels.cpu.claims import LEAST_WORK, board_size
 from mlp_kernels.cpu.features import panel_tile
 from mlp_kernels.cpu.in_place import update_address
+from mlp_kernels.cpu.loop_code import loop_code
 from mlp_kernels.cpu.safe_steps import LARGEST, addresses
-from mlp_kernels.cpu.sections import backward_address, forward_address
+from mlp_kernels.cpu.sections import forward_address
 from mlp_scratch._types import Array
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_code import (
@@ -24,6 +25,7 @@ from mlp_scratch.backends.numba_code import (
     optimizer_code,
     optimizer_constants,
 )
+from mlp_scratch.backends.numba_cores import usable_threads
 from mlp_scratch.backends.numba_layout import Layout
 from mlp_scratch.backends.numba_memory import aligned_zeros
 from mlp_scratch.backends.refusals import refusal
@@ -292,7 +294,7 @@ class Tables:
         optimizer, tile = None if self.gradient else self.program.optimizer, self.tile
         if self.batch_size <= tile.half_lanes:  # the same panels, in vectors that such a batch comes closer to filling
             tile = replace(tile, lanes=tile.half_lanes, vectors=tile.columns // tile.half_lanes)
-        forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
-        wide = (*addresses(self.tile), update_address(self.tile)) if self.in_place else (0, 0, 0)
-        ways = forward_address(self.tile), backward_address(self.tile)
-        return loss_code(self.program.loss, tile, self.labels), *forms, *wide, *ways
+        with loop_code(self.tile, usable_threads()) as ways:
+            forms = optimizer_code(optimizer, self.tile, self.stages[1:, nw.N_OUT].tolist())
+            wide = (*addresses(self.tile), update_address(self.tile)) if self.in_place else (0, 0, 0)
+            return loss_code(self.program.loss, tile, self.labels), *forms, *wide, *ways()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import mlp_scratch as ms
 from mlp_kernels.cpu.claims import LINE
 from mlp_scratch.backends import numba as compiled
-from mlp_scratch.backends import numba_run, numba_tables
+from mlp_scratch.backends import numba_cores, numba_run, numba_tables
 from tests.backends.fits import all_in_place
 
 SIZES = st.one_of(st.integers(1, 40), st.sampled_from([64, 65, 97, 160]))
@@ -23,7 +23,7 @@ SIZES = st.one_of(st.integers(1, 40), st.sampled_from([64, 65, 97, 160]))
 @pytest.fixture(scope="module", autouse=True)
 def pieces_of_any_size():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "usable_cores", lambda: 4)
+        patch.setattr(numba_cores, "usable_cores", lambda: 4)
         patch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
         patch.setattr(numba_tables, "LEAST_WORK", 0)
         yield

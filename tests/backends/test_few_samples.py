@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mlp_scratch as ms
 from mlp_scratch.backends import numba as compiled
+from mlp_scratch.backends import numba_cores
 from mlp_scratch.backends.base import State
 from mlp_scratch.backends.numba_inference import most_samples
 from mlp_scratch.program import lower
@@ -100,7 +101,7 @@ def test_a_copy_is_a_model_of_its_own(copied, rng):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_same_bits_for_any_number_of_threads(dtype, rng, monkeypatch):
     monkeypatch.setattr(compiled, "FEW_WORK_FOR_THREADS", 0)
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 5)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 5)
     layers = [ms.Dropout(0.5), ms.Dense(30, 100), ms.BatchNorm(), ms.Tanh(), ms.Dense(100, 3)]
     model = ms.Sequential(layers, dtype=dtype)
     X = rng.normal(size=(4, 30))

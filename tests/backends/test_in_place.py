@@ -15,7 +15,7 @@ import mlp_scratch as ms
 from mlp_kernels.cpu.features import panel_tile
 from mlp_kernels.cpu.safe_steps import PARAMETERS, largest
 from mlp_scratch.backends import numba as compiled
-from mlp_scratch.backends import numba_pace, numba_run, numba_tables
+from mlp_scratch.backends import numba_cores, numba_pace, numba_run, numba_tables
 from mlp_scratch.backends.base import Plan, Records, State
 from mlp_scratch.backends.numba import NumbaBackend
 from mlp_scratch.program import lower
@@ -93,7 +93,7 @@ def test_the_bits_are_those_of_panels(widths, batch, n, optimizer, activation, d
         return "", held(model)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "usable_cores", lambda: 3)
+        patch.setattr(numba_cores, "usable_cores", lambda: 3)
         patch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
         assert fit(True) == fit(False)
 

@@ -8,7 +8,7 @@ import pytest
 
 import mlp_scratch as ms
 from mlp_scratch import machine
-from mlp_scratch.backends import get_backend
+from mlp_scratch.backends import get_backend, numba_cores
 from mlp_scratch.backends import numba as compiled
 from mlp_scratch.backends.base import Plan, Records, Samples, State
 from mlp_scratch.backends.divergence import last_good_step
@@ -88,7 +88,7 @@ def test_targets_and_weights_of_any_layout(rng):
 @pytest.mark.parametrize("batch_size", [70, 20])  # of which two threads gather each all, of one panel
 def test_the_same_bits_for_any_number_of_threads(dtype, layers, batch_size, rng, monkeypatch):
     monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 5)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 5)
     X, y = rng.normal(size=(200, 9)), rng.integers(0, 3, 200)
     options = {"dtype": dtype, "layers": layers, "batch_size": batch_size}
     results = [trained(X, y, threads=k, **options) for k in (1, 1, 2, 3, 5)]
@@ -100,7 +100,7 @@ def test_the_same_bits_for_any_number_of_threads(dtype, layers, batch_size, rng,
 
 def test_no_thread_outlives_a_fit(rng, monkeypatch):
     monkeypatch.setattr(compiled, "FLOPS_FOR_THREADS", 0)
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 3)
     before = threading.active_count()
     trained(rng.normal(size=(90, 4)), rng.integers(0, 3, 90), threads=3)
     assert threading.active_count() == before
@@ -251,10 +251,10 @@ def test_stop_is_asked_between_steps_and_the_state_is_whole(rng):
 def test_threads_obey_the_environment_and_the_affinity(monkeypatch):
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    assert compiled.usable_threads() == 6
+    assert numba_cores.usable_threads() == 6
     for value, expected in {"4": 4, "+3": 3, " 02 ": 2, "8": 6}.items():  # as Numba reads it
         monkeypatch.setenv("NUMBA_NUM_THREADS", value)
-        assert compiled.usable_threads() == expected
+        assert numba_cores.usable_threads() == expected
 
 
 @pytest.mark.parametrize("loss", [ms.CrossEntropy(label_smoothing=0), ms.CrossEntropy(label_smoothing=1)])

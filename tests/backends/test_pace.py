@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from mlp_scratch.backends import numba as compiled
-from mlp_scratch.backends import numba_pace, numba_run
+from mlp_scratch.backends import numba_cores, numba_pace, numba_run
 from mlp_scratch.backends.numba_pace import Pace
 from tests.backends.fits import digest
 
@@ -70,7 +69,7 @@ def test_a_call_that_was_cut_short_is_no_reason_to_take_more_steps():
 def test_the_bits_are_those_of_one_thread_however_many_take_the_steps(monkeypatch):
     expected, used = digest(threads=1, epochs=20), Counter()
     on_threads = numba_run.on_threads
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 3)
     monkeypatch.setattr(numba_pace, "SECONDS_BETWEEN_TRIALS", 0.0)
     monkeypatch.setattr(Pace, "learn", lambda pace, *call: setattr(pace, "steps", 10))
     monkeypatch.setattr(numba_run, "on_threads", lambda *call: used.update([call[1]]) or on_threads(*call))

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from mlp_scratch.backends import numba as compiled
-from mlp_scratch.backends import numba_pace, numba_run
+from mlp_scratch.backends import numba_cores, numba_pace, numba_run
 from mlp_scratch.backends.numba_calls import on_threads, share_out
 from tests.backends.fits import digest, few_startable
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
 needs_affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system sets no affinity")
-needs_two_cores = pytest.mark.skipif(compiled.usable_threads() < 2, reason="two cores are needed")
+needs_two_cores = pytest.mark.skipif(numba_cores.usable_threads() < 2, reason="two cores are needed")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def expected():
 def alone(code, *, cores=None, **environment):
     """What `code` prints in a process of its own, bound to its first so many cores."""
     bind = f"import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{cores}])\n" if cores else ""
-    setup = f"{bind}from tests.backends import fits\nfrom mlp_scratch.backends import numba as compiled\n"
+    setup = f"{bind}from tests.backends import fits\nfrom mlp_scratch.backends import numba_cores\n"
     command = [sys.executable, "-c", setup + code]
     variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -43,7 +43,7 @@ def alone(code, *, cores=None, **environment):
 
 @needs_two_cores
 def test_two_threads_are_used_where_they_may_be_and_give_the_same_sha_256(expected):
-    assert alone("print(fits.widest(), fits.digest())") == [str(compiled.usable_threads()), expected]
+    assert alone("print(fits.widest(), fits.digest())") == [str(numba_cores.usable_threads()), expected]
 
 
 @needs_two_cores
@@ -71,7 +71,7 @@ def test_the_argument_is_the_limit():
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_that_share_one_core_finish_with_the_same_bits(threads, expected):
     """A thread that waits for one it shares its core with must let it run."""
-    code = f"compiled.usable_cores = lambda: {threads}\nprint(fits.widest(), fits.digest())"
+    code = f"numba_cores.usable_cores = lambda: {threads}\nprint(fits.widest(), fits.digest())"
     assert alone(code, cores=1) == [str(threads), expected]
 
 
@@ -79,7 +79,7 @@ def test_threads_that_share_one_core_finish_with_the_same_bits(threads, expected
 def test_as_many_threads_as_can_be_started(startable, expected, monkeypatch):
     """None of them waits for one that is not there."""
     before = threading.active_count()
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 3)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 3)
     with few_startable(startable):
         assert digest(threads=3) == expected
     assert threading.active_count() == before
@@ -113,7 +113,7 @@ def test_nothing_runs_on_after_a_fit():
     """Once a fit has returned, the process uses no more of any core; a thread that spins would take a whole one."""
     code = """
 import threading, time
-compiled.usable_cores = lambda: 2
+numba_cores.usable_cores = lambda: 2
 fits.fitted()
 before = time.process_time()
 time.sleep(0.5)
@@ -123,7 +123,7 @@ print(threading.active_count(), time.process_time() - before < 0.05)
 
 
 def test_several_fits_of_several_threads_at_once(expected, monkeypatch):
-    monkeypatch.setattr(compiled, "usable_cores", lambda: 2)
+    monkeypatch.setattr(numba_cores, "usable_cores", lambda: 2)
     results: list[str] = []
     workers = [threading.Thread(target=lambda: results.append(digest())) for _ in range(3)]
     for worker in workers:

@@ -11,6 +11,8 @@ from types import FunctionType
 
 import numpy as np
 import pytest
+from numba import types
+from numba.core.caching import NullCache
 
 import mlp_kernels
 from mlp_kernels.cpu import caching, compiling
@@ -55,6 +57,20 @@ def outcome(process):
 
 def run(package, cache):
     return outcome(start(package, NUMBA_CACHE_DIR=str(cache)))
+
+
+def test_what_is_on_disk_is_known_to_be(monkeypatch):
+    @compiling.kernel
+    def tripled(x):
+        return 3 * x
+
+    tripled._cache.flush()
+    assert not caching.is_on_disk(tripled, (types.float64,))
+    tripled(1.0)
+    assert caching.is_on_disk(tripled, (types.float64,))
+    assert not caching.is_on_disk(tripled, (types.int64,))
+    monkeypatch.setattr(tripled, "_cache", NullCache())  # as where no folder can be written
+    assert not caching.is_on_disk(tripled, (types.float64,))
 
 
 @pytest.mark.parametrize("compiler", ["numba", "llvmlite"])

@@ -122,3 +122,9 @@ class KernelCache(FunctionCache):  # type: ignore[misc]  # Numba's
         """Remove every entry of the function."""
         for entry in self._folder.glob(f"{self._stem}-*.nbc"):
             entry.unlink(missing_ok=True)
+
+
+def is_on_disk(kernel: Any, kinds: tuple[Any, ...]) -> bool:
+    """Whether a kernel need not be compiled for arguments of these types; no, where it is never kept."""
+    cache = kernel._cache
+    return isinstance(cache, KernelCache) and cache.path(kinds, kernel.targetctx.codegen()).exists()

@@ -41,7 +41,8 @@ def unless(is_over: Callable[[], bool]) -> Iterator[None]:
         _is_over.reset(token)
 
 
-def _go_on() -> None:
+def go_on() -> None:
+    """Raise `Abandoned` where nobody waits any more."""
     if _is_over.get()():
         raise Abandoned
 
@@ -63,7 +64,7 @@ class PartCompiler(Compiler):  # type: ignore[misc]  # Numba's
     """Numba's compiler, less what only a function needs that is called from Python."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
-        _go_on()
+        go_on()
         state = self.state
         state.library = PartLibrary(state.targetctx.codegen(), func.__qualname__)
         state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
@@ -77,7 +78,7 @@ class KernelCompiler(Compiler):  # type: ignore[misc]  # Numba's
     """Numba's compiler for what is called from Python or through an address."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
-        _go_on()
+        go_on()
         with _garbage_left():
             return super().compile_extra(func)
 

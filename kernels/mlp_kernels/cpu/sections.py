@@ -56,7 +56,6 @@ from mlp_kernels.cpu.threads import meet, share
 from mlp_kernels.cpu.tile import Tile
 from mlp_kernels.cpu.updates import is_adam
 
-
 GATHERING = 8
 """Operations that gathering a number counts as."""
 
@@ -207,7 +206,6 @@ def _judge(tile: Tile, f: Any, n: int, loss: float, thread: int, threads: int, r
         hyper, adam = shift(f.arena, load(f.places, HYPER)), 1 if is_adam(f.optimizer_constants) else 0
         call(load(f.code, JUDGE), (tile, f.bounds, n, threads, loss, *gradients, *buffers, hyper, adam))
     return meet(f.board, round_, threads)
-
 
 
 def forward_address(tile: Tile) -> int:
