@@ -17,7 +17,8 @@ from mlp_kernels.cpu import native, sharing
 from mlp_kernels.cpu.features import tile_for
 from mlp_kernels.cpu.fused import Epilogue
 share = sharing.share_of(tile_for(np.dtype(sys.argv[1])), Epilogue(bias=True, activation="relu"))
-code = native._compiled(share, sharing.PART, "products", False, native.NOTHING)  # code from the cache can't be inspected
+# Code from the cache can't be inspected.
+code = native._compiled(share, sharing.PART, "products", False, native.NOTHING)
 print(code._library.get_asm_str())
 """
 MULTIPLY = """
